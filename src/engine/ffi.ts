@@ -131,7 +131,7 @@ const LOCK_NO_WAIT = 4;
 const C_FUNCTIONS = new Map<string, NativeFunction>();
 
 /** A function of the C library of this process. */
-function cFunction(name: string, result: string, parameters: readonly string[]): NativeFunction {
+export function cFunction(name: string, result: string, parameters: readonly string[]): NativeFunction {
   const known = C_FUNCTIONS.get(name);
   if (known) return known;
   const library = koffi.load(process.platform === 'win32' ? 'msvcrt.dll' : null);

@@ -6,7 +6,7 @@
 import type { KvCache } from './cache/kv-cache.ts';
 import type { Match } from './cache/prefix-tree.ts';
 import type { CostModel } from './cost-model.ts';
-import type { Rows } from './ort/cache-memory.ts';
+import type { Rows } from './ort/cache/memory.ts';
 import type { Session } from './ort/session.ts';
 import type { Chunk, Plan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';

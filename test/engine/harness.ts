@@ -131,32 +131,27 @@ export function openSession(
   return session;
 }
 
-/** A session, and a function that fills its whole cache with NaN: every float32 tensor that it allocates. */
+/** A session, and a function that fills with NaN all of its cache that runs have used. */
 export function openPoisonable(): { session: Session; poison: () => void } {
   const api = loadOrt(runtimeLibrary);
-  const { createTensor, getTensorMutableData } = api;
-  const lengths = new Map<Pointer, number>();
-  const tensors: Float32Array[] = [];
+  const { createTensorWithData } = api;
+  const bound = new Map<Pointer, number>();
   const session = openSession(
     modelFile,
     {},
     {
       ...api,
-      createTensor: (allocator, shape, rank, type) => {
-        const value = createTensor(allocator, shape, rank, type);
-        if (type === FLOAT32) lengths.set(value, Number(shape.reduce((product, size) => product * size, 1n)));
-        return value;
-      },
-      getTensorMutableData: (value) => {
-        const pointer = getTensorMutableData(value);
-        const length = lengths.get(value);
-        if (length !== undefined) tensors.push(new Float32Array(viewMemory(pointer, length * 4)));
-        return pointer;
+      createTensorWithData: (info, pointer, bytes, shape, rank, type) => {
+        if (type === FLOAT32) bound.set(pointer, Math.max(bytes, bound.get(pointer) ?? 0));
+        return createTensorWithData(info, pointer, bytes, shape, rank, type);
       },
     },
   );
+  session.ids[0] = 0n;
+  for (let row = 0; row < capacity.rows; row++)
+    session.run({ rows: { first: row, count: 1 }, lengths: [1], tokens: 1, logitsAt: 0, keep: 1 });
   const poison = (): void => {
-    for (const tensor of tensors) tensor.fill(Number.NaN);
+    for (const [pointer, bytes] of bound) new Float32Array(viewMemory(pointer, bytes)).fill(Number.NaN);
   };
   return { session, poison };
 }

@@ -6,11 +6,13 @@
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
 import type { Pointer } from '../ffi.ts';
+import { canMap } from '../host/mapped-memory.ts';
 import { sizeOf } from '../load/read-ahead.ts';
 import type { OrtApi } from './api.ts';
-import { CacheGrowing } from './cache-growing.ts';
-import { CacheInPlace } from './cache-in-place.ts';
-import type { CacheMemory, Rows } from './cache-memory.ts';
+import { CacheGrowing } from './cache/growing.ts';
+import { type CacheGrowth, growthOf } from './cache/growth.ts';
+import { CacheInPlace } from './cache/in-place.ts';
+import type { CacheMemory, Rows } from './cache/memory.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
 import { readSessionIo } from './session-io.ts';
@@ -34,8 +36,10 @@ export const MAX_SCORED_POSITIONS = 256;
 
 /** Sizes of the memory to reserve. */
 export interface Capacity {
-  /** Rows of the KV cache, one for each slot. */
+  /** Rows of the KV cache. */
   readonly rows: number;
+  /** The first rows, which take part in runs; default: all. The others only store tokens, for `copyRow`. */
+  readonly slots?: number;
   /** Tokens per row. */
   readonly capacity: number;
   /** Maximum number of tokens of one row in one run. */
@@ -80,6 +84,8 @@ export class Session {
   readonly signature: Signature;
   /** The model computes ids below this number: its embedding can have fewer rows than the logits have. */
   readonly idLimit: number;
+  /** How the KV cache takes memory. */
+  readonly growth: CacheGrowth;
   readonly #api: OrtApi;
   readonly #device: Device;
   readonly #tensors: Tensors;
@@ -88,7 +94,7 @@ export class Session {
   readonly #cacheInfo: Pointer;
   readonly #cache: CacheMemory;
   readonly #host: HostTensors;
-  #capacity: Capacity = { rows: 0, capacity: 0, chunk: 0, keep: 0 };
+  #capacity: Required<Capacity> = { rows: 0, slots: 0, capacity: 0, chunk: 0, keep: 0 };
 
   /**
    * Opens the model. Releases everything if it throws.
@@ -127,20 +133,23 @@ export class Session {
     const memoryInfo = tensors.own(device.memoryInfo(api), api.releaseMemoryInfo);
     this.#cacheInfo = memoryInfo;
     const { caches } = this.signature;
+    const copiesRows = !device.ownMemory;
+    this.growth = growthOf(device, { appends: !inPlace, canMap });
+    const parts = { api, session, caches, memoryInfo, copiesRows };
     this.#cache = inPlace
-      ? new CacheInPlace({ api, session, tensors, caches, memoryInfo, batchesRows: device.rowViews })
-      : new CacheGrowing(api, session, caches, memoryInfo);
+      ? new CacheInPlace({ ...parts, tensors, batchesRows: device.rowViews, growth: this.growth })
+      : new CacheGrowing(parts);
   }
 
   /**
-   * Ids of the next run, `[rows, tokens]` from index 0; capacity `max(rows, chunk)`. The caller writes them.
+   * Ids of the next run, `[rows, tokens]` from index 0; capacity `max(slots, chunk)`. The caller writes them.
    */
   get ids(): BigInt64Array {
     return this.#host.ids;
   }
 
   /**
-   * Logits of the runs, with a capacity of `rowLogits + rows` positions `[vocab]`. The next run overwrites
+   * Logits of the runs, with a capacity of `rowLogits + slots` positions `[vocab]`. The next run overwrites
    * them.
    */
   get logits(): Float32Array {
@@ -160,9 +169,9 @@ export class Session {
     return this.#cache.truncates;
   }
 
-  /** True if the content of a row can be copied to another row: the KV cache is in host memory. */
+  /** True if the content of a row can be copied to another row. */
   get copiesRows(): boolean {
-    return !this.#device.ownMemory;
+    return this.#cache.copiesRows;
   }
 
   /** Maximum number of positions with logits of a run of one row, after `reserveScores`. */
@@ -184,14 +193,19 @@ export class Session {
   }
 
   /**
-   * Allocates the memory of all runs. Must be called once, before the first run.
-   * @throws OrtError if the memory is not available. The session must then be closed.
+   * Reserves the memory of all runs, before the first run.
+   * @throws MappingError if the address space for the rows is not available: a call with fewer or shorter
+   * rows may succeed. OrtError if the memory is not available: the session must then be closed.
    */
   reserve(capacity: Capacity): void {
-    const { rows, chunk } = capacity;
-    this.#capacity = capacity;
+    const { rows, slots = rows, chunk } = capacity;
     this.#reserveCache(capacity);
-    this.#host.reserve({ ids: Math.max(rows, chunk), mask: rows * capacity.capacity, logits: this.rowLogits + rows });
+    this.#capacity = { ...capacity, slots };
+    this.#host.reserve({
+      ids: Math.max(slots, chunk),
+      mask: slots * capacity.capacity,
+      logits: this.rowLogits + slots,
+    });
   }
 
   /**
@@ -203,7 +217,7 @@ export class Session {
   reserveScores(): number {
     const positions = this.scoredPositions;
     if (this.signature.keep && positions > this.#capacity.keep) {
-      this.#host.reserveLogits(positions + this.#capacity.rows);
+      this.#host.reserveLogits(positions + this.#capacity.slots);
       this.#capacity = { ...this.#capacity, keep: positions };
     }
     return positions;
@@ -230,7 +244,8 @@ export class Session {
       throw new RangeError('The mask of the run exceeds the reserved memory');
     if (rows.count > 1 && (!this.batchesRows || tokens > 1))
       throw new RangeError('A run of several rows has one token per row and a cache in one tensor');
-    const binding = this.#cache.begin(rows, width - tokens);
+    if (rows.first + rows.count > this.#capacity.slots) throw new RangeError('A row of the run only stores tokens');
+    const binding = this.#cache.begin(rows, lengths, tokens);
     let after: number | undefined;
     try {
       this.#host.bindInputs(binding, lengths, tokens, positions);
@@ -250,8 +265,25 @@ export class Session {
    * `copiesRows`.
    */
   copyRow(from: number, to: number, tokens: number): void {
-    if (!this.copiesRows) throw new Error('The KV cache is in memory that this process cannot copy');
+    if (!this.copiesRows) throw new Error('The KV cache is in memory that cannot be copied');
     this.#cache.copy(from, to, tokens);
+  }
+
+  /**
+   * Bytes of memory that a row takes while its first `tokens` tokens are used. Address space: the pages of
+   * each head. A growing cache: the bytes of these tokens. A cache that is allocated at once: the share of
+   * one row, and 0 for an empty row.
+   */
+  bytesFor(tokens: number): number {
+    return this.#cache.bytesFor(tokens);
+  }
+
+  /**
+   * Gives back the memory of a row past its first `tokens` tokens, as far as possible. These tokens stay.
+   * @returns the bytes that the row still takes, in the measure of `bytesFor`
+   */
+  releaseRow(row: number, tokens: number): number {
+    return this.#cache.releaseRow(row, tokens);
   }
 
   /** Drops the content of a row. */

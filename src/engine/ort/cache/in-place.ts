@@ -1,13 +1,16 @@
 /**
- * The KV cache of a model whose attention updates it in place: allocated once, and bound as past and as
- * present at the same address. If the device supports addresses inside a buffer, all rows are in one tensor
- * and several rows run together. Otherwise each row has separate tensors and runs alone.
+ * The KV cache of a model whose attention updates it in place: made once, and bound as past and as present at
+ * the same address. If the device supports addresses inside a buffer, all rows are in one tensor and several
+ * rows run together. Otherwise each row has separate tensors and runs alone. In host memory, the rows are
+ * address space that becomes memory as it is used.
  */
-import type { Pointer } from '../ffi.ts';
-import type { OrtApi } from './api.ts';
-import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './cache-memory.ts';
-import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
-import type { TensorMemory, Tensors } from './tensors.ts';
+import type { Pointer } from '../../ffi.ts';
+import { MappedMemory, pageBytes } from '../../host/mapped-memory.ts';
+import type { OrtApi } from '../api.ts';
+import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
+import type { Tensors } from '../tensors.ts';
+import { type CacheGrowth, headsOf, pagedBytes, pagedCapacity, roundUp, tokenBytes } from './growth.ts';
+import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './memory.ts';
 
 /**
  * Maximum number of IO bindings to keep. Each references all cache tensors, and many slots give many sets of
@@ -25,10 +28,19 @@ interface CacheParts {
   readonly memoryInfo: Pointer;
   /** True if an address inside a buffer of this memory is valid. */
   readonly batchesRows: boolean;
+  /** True if this process can copy the memory. */
+  readonly copiesRows: boolean;
+  readonly growth: CacheGrowth;
+}
+
+/** Memory of the rows of one cache tensor. */
+interface RowsMemory {
+  readonly pointer: Pointer;
 }
 
 export class CacheInPlace implements CacheMemory {
   readonly batchesRows: boolean;
+  readonly copiesRows: boolean;
   readonly truncates = true;
   readonly #api: OrtApi;
   readonly #session: Pointer;
@@ -41,11 +53,19 @@ export class CacheInPlace implements CacheMemory {
    * One per cache tensor, `[rows, kvHeads, capacity, headDim]`; if not `batchesRows`, one per row and cache
    * tensor.
    */
-  #buffers: readonly TensorMemory[] = [];
+  #buffers: readonly RowsMemory[] = [];
+  /** The same memory if it is address space; otherwise empty. */
+  #mappings: readonly MappedMemory[] = [];
+  /** Bytes of a page of that address space; 0 for other memory. */
+  readonly #page: number;
   #capacity = 0;
+  /** The largest number of tokens of each row since its memory was released. */
+  #held: number[] = [];
 
-  constructor({ api, session, tensors, caches, memoryInfo, batchesRows }: CacheParts) {
+  constructor({ api, session, tensors, caches, memoryInfo, batchesRows, copiesRows, growth }: CacheParts) {
     this.#api = api;
+    this.copiesRows = copiesRows;
+    this.#page = growth === 'pages' ? pageBytes() : 0;
     this.#session = session;
     this.#tensors = tensors;
     this.#caches = caches;
@@ -53,8 +73,14 @@ export class CacheInPlace implements CacheMemory {
     this.batchesRows = batchesRows;
   }
 
-  /** Allocates all rows. Does not clear them: attention reads only the part that it has written. */
+  /** Does not clear the rows: attention reads only the part that it has written. */
   reserve(rows: number, capacity: number, allocator: Pointer): void {
+    this.#held = Array.from({ length: rows }, () => 0);
+    if (this.#page > 0) {
+      this.#capacity = pagedCapacity(this.#caches, capacity, this.#page);
+      this.#map(rows);
+      return;
+    }
     const rowsPerBuffer = this.batchesRows ? rows : 1;
     const count = this.batchesRows ? 1 : rows;
     this.#capacity = capacity;
@@ -63,8 +89,23 @@ export class CacheInPlace implements CacheMemory {
     ).flat();
   }
 
+  /** One mapping for each cache tensor, or none if the system refuses one of them. */
+  #map(rows: number): void {
+    const mappings: MappedMemory[] = [];
+    try {
+      for (const { type, shape } of this.#caches)
+        mappings.push(new MappedMemory(bytesOf(type, this.#shape(shape, rows))));
+    } catch (error) {
+      for (const mapping of mappings) mapping.release();
+      throw error;
+    }
+    this.#mappings = mappings;
+    this.#buffers = mappings;
+  }
+
   /** The IO binding of these rows, created at first use. */
-  begin({ first, count }: Rows): Pointer {
+  begin({ first, count }: Rows, lengths: readonly number[]): Pointer {
+    for (const [index, length] of lengths.entries()) this.#hold(first + index, length);
     const key = `${first}+${count}`;
     const known = this.#bindings.get(key);
     if (known !== undefined) {
@@ -107,16 +148,48 @@ export class CacheInPlace implements CacheMemory {
       });
       copyTokens(memoryOf(from), memoryOf(to), tokens, cache);
     }
+    this.#hold(to, tokens);
   }
 
   forget(): void {
     // Nothing to do: the next tokens overwrite the content.
   }
 
+  bytesFor(tokens: number): number {
+    if (this.#page > 0) return pagedBytes(this.#caches, tokens, this.#page);
+    if (tokens === 0) return 0;
+    return this.#caches.reduce((sum, { type, shape }) => sum + bytesOf(type, this.#shape(shape, 1)), 0);
+  }
+
+  releaseRow(row: number, tokens: number): number {
+    const held = this.#held[row] ?? 0;
+    const kept = Math.min(held, tokens);
+    if (this.#page > 0 && kept < held) this.#drop(row, kept, held);
+    this.#held[row] = kept;
+    return this.bytesFor(kept);
+  }
+
   release(): void {
     this.#buffers = [];
     for (const binding of this.#bindings.values()) this.#api.releaseIoBinding(binding);
     this.#bindings.clear();
+    for (const mapping of this.#mappings) mapping.release();
+    this.#mappings = [];
+  }
+
+  #hold(row: number, tokens: number): void {
+    this.#held[row] = Math.max(this.#held[row] ?? 0, tokens);
+  }
+
+  /** Gives back the pages of a row that contain only tokens from index `from` to index `to`. */
+  #drop(row: number, from: number, to: number): void {
+    for (const [index, cache] of this.#caches.entries()) {
+      const [token, heads] = [tokenBytes(cache), headsOf(cache)];
+      const [start, end] = [from, to].map((tokens) => roundUp(tokens * token, this.#page)) as [number, number];
+      if (start === end) continue;
+      for (let head = 0; head < heads; head++)
+        this.#mappings[index]?.drop((row * heads + head) * this.#capacity * token + start, end - start);
+    }
   }
 
   /** Shape of `count` rows. */

@@ -3,10 +3,10 @@
  * stay in device memory, where the runtime allocated them, and are the inputs of the next run. Each row runs
  * alone. A row cannot drop its last tokens, only all tokens.
  */
-import type { Pointer } from '../ffi.ts';
-import type { OrtApi } from './api.ts';
-import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './cache-memory.ts';
-import { type CacheTensor, rowOf } from './signature.ts';
+import type { Pointer } from '../../ffi.ts';
+import type { OrtApi } from '../api.ts';
+import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
+import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './memory.ts';
 
 /** The content of a row: one `OrtValue` per cache tensor, and the number of tokens in each. */
 interface GrownRow {
@@ -14,9 +14,21 @@ interface GrownRow {
   readonly tokens: number;
 }
 
+interface GrowingParts {
+  readonly api: OrtApi;
+  readonly session: Pointer;
+  /** The cache tensors of the model. */
+  readonly caches: readonly CacheTensor[];
+  /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
+  readonly memoryInfo: Pointer;
+  /** True if this process can copy the memory. */
+  readonly copiesRows: boolean;
+}
+
 export class CacheGrowing implements CacheMemory {
   readonly batchesRows = false;
   readonly truncates = false;
+  readonly copiesRows: boolean;
   readonly #api: OrtApi;
   readonly #session: Pointer;
   readonly #caches: readonly CacheTensor[];
@@ -24,11 +36,12 @@ export class CacheGrowing implements CacheMemory {
   #allocator: Pointer = 0n;
   #rows: (GrownRow | undefined)[] = [];
 
-  constructor(api: OrtApi, session: Pointer, caches: readonly CacheTensor[], memoryInfo: Pointer) {
+  constructor({ api, session, caches, memoryInfo, copiesRows }: GrowingParts) {
     this.#api = api;
     this.#session = session;
     this.#caches = caches;
     this.#memoryInfo = memoryInfo;
+    this.copiesRows = copiesRows;
   }
 
   /** Allocates nothing: runs allocate their outputs. */
@@ -37,7 +50,8 @@ export class CacheGrowing implements CacheMemory {
     this.#rows = Array.from({ length: rows }, () => undefined);
   }
 
-  begin({ first }: Rows, past: number): Pointer {
+  begin({ first }: Rows, lengths: readonly number[], tokens: number): Pointer {
+    const past = Math.max(...lengths) - tokens;
     if (past === 0) this.forget(first);
     const row = this.#rows[first] ?? this.#begin(first);
     if (row.tokens !== past)
@@ -90,6 +104,16 @@ export class CacheGrowing implements CacheMemory {
   forget(row: number): void {
     for (const value of this.#rows[row]?.values ?? []) this.#api.releaseValue(value);
     this.#rows[row] = undefined;
+  }
+
+  bytesFor(tokens: number): number {
+    return this.#caches.reduce((sum, { type, shape }) => sum + bytesOf(type, rowOf(shape, tokens)), 0);
+  }
+
+  /** A row cannot drop its last tokens: its memory is given back only without any of them. */
+  releaseRow(row: number, tokens: number): number {
+    if (tokens === 0) this.forget(row);
+    return this.bytesFor(this.#rows[row]?.tokens ?? 0);
   }
 
   release(): void {

@@ -1,0 +1,73 @@
+/**
+ * The memory of a model's KV cache, as a session uses it. CacheInPlace and CacheGrowing implement this
+ * interface.
+ */
+import { copyMemory, type Pointer } from '../../ffi.ts';
+import type { CacheTensor } from '../signature.ts';
+import { headsOf, tokenBytes } from './growth.ts';
+
+/** Consecutive rows of the KV cache. */
+export interface Rows {
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface CacheMemory {
+  /** True if one run can contain several rows. */
+  readonly batchesRows: boolean;
+  /** True if a row can drop its last tokens and keep those before them. */
+  readonly truncates: boolean;
+  /** True if the content of a row can be copied to another one. */
+  readonly copiesRows: boolean;
+  /**
+   * Makes room for `rows` rows of `capacity` tokens each. Called until it succeeds, and not again.
+   * @throws MappingError if the address space is not available, OrtError if the memory is not.
+   */
+  reserve(rows: number, capacity: number, allocator: Pointer): void;
+  /**
+   * Called before a run: returns an IO binding with the cache of `rows` bound.
+   * @param lengths tokens in each row after the run
+   * @param tokens number of tokens of each row in this run
+   * @throws Error if a row that cannot drop tokens does not contain exactly the tokens before the run;
+   * OrtError. The rows then keep their content.
+   */
+  begin(rows: Rows, lengths: readonly number[], tokens: number): Pointer;
+  /** Called after a run. `tokens`: tokens in each row now; undefined if the run failed. */
+  end(rows: Rows, binding: Pointer, tokens: number | undefined): void;
+  /**
+   * Replaces the content of a row by the first `tokens` tokens of another row. Only if `copiesRows`.
+   * @throws OrtError if the memory is not available. The row then keeps its content.
+   */
+  copy(from: number, to: number, tokens: number): void;
+  /** Drops the content of a row. */
+  forget(row: number): void;
+  /** Bytes of memory that a row takes while its first `tokens` tokens are used. */
+  bytesFor(tokens: number): number;
+  /**
+   * Gives back the memory of a row past its first `tokens` tokens, as far as possible.
+   * @returns the bytes that the row still takes, in the measure of `bytesFor`
+   */
+  releaseRow(row: number, tokens: number): number;
+  release(): void;
+}
+
+/** One cache tensor of one row in host memory. */
+export interface RowMemory {
+  readonly pointer: Pointer;
+  /** Tokens for which the tensor has space. */
+  readonly capacity: number;
+}
+
+/**
+ * Copies the first `tokens` tokens of a row's tensor to that of another row. Tokens are the second last
+ * dimension: each head has its tokens one after another.
+ */
+export function copyTokens(from: RowMemory, to: RowMemory, tokens: number, cache: CacheTensor): void {
+  const token = tokenBytes(cache);
+  for (let head = 0; head < headsOf(cache); head++)
+    copyMemory(
+      to.pointer + BigInt(head * to.capacity * token),
+      from.pointer + BigInt(head * from.capacity * token),
+      tokens * token,
+    );
+}
