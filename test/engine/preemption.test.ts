@@ -1,0 +1,146 @@
+/** Sequences that share a budget of memory: 1 byte for each token. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Sequence } from '../../src/engine/sequence.ts';
+import { setUp } from './simulated.ts';
+
+const memory = { bytesFor: (tokens: number) => tokens, releaseRow: (_: number, tokens: number) => tokens };
+const withBudget = (budget: number, slots = 4) => setUp(slots, 64, { cache: { budget, memory } });
+
+/** Runs steps until a condition holds. Fails if it does not hold after 1 000 steps. */
+function runUntil(run: () => unknown, holds: () => boolean): void {
+  for (let step = 0; !holds(); step += 1) {
+    expect(step).toBeLessThan(1000);
+    run();
+  }
+}
+
+const noteNames = (sequence: Sequence): string[] => (sequence.report()?.notes ?? []).map(({ note }) => note);
+
+describe('a sequence', () => {
+  it('starts when its input and a stretch of output fit beside the running ones', () => {
+    const { run, add, cache } = withBudget(60);
+    const [a, b] = [add(20, 20), add(10, 20)];
+    run();
+    expect([a.state, b.state]).toEqual(['decode', 'waiting']);
+    expect(noteNames(b)).toEqual(['queued']);
+    runUntil(run, () => a.state === 'finished');
+    run();
+    expect(b.state).toBe('decode');
+    expect(cache.budget.used).toBeLessThanOrEqual(60);
+  });
+
+  it('does not overtake one that waits for memory', () => {
+    const { run, add } = withBudget(60);
+    const [a, b, c] = [add(20, 20), add(30, 20), add(2, 2)];
+    run();
+    expect([a, b, c].map(({ state }) => state)).toEqual(['decode', 'waiting', 'waiting']);
+  });
+
+  it('alone may use the whole budget', () => {
+    const { run, add } = withBudget(64);
+    const a = add(4, 60);
+    runUntil(run, () => a.state === 'finished');
+    expect(a.generated).toBe(60);
+    expect(noteNames(a)).toEqual(['started']);
+  });
+});
+
+describe('when the budget is used up', () => {
+  /** Two sequences that fit with their first stretch of output, and not with all of it. */
+  const crowded = () => {
+    const set = setUp(4, 64, { cache: { budget: 300, memory, capacity: 300 } });
+    const [a, b] = [set.add(20, 200), set.add(20, 200)];
+    set.run();
+    return { ...set, a: a!, b: b! };
+  };
+
+  it('the youngest sequence is preempted, waits in front of the queue, and continues with the next token', () => {
+    const { run, add, a, b } = crowded();
+    const c = add(20, 200);
+    runUntil(run, () => b.state === 'waiting');
+    expect(b.slot).toBe(-1);
+    expect(noteNames(b)).toEqual(['started', 'preempted', 'queued']);
+    const { generated } = b;
+    expect(b.input).toHaveLength(20 + generated);
+    runUntil(run, () => a.state === 'finished');
+    expect(a.generated).toBe(200);
+    expect(c.state).toBe('waiting');
+    run();
+    expect(noteNames(b)).toContain('started');
+    expect(b.generated).toBeGreaterThanOrEqual(generated);
+    runUntil(run, () => b.state === 'finished');
+    expect(b.generated).toBe(200);
+  });
+
+  it('a paused sequence is preempted first', () => {
+    const { run, a, b } = crowded();
+    runUntil(run, () => a.generated === 100);
+    a.paused = true;
+    runUntil(run, () => a.state === 'waiting');
+    expect(b.state).toBe('decode');
+    expect(a.paused).toBe(true);
+  });
+
+  it('ids of ended sequences are evicted before a sequence is preempted', () => {
+    const { run, add, cache } = setUp(2, 64, { copies: [], cache: { budget: 64, memory } });
+    const ended = add(30, 2);
+    runUntil(run, () => ended.state === 'finished');
+    expect(cache.budget.used).toBeGreaterThan(30);
+    const a = add(6, 50);
+    runUntil(run, () => a.state === 'finished');
+    expect(noteNames(a)).toEqual(['started']);
+    expect(cache.takeEvictions()).toEqual({ rows: 1, tokens: 31 });
+  });
+
+  it('a preempted sequence that is cancelled ends', () => {
+    const { run, scheduler, b } = crowded();
+    runUntil(run, () => b.state === 'waiting');
+    b.end('cancelled', 0);
+    expect(scheduler.settle()).toEqual([b]);
+  });
+});
+
+it('every sequence ends with all of its tokens, whatever runs beside it, and the budget is kept', () => {
+  const one = fc.record({
+    length: fc.integer({ min: 2, max: 60 }),
+    maxTokens: fc.integer({ min: 1, max: 60 }),
+    delay: fc.integer({ min: 0, max: 6 }),
+    pausedFor: fc.integer({ min: 0, max: 20 }),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(one, { minLength: 1, maxLength: 12 }),
+      fc.integer({ min: 120, max: 400 }),
+      fc.integer({ min: 1, max: 5 }),
+      (asked, budget, slots) => {
+        const { add, run, cache, scheduler } = setUp(slots, 16, {
+          cache: { budget, memory, capacity: 120 },
+          copies: [],
+        });
+        const sequences: { sequence: Sequence; pausedFor: number }[] = [];
+        const arrivals = [...asked];
+        for (let step = 0; ; step += 1) {
+          while (arrivals[0] && arrivals[0].delay <= step) {
+            const { length, maxTokens, pausedFor } = arrivals.shift()!;
+            sequences.push({ sequence: add(length, maxTokens), pausedFor });
+          }
+          for (const each of sequences) {
+            each.sequence.paused = each.pausedFor > 0 && each.sequence.generated > 0;
+            if (each.sequence.paused) each.pausedFor -= 1;
+          }
+          const { prefill, decode, verify } = run();
+          expect(cache.budget.used).toBeLessThanOrEqual(budget);
+          const done = sequences.every(({ sequence }) => sequence.state === 'finished');
+          if (done && arrivals.length === 0) break;
+          const waits = arrivals.length > 0 || sequences.some(({ sequence }) => sequence.paused);
+          if (!waits && prefill.length + decode.length === 0 && !verify) expect(scheduler.busy).toBe(true);
+          expect(step).toBeLessThan(20_000);
+        }
+        for (const [index, { sequence }] of sequences.entries())
+          expect(sequence.generated).toBe(asked[index]!.maxTokens);
+      },
+    ),
+    { seed: 1, numRuns: 200 },
+  );
+});
