@@ -84,13 +84,13 @@ describe('when the budget is used up', () => {
 
   it('ids of ended sequences are evicted before a sequence is preempted', () => {
     const { run, add, cache } = setUp(2, 64, { copies: [], cache: { budget: 64, memory } });
-    const ended = add(30, 2);
+    const ended = add(40, 2);
     runUntil(run, () => ended.state === 'finished');
-    expect(cache.budget.used).toBeGreaterThan(30);
+    expect(cache.budget.used).toBeGreaterThan(40);
     const a = add(6, 50);
     runUntil(run, () => a.state === 'finished');
     expect(noteNames(a)).toEqual(['started']);
-    expect(cache.takeEvictions()).toEqual({ rows: 1, tokens: 31 });
+    expect(cache.takeEvictions()).toEqual({ rows: 1, tokens: 41 });
   });
 
   it('a preempted sequence that is cancelled ends', () => {
