@@ -10,6 +10,8 @@ import { choice, seconds, setting, whole, wholeNumber } from './setting-rows.ts'
 
 /** Maximum number of threads in `--threads`. */
 export const MAX_THREADS = 1024;
+/** Maximum of `--cache-memory`: 16 TiB. */
+const MAX_CACHE_MIB = 2 ** 24;
 export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -45,7 +47,7 @@ export const SETTINGS = {
   slots: setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, 256)]),
     meaning:
-      'number of requests that run at the same time, decoded together if model and device allow it; auto takes as many as fit into a quarter of the free memory, at most 16',
+      'number of requests that run at the same time, decoded together if model and device allow it; auto takes 16, and on CUDA as many as fit into a quarter of the free memory',
     allowed: 'auto, or 1 to 256',
     fallback: 'auto',
   }),
@@ -54,6 +56,13 @@ export const SETTINGS = {
     least: 16,
     most: 1_048_576,
     shown: 'the context length of the model',
+  }),
+  'cache-memory': setting({
+    schema: z.union([z.literal('auto'), wholeNumber(1, MAX_CACHE_MIB)]),
+    meaning:
+      'memory for the keys and values of all requests together, taken as they need it; auto takes half of what is free besides the model, at most two full contexts per slot',
+    allowed: `auto, or 1 to ${MAX_CACHE_MIB} MiB`,
+    fallback: 'auto',
   }),
   'prefill-chunk': setting({
     schema: z.union([z.literal('auto'), wholeNumber(2, 4096)]),

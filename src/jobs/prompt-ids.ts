@@ -5,6 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
+import type { CacheLimit } from '../protocol/loading.ts';
 import type { ChatTemplate } from '../text/template/chat-template.ts';
 import { EncodeError } from '../text/tokenizer/encode-error.ts';
 import { type Dialogue, prepareDialogue } from '../text/tools/dialogue.ts';
@@ -143,6 +144,12 @@ async function encodeText(
 /** The field of a body that holds an input. */
 export const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');
 
+/** The remedies for a cache that holds fewer tokens than the context of the model. */
+const REMEDIES: Readonly<Record<CacheLimit['cause'], string>> = {
+  memory: 'raise --cache-memory',
+  address_space: 'raise the limit of the address space (ulimit -v)',
+};
+
 /**
  * The error for a prompt with too many tokens.
  * @param number the tokens as a text: a number, or a bound
@@ -150,10 +157,15 @@ export const fieldOf = (input: Input): string => ('messages' in input ? 'message
 export function tooLong(
   number: string,
   tokensIn: number,
-  { context }: Pick<LoadedModel['facts'], 'context'>,
+  { context, cacheLimit }: Pick<LoadedModel['facts'], 'context' | 'cacheLimit'>,
   { mostTokens = 0 }: Partial<EncodeRules> = {},
 ): WorkerError {
-  const limit = mostTokens < context ? `prompt and output share ${context}` : `at most ${mostTokens} are allowed here`;
+  const holds =
+    cacheLimit === undefined || context === cacheLimit.context
+      ? ''
+      : `: the cache holds no more, ${REMEDIES[cacheLimit.cause]}`;
+  const limit =
+    mostTokens < context ? `prompt and output share ${context}${holds}` : `at most ${mostTokens} are allowed here`;
   const message = `The prompt has ${number} tokens; ${limit}.`;
   return new WorkerError('PROMPT_TOO_LONG', message, { details: { tokens_in: tokensIn, context_length: context } });
 }

@@ -78,8 +78,8 @@ export class EngineSupervisor {
   }
 
   /**
-   * Starts the first engine. Later engines use the same device and number of slots, because the worker has
-   * published both.
+   * Starts the first engine. Later engines use the same device, number of slots and memory of the cache,
+   * because the worker has published what they allow.
    * @throws EngineRefusedError if the engine cannot open the model; EngineLostError if the process ends
    */
   async start(options: EngineOptions, onLoadEvent: (event: LoadEvent) => void): Promise<EngineFacts> {
@@ -90,7 +90,8 @@ export class EngineSupervisor {
     this.#onLoadEvent = undefined;
     this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#settings.stepMs);
     const candidates = options.candidates.filter(({ device }) => device === facts.device);
-    this.#options = { ...options, candidates, slots: facts.slots };
+    const { slots, context, cacheBytes: cacheMemory } = facts;
+    this.#options = { ...options, candidates, slots, context, cacheMemory };
     return facts;
   }
 

@@ -17,7 +17,7 @@ import type { ChatTemplates } from '../text/template/chat-templates.ts';
 import { GrammarVocabulary } from '../text/tokenizer/grammar-vocabulary.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import type { ProfileFacts } from '../text/tools/output-profile.ts';
-import { narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
+import { narrateCacheLimit, narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
 import { openText, usableTemplates } from './open-text.ts';
 import { turnEndOf } from './turn-end.ts';
 
@@ -52,7 +52,16 @@ export const SMALL_BYTES = 32 * 2 ** 20;
 
 export type ModelSettings = Pick<
   Config,
-  'model' | 'dtype' | 'device' | 'slots' | 'context' | 'prefillChunk' | 'threads' | 'speculation' | 'runtimeLibrary'
+  | 'model'
+  | 'dtype'
+  | 'device'
+  | 'slots'
+  | 'context'
+  | 'cacheMemory'
+  | 'prefillChunk'
+  | 'threads'
+  | 'speculation'
+  | 'runtimeLibrary'
 >;
 
 /**
@@ -94,6 +103,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     chosen_by: settings.slots === 'auto' ? 'auto' : 'asked',
     available_bytes: facts.availableBytes,
   });
+  narrateCacheLimit(facts);
   const loaded = { tokenizer: text.tokenizer, templates: usableTemplates(text, facts.idLimit) };
   const grammars = new GrammarCompiler({
     onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
@@ -134,6 +144,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     names: spec.names,
     slots: settings.slots,
     context,
+    cacheMemory: settings.cacheMemory === 'auto' ? 'auto' : settings.cacheMemory * 2 ** 20,
     prefillChunk: settings.prefillChunk,
     threads: settings.threads,
     speculation: settings.speculation,

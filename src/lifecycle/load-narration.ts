@@ -98,6 +98,20 @@ export function weightsOn(device: DeviceName, { choices }: ModelFiles): ChosenWe
   return weights;
 }
 
+/** Narrates that the cache is smaller than requested. */
+export function narrateCacheLimit({ device, context, rows, cacheBytes, cacheLimit }: EngineFacts): void {
+  if (cacheLimit === undefined) return;
+  narrate('cache.limited', {
+    device,
+    limited_by: cacheLimit.cause,
+    context_length: context,
+    requested_context: cacheLimit.context,
+    cache_rows: rows,
+    requested_rows: cacheLimit.rows,
+    cache_bytes: cacheBytes,
+  });
+}
+
 /**
  * Narrates the end of the warm-up: what the engine serves with.
  * @param memory bytes of memory of both processes; undefined if they cannot be read

@@ -38,8 +38,14 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
   software_renderer: absent(({ name }) => `only a software renderer: ${name}`),
   wrong_platform: absent(({ needs }) => `available on ${needs} only`),
   no_half_floats: present(() => 'use --dtype q4 or fp32: this GPU does not support half floats'),
-  out_of_memory: present(() => 'use fewer --slots or smaller weights: the device does not have enough free memory'),
+  out_of_memory: present(
+    () => 'use less --cache-memory, fewer --slots or smaller weights: the device does not have enough free memory',
+  ),
   does_not_fit: present(memoryText),
+  cache_too_small: present(
+    ({ cacheMemory, tokens, least, leastMemory }) =>
+      `use --cache-memory ${mibOf(leastMemory)} or more: the KV cache of ${formatBytes(cacheMemory)} holds ${count(tokens, 'token')} in one row, and a row needs ${least}`,
+  ),
   computes_wrong: present(wrongText),
   operator_ignores: present(
     ({ operator, attribute, value }) =>
@@ -47,6 +53,9 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
   ),
   runtime: present(({ message }) => message),
 };
+
+/** Settings give memory in MiB. */
+const mibOf = (bytes: number): number => bytes / 2 ** 20;
 
 /** Only `doctor` knows the packages of CUDA's libraries: their names depend on the version of CUDA. */
 const howToGet = (library: string): string =>
@@ -63,9 +72,15 @@ function memoryText({ device, plan, suggestion }: Reason<'does_not_fit'>): strin
     reserved === undefined ? '' : ` (${count(otherWorkers, 'other worker')} reserved ${formatBytes(reserved)})`;
   const sum = `needs ${formatBytes(total)} on ${device} (${parts}), and ${formatBytes(free)} are free${held}`;
   if (!suggestion)
-    return `use smaller weights (--dtype) or another device: no --slots and no --context would fit, because the model ${sum}`;
-  const shorter = suggestion.context === undefined ? '' : ` --context ${suggestion.context}`;
-  return `use --slots ${suggestion.slots}${shorter}: the model ${sum}`;
+    return `use smaller weights (--dtype) or another device: no --slots and no --cache-memory would fit, because the model ${sum}`;
+  const { cacheMemory } = suggestion;
+  const values = [
+    ['--cache-memory', cacheMemory === undefined ? undefined : mibOf(cacheMemory)],
+    ['--slots', suggestion.slots],
+    ['--context', suggestion.context],
+  ] as const;
+  const flags = values.flatMap(([flag, value]) => (value === undefined ? [] : [`${flag} ${value}`]));
+  return `use ${flags.join(' ')}: the model ${sum}`;
 }
 
 function wrongText({ difference, comparedWith }: Reason<'computes_wrong'>): string {
@@ -97,7 +112,7 @@ export function describeRefusal({ device, reason }: Refusal): string {
  */
 export type FailureKind = 'out_of_memory' | 'model_load_failed' | 'engine_lost';
 
-const MORE_MEMORY = 'raise the memory limit, or use fewer --slots, a shorter --context or smaller weights (--dtype)';
+const MORE_MEMORY = 'raise the memory limit, or use less --cache-memory, fewer --slots or smaller weights (--dtype)';
 
 /** Why an engine process ended. For a lack of memory, the text begins with the fix. */
 export function lossText({ reason, signal, isOutOfMemory }: Loss): string {

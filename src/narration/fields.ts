@@ -84,7 +84,11 @@ export const FIELDS = {
   slot: integer('Index of the slot, a row of the cache', 0),
   slots: integer('Number of slots', 4),
   chosen_by: text('Origin of the number of slots: auto, or asked (set by --slots)', 'auto'),
-  cache_bytes: integer('Bytes of the cache, all slots together', 4194304),
+  cache_bytes: integer('Memory of the cache in bytes, all slots together', 4194304),
+  cache_rows: integer('Rows of the cache: one for each slot, and others that only store prefixes', 64),
+  requested_rows: integer('Rows of the cache without the limit', 64),
+  requested_context: integer('Tokens per slot without the limit', 131072),
+  limited_by: text('Limit of the cache: memory, or address_space', 'memory'),
   cache_update: text(
     'How the cache is updated: in_place; or growing, where each run makes a longer copy and sequences run one at a time',
     'in_place',
@@ -99,7 +103,7 @@ export const FIELDS = {
   percent: integer('Progress in percent', 50),
   address_space_bytes: integer('Limit of the address space of each process (ulimit -v)', 8589934592),
   available_bytes: integer(
-    'Free bytes before the load; absent if the system does not report them, and in cache.reserved if --slots is a number',
+    'Free bytes before the load; absent if the system does not report them, and in cache.reserved if --cache-memory is a number',
     22100000000,
   ),
   reserved_bytes: integer(

@@ -43,12 +43,17 @@ export interface EngineOptions {
   readonly candidates: readonly Candidate[];
   readonly names: TensorNames;
   /**
-   * Maximum number of sequences decoded together; `auto` = as many as the memory for the KV cache allows, at
-   * most 16.
+   * Maximum number of sequences decoded together; `auto` = 16, or fewer where all rows of the KV cache are
+   * allocated at once and the memory is short.
    */
   readonly slots: number | 'auto';
-  /** Tokens per slot, prompt and output together. */
+  /** Tokens per slot, prompt and output together. Less if the memory of the cache holds fewer in one row. */
   readonly context: number;
+  /**
+   * Bytes of memory for the KV cache, which all rows share; `auto` or absent = half of the memory that the
+   * rest of the model leaves.
+   */
+  readonly cacheMemory?: number | 'auto';
   /** Maximum number of prompt tokens in one run; `auto` = a quarter of a second of prefill, at most 512. */
   readonly prefillChunk: number | 'auto';
   /** Threads that compute on the CPU; `auto` = one for each core that the process may use. */
@@ -62,6 +67,15 @@ export interface EngineOptions {
   readonly reservations?: string;
 }
 
+/** Why the cache is smaller than requested, and the requested size. */
+export interface CacheLimit {
+  /** `memory`: the memory of the cache; `address_space`: the system has no address space for all rows. */
+  readonly cause: 'memory' | 'address_space';
+  readonly rows: number;
+  /** Tokens in a row. */
+  readonly context: number;
+}
+
 /** Facts about the opened model, measured or read from the session's metadata. */
 export interface EngineFacts {
   /** The runtime's version, as reported by the runtime. */
@@ -70,9 +84,16 @@ export interface EngineFacts {
   /** Threads that compute on the CPU, also for the parts of a model that a GPU does not compute. */
   readonly threads: ThreadCount;
   readonly slots: number;
-  /** Free memory in bytes when `auto` chose the number of slots; absent if the setting gives the number. */
+  /**
+   * Rows of the KV cache: the first ones are those of the slots, the others only store prefixes of prompts.
+   */
+  readonly rows: number;
+  /** Free memory in bytes when `auto` chose the memory of the cache; absent if the setting gives it. */
   readonly availableBytes?: number;
+  /** Tokens in a row at most: prompt and output together. */
   readonly context: number;
+  /** Present if the cache has fewer rows, or fewer tokens in a row, than requested. */
+  readonly cacheLimit?: CacheLimit;
   /**
    * `in_place`: attention appends to the KV cache. `growing`: each run returns a longer cache, and each
    * sequence runs alone.
@@ -84,8 +105,18 @@ export interface EngineFacts {
    * if they are fewer.
    */
   readonly idLimit: number;
-  /** Bytes of the KV cache of all slots. */
+  /**
+   * Memory of the KV cache in bytes, for all rows together. Taken as it is used; allocated at once on a
+   * device whose rows are all in one tensor.
+   */
   readonly cacheBytes: number;
+  /**
+   * The part of `cacheBytes` that rows may take together, in the measure of `Session.bytesFor`. The rest is
+   * for the run that makes a row longer. One row of `context` tokens always fits.
+   */
+  readonly cacheBudgetBytes: number;
+  /** Bytes of the KV cache for one token. */
+  readonly cacheBytesPerToken: number;
   /** Resident memory of the engine process after the first run, in bytes; absent if it cannot be read. */
   readonly residentBytes?: number;
   /** Bytes of GPU memory in use; 0 on the CPU. */

@@ -3,10 +3,17 @@
 /** All sizes in bytes. */
 export interface MemoryPlan {
   readonly slots: number;
-  /** Tokens per slot. */
+  /** Rows of the KV cache: those of the slots, and those that only store prefixes. */
+  readonly rows: number;
+  /** Tokens in a row. */
   readonly context: number;
+  /** The requested context; present if the memory of the cache holds fewer tokens. */
+  readonly requestedContext?: number;
   readonly weights: number;
+  /** The memory of the KV cache, which its rows share. */
   readonly cache: number;
+  /** The part of `cache` for the rows; the rest is for the run that makes one of them longer. */
+  readonly budget: number;
   readonly logits: number;
   /** Memory of the runtime besides the other three, as measured. */
   readonly work: number;

@@ -42,14 +42,24 @@ interface ReasonDetails {
   /** The device ran out of memory while the model was opened. */
   out_of_memory: NoDetails;
   /**
-   * The plan needs more memory than is free. `suggestion` fits; absent if no number of slots and no context
-   * fits.
+   * The plan needs more memory than is free. `suggestion` fits; absent if no number of slots and no memory of
+   * the cache fits.
    */
   does_not_fit: {
     readonly device: DeviceName;
     readonly plan: MemoryPlan;
-    /** `context` is absent if the context can stay. */
-    readonly suggestion?: { readonly slots: number; readonly context?: number };
+    /** Absent members can stay. `cacheMemory`: whole MiB, in bytes. */
+    readonly suggestion?: { readonly slots?: number; readonly context?: number; readonly cacheMemory?: number };
+  };
+  /**
+   * The requested memory of the cache holds fewer tokens in one row than a row must have, `least`.
+   * `leastMemory` holds them: whole MiB, in bytes.
+   */
+  cache_too_small: {
+    readonly cacheMemory: number;
+    readonly tokens: number;
+    readonly least: number;
+    readonly leastMemory: number;
   };
   /**
    * The device gives different logits for a token computed alone and for the same token computed in a run

@@ -12,7 +12,8 @@ import {
 } from '../../src/lifecycle/reasons.ts';
 import type { Reason, ReasonCode } from '../../src/protocol/reasons.ts';
 
-const plan = { slots: 8, context: 4096, weights: 1e9, cache: 8e9, logits: 2e6, work: 64e6, total: 9_066e6, free: 5e9 };
+const sizes = { weights: 1e9, cache: 8e9, budget: 8e9, logits: 2e6, work: 64e6, total: 9_066e6, free: 5e9 };
+const plan = { slots: 8, rows: 56, context: 4096, ...sizes };
 const tooLarge: Reason<'does_not_fit'> = { code: 'does_not_fit', device: 'cuda-0', plan };
 
 /** One reason of each code; the compiler completes the table. */
@@ -34,6 +35,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   no_half_floats: { code: 'no_half_floats' },
   out_of_memory: { code: 'out_of_memory' },
   does_not_fit: tooLarge,
+  cache_too_small: { code: 'cache_too_small', cacheMemory: 2 ** 20, tokens: 22, least: 256, leastMemory: 12 * 2 ** 20 },
   computes_wrong: { code: 'computes_wrong', difference: 0.314 },
   operator_ignores: { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 50 },
   runtime: { code: 'runtime', message: 'bad_alloc' },
@@ -98,11 +100,24 @@ describe('a model that does not fit', () => {
     expect(text).toMatch(/^use --slots 1 --context 2048: the model needs /);
   });
 
-  test('is refused with another fix if no number of slots and no context would fit', () => {
+  test('is refused with less memory for the cache', () => {
+    const smaller = { ...tooLarge, suggestion: { cacheMemory: 3_900 * 2 ** 20 } };
+    expect(describeReason(smaller)).toMatch(/^use --cache-memory 3900: the model needs 9\.07 GB on cuda-0 /);
+    const both = { ...tooLarge, suggestion: { slots: 1, cacheMemory: 2 ** 20 } };
+    expect(describeReason(both)).toMatch(/^use --cache-memory 1 --slots 1: the model needs /);
+  });
+
+  test('is refused with another fix if no number of slots and no memory of the cache would fit', () => {
     expect(describeReason(tooLarge)).toMatch(
-      /^use smaller weights \(--dtype\) or another device: no --slots and no --context would fit/,
+      /^use smaller weights \(--dtype\) or another device: no --slots and no --cache-memory would fit/,
     );
   });
+});
+
+test('memory of the cache that holds no useful row is refused with the least memory', () => {
+  expect(describeReason(ALL.cache_too_small)).toBe(
+    'use --cache-memory 12 or more: the KV cache of 1.05 MB holds 22 tokens in one row, and a row needs 256',
+  );
 });
 
 describe('a refusal', () => {
@@ -142,7 +157,7 @@ describe('a lack of memory', () => {
 
   test('of an engine that the kernel killed begins with the fix', () => {
     expect(failureText(errorOf(killed))).toBe(
-      'raise the memory limit, or use fewer --slots, a shorter --context or smaller weights (--dtype): the kernel killed the engine for lack of memory: out_of_memory (signal SIGKILL)',
+      'raise the memory limit, or use less --cache-memory, fewer --slots or smaller weights (--dtype): the kernel killed the engine for lack of memory: out_of_memory (signal SIGKILL)',
     );
     expect(lossText({ ...killed, signal: 'SIGABRT' })).toContain(': the engine got no memory: ');
     expect(failureText(errorOf(lost))).toBe('signal SIGKILL');

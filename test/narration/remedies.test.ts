@@ -48,9 +48,11 @@ async function narrated(event: EventName, changes: Readonly<Record<string, unkno
 
 const plan = {
   slots: 256,
+  rows: 304,
   context: 1_048_576,
   weights: 199_700_000,
   cache: 96_000e9,
+  budget: 96_000e9,
   logits: 999e9,
   work: 64e6,
   total: 97_000e9,
@@ -62,13 +64,18 @@ const doesNotFit = { code: 'does_not_fit', device: 'cuda-15', plan } as const;
 const REASONS: readonly (readonly [remedy: string, reason: Reason])[] = [
   ['use --slots 12', { ...doesNotFit, suggestion: { slots: 12 } }],
   ['use --slots 1 --context 1048560', { ...doesNotFit, suggestion: { slots: 1, context: 1_048_560 } }],
+  ['use --cache-memory 20000', { ...doesNotFit, suggestion: { cacheMemory: 20_000 * 2 ** 20 } }],
+  [
+    'use --cache-memory 12 or more',
+    { code: 'cache_too_small', cacheMemory: 2 ** 20, tokens: 22, least: 256, leastMemory: 12 * 2 ** 20 },
+  ],
   ['use smaller weights (--dtype)', doesNotFit],
   ['run npm run install:cuda', { code: 'provider_missing' }],
   ['use another --runtime-library', { code: 'provider_not_built' }],
   ['run rbees-workerd doctor', { code: 'library_missing', library: `libcu${'d'.repeat(400)}.so.9` }],
   ['update the NVIDIA driver', { code: 'driver_too_old' }],
   ['use --dtype q4 or fp32', { code: 'no_half_floats' }],
-  ['use fewer --slots', { code: 'out_of_memory' }],
+  ['use less --cache-memory', { code: 'out_of_memory' }],
   ['update the driver', { code: 'computes_wrong', difference: 0.31, comparedWith: 'cpu' }],
   [
     'use --device cpu or cuda',

@@ -85,7 +85,7 @@ describe('the parts of the time', () => {
 });
 
 describe('the cache and the warm-up', () => {
-  test('automatic slots name the free memory, given slots name the flag', async () => {
+  test('automatic memory of the cache names the free memory, given slots name the flag', async () => {
     const cache = {
       slots: 8,
       chosen_by: 'asked',
@@ -94,12 +94,29 @@ describe('the cache and the warm-up', () => {
       cache_update: 'in_place',
     };
     expect(await humanOf('cache.reserved', cache)).toBe(
-      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, set by --slots)',
+      'Engine uses up to 8.39 MB: 8 slots of 512 tokens (in-place cache, set by --slots)',
     );
     expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto', available_bytes: 22_100_000_000 })).toBe(
-      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, auto: ≤ ¼ of 22.1 GB free)',
+      'Engine uses up to 8.39 MB: 8 slots of 512 tokens (in-place cache, auto, 22.1 GB free)',
     );
-    expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/, auto: free memory unknown\)$/);
+    expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/cache, auto\)$/);
+  });
+
+  test('a limited cache names the setting or the limit of the system', async () => {
+    const limited = {
+      device: 'cpu',
+      context_length: 26_000,
+      requested_context: 131_072,
+      cache_rows: 64,
+      requested_rows: 64,
+      cache_bytes: 1_200_000_000,
+    };
+    expect(await humanOf('cache.limited', { ...limited, limited_by: 'memory' })).toBe(
+      'Raise --cache-memory: 1.20 GB of cache hold 26000 of 131072 tokens in one slot',
+    );
+    expect(await humanOf('cache.limited', { ...limited, limited_by: 'address_space', cache_rows: 16 })).toBe(
+      'Limited address space: the cache has 16 of 64 rows, with 26000 of 131072 tokens',
+    );
   });
 
   test('a growing cache is named', async () => {

@@ -44,6 +44,10 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
   no_half_floats: () => ({ words: 'weights without half floats', command: '--dtype q4' }),
   out_of_memory: () => MORE_MEMORY,
   does_not_fit: () => MORE_MEMORY,
+  cache_too_small: ({ leastMemory }) => ({
+    words: 'more memory for the KV cache',
+    command: `--cache-memory ${leastMemory / 2 ** 20}`,
+  }),
   computes_wrong: () => ({ words: 'a newer driver of the device, or another device', command: '--device cpu' }),
   operator_ignores: ({ operator, attribute }) => ({
     words: `another device for this model: the operator ${operator} of this device ignores ${attribute}`,

@@ -60,6 +60,17 @@ export function hostFreeBytes(
   );
 }
 
+/**
+ * True if the system counts address space as memory: its size is limited (`ulimit -v`), or the system refuses
+ * more than it can back (`vm.overcommit_memory=2`).
+ * @param read reads a file of the system; replaced by tests
+ */
+export const countsAddressSpace = (read: ReadText = readText): boolean =>
+  addressSpaceLimitIn(read('/proc/self/limits')) !== undefined ||
+  read('/proc/sys/vm/overcommit_memory').trim() === NEVER_OVERCOMMIT;
+
+const NEVER_OVERCOMMIT = '2';
+
 const sumOf = (held: readonly HeldMemory[]): number => held.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Bytes that the limit of the address space (`ulimit -v`) leaves; infinite without a limit. */

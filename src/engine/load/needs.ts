@@ -5,6 +5,8 @@
 import type { EngineOptions } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
 import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
+import { pageBytes } from '../host/mapped-memory.ts';
+import { type CacheGrowth, pagedBytes } from '../ort/cache/growth.ts';
 import { bytesOf, rowBytes, type Signature } from '../ort/signature.ts';
 import { prefillChunk } from '../runner.ts';
 import type { Needs } from './memory-plan.ts';
@@ -13,13 +15,13 @@ import type { Needs } from './memory-plan.ts';
 interface Target {
   readonly device: Device;
   readonly weightBytes: number;
-  readonly grows: boolean;
+  readonly growth: CacheGrowth;
 }
 
 /** The inputs of a plan, except the free memory. */
 export function needsOf(
   signature: Signature,
-  { device, weightBytes, grows }: Target,
+  { device, weightBytes, growth }: Target,
   options: EngineOptions,
 ): Omit<Needs, 'free'> {
   const chunk = chunkOf(signature, options);
@@ -27,12 +29,18 @@ export function needsOf(
   return {
     device: device.name,
     weights: weightBytes,
-    rowBytes: (tokens) => rowBytes(signature, tokens),
-    // During a run, a growing cache needs memory for the row that it reads and for the row that it writes.
-    spareRows: grows ? 1 : 0,
+    rowBytes: rowSizeOf(signature, growth),
+    growth,
     logits: (slots) => bytesOf(signature.logits.type, [positions + slots, signature.vocabSize]),
     work: device.workBytes,
   };
+}
+
+/** Memory of one row, as a function of its tokens. */
+function rowSizeOf(signature: Signature, growth: CacheGrowth): (tokens: number) => number {
+  if (growth !== 'pages') return (tokens) => rowBytes(signature, tokens);
+  const page = pageBytes();
+  return (tokens) => pagedBytes(signature.caches, tokens, page);
 }
 
 /** Maximum number of prompt tokens in one run. */

@@ -14,7 +14,9 @@ import { type Device, withoutHeld } from '../devices/device.ts';
 import { deviceNamed } from '../devices/registry.ts';
 import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
+import { canMap } from '../host/mapped-memory.ts';
 import { loadOrt, type OrtApi, OrtError } from '../ort/api.ts';
+import { growthOf } from '../ort/cache/growth.ts';
 import { causeOf, isOutOfMemory } from '../ort/error-causes.ts';
 import { readModel, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
@@ -25,6 +27,7 @@ import { LoadError } from './load-error.ts';
 import { chunkOf, needsOf } from './needs.ts';
 import { longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
 import { readWeights, sizeOf } from './read-ahead.ts';
+import { reserveCache } from './reserve-cache.ts';
 import { planReserved, type ReservedPlan } from './reserved-plan.ts';
 
 /** Receives the engine's messages while it opens a model and after every step. */
@@ -116,7 +119,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const free = device.freeBytes();
   const { freeBytes } = device;
   const target = { requested: options, device, weightFiles, folder: options.reservations, freeBytes };
-  const needs = { device, weightBytes, grows: !updatesInPlace(model, names) };
+  const growth = growthOf(device, { appends: !updatesInPlace(model, names), canMap });
+  const needs = { device, weightBytes, growth };
   const planned = declared && planReserved(needsOf(declared, needs, options), target);
   if (planned) publishPlan(planned, device.name, publish);
   try {
@@ -175,7 +179,7 @@ function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened)
       ...warm,
       idLimit: session.idLimit,
       ...checked,
-      ...(options.slots === 'auto' && plan.free !== undefined && { availableBytes: plan.free }),
+      ...(typeof options.cacheMemory !== 'number' && plan.free !== undefined && { availableBytes: plan.free }),
       // If the system does not report free memory: the planned bytes.
       deviceBytes: device.ownMemory ? (measured ?? plan.weights + plan.cache) : 0,
       warmupMs: performance.now() - began,
@@ -213,23 +217,39 @@ type WarmUpFacts = Omit<
   | keyof CpuCheck
 >;
 
+/** Why the cache has fewer rows, or fewer tokens in a row, than requested. */
+function limitOf(
+  { rows, context }: Pick<MemoryPlan, 'rows' | 'context'>,
+  plan: MemoryPlan,
+): Pick<EngineFacts, 'cacheLimit'> {
+  const isRefused = rows < plan.rows || context < plan.context;
+  if (!isRefused && plan.requestedContext === undefined) return {};
+  const requested = { rows: plan.rows, context: plan.requestedContext ?? plan.context };
+  return { cacheLimit: { cause: isRefused ? 'address_space' : 'memory', ...requested } };
+}
+
 /** Reserves the memory, runs the model, and checks the numbers that the device computes. */
 function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): WarmUpFacts {
-  const { slots, context } = plan;
   const { signature, truncates } = session;
   const chunk = chunkOf(signature, options);
   // Drafts and the checks below are also runs of one row, and may be longer than the requested chunk.
   const keep = MAX_DRAFT + 1;
-  session.reserve({ rows: slots, capacity: context, chunk: Math.max(chunk, keep), keep });
+  const { slots, rows, context } = reserveCache(session, plan, { chunk: Math.max(chunk, keep), keep });
   const trusted = isCpu(device.name) ? chunk : longestCorrectRun(session, context, chunk);
   const runDifference = truncates ? roundingBetweenRuns(session, context) : undefined;
   const exact = runDifference !== undefined && runDifference < ROUNDING;
+  session.forget(0);
+  session.releaseRow(0, 0);
   return {
     slots,
+    rows,
     context,
+    ...limitOf({ rows, context }, plan),
     cacheUpdate: truncates ? 'in_place' : 'growing',
     vocabSize: signature.vocabSize,
-    cacheBytes: slots * rowBytes(signature, context),
+    cacheBytes: plan.cache,
+    cacheBudgetBytes: plan.budget,
+    cacheBytesPerToken: rowBytes(signature, 1),
     prefillChunk: trusted,
     ...(trusted < chunk && { trustedTokens: trusted }),
     // The cache must be able to drop the rejected tokens of a draft, and the model must give the logits of

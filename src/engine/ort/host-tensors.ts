@@ -14,6 +14,7 @@ import type { NamedMemory, TensorMemory, Tensors } from './tensors.ts';
 /** Capacities, in elements. */
 export interface HostCapacity {
   readonly ids: number;
+  /** The most that a run can need: the memory of the mask grows as runs need it. */
   readonly mask: number;
   /** In positions `[vocab]`. */
   readonly logits: number;
@@ -21,11 +22,23 @@ export interface HostCapacity {
 
 /** An int64 input of the model. */
 interface Numbers extends NamedMemory {
+  /** The `OrtValue` that owns the memory. */
+  readonly value: Pointer;
   readonly values: BigInt64Array;
 }
 
+/** The mask begins with room for 16 rows of 512 tokens. */
+const FIRST_MASK = 2 ** 13;
+
 const NO_MEMORY: TensorMemory = { value: 0n, pointer: 0n, bytes: 0 };
-const NO_NUMBERS: Numbers = { name: '', type: INT64, pointer: 0n, memoryInfo: 0n, values: new BigInt64Array(0) };
+const NO_NUMBERS: Numbers = {
+  name: '',
+  type: INT64,
+  value: 0n,
+  pointer: 0n,
+  memoryInfo: 0n,
+  values: new BigInt64Array(0),
+};
 const NO_LOGITS = new Float32Array(0);
 
 export class HostTensors {
@@ -37,6 +50,7 @@ export class HostTensors {
   #ids = NO_NUMBERS;
   /** `[rows, width]`: 1 for each token of a row after the run, then 0. */
   #mask = NO_NUMBERS;
+  #maskLimit = 0;
   /** `[rows, tokens]`: the position of each id in its row. */
   #positions = NO_NUMBERS;
   /** One number: the number of last positions that get logits. */
@@ -57,16 +71,13 @@ export class HostTensors {
     return this.#ids.values;
   }
 
-  get mask(): BigInt64Array {
-    return this.#mask.values;
-  }
-
   /** Allocates the memory, once. @throws OrtError if the memory is not available. */
   reserve(capacity: HostCapacity): void {
     const { ids, mask, positions = '', keep } = this.#signature;
     this.#ids = this.#allocate(ids, capacity.ids);
     this.#positions = this.#allocate(positions, capacity.ids);
-    this.#mask = this.#allocate(mask, capacity.mask);
+    this.#maskLimit = capacity.mask;
+    this.#mask = this.#allocate(mask, Math.min(FIRST_MASK, capacity.mask));
     this.#keep = this.#allocate(keep?.name ?? '', 1);
     this.reserveLogits(capacity.logits);
   }
@@ -89,6 +100,7 @@ export class HostTensors {
 
   /**
    * Fills mask and positions, and binds all inputs except the KV cache.
+   * @throws OrtError if there is no memory for a larger mask. RangeError for a larger one than was reserved.
    * @param lengths tokens in each row after the run.
    * @param tokens number of tokens of each row in this run.
    * @param keep number of last positions that get logits.
@@ -96,8 +108,10 @@ export class HostTensors {
   bindInputs(binding: Pointer, lengths: readonly number[], tokens: number, keep: number): void {
     const [rows, width] = [lengths.length, Math.max(...lengths)];
     this.#bind(binding, this.#ids, [rows, tokens]);
-    this.mask.fill(0n, 0, rows * width);
-    for (const [row, length] of lengths.entries()) this.mask.fill(1n, row * width, row * width + length);
+    this.#growMask(rows * width);
+    const { values } = this.#mask;
+    values.fill(0n, 0, rows * width);
+    for (const [row, length] of lengths.entries()) values.fill(1n, row * width, row * width + length);
     this.#bind(binding, this.#mask, [rows, width]);
     if (this.#signature.positions !== undefined) {
       for (const [row, length] of lengths.entries())
@@ -129,6 +143,17 @@ export class HostTensors {
     widen(logits.type, this.#halves, this.logits, { start: at * vocabSize, end: (at + count) * vocabSize });
   }
 
+  /** Doubles the memory of the mask until a run of this many elements fits. */
+  #growMask(elements: number): void {
+    let { length } = this.#mask.values;
+    if (elements <= length) return;
+    if (elements > this.#maskLimit) throw new RangeError('The mask of the run exceeds the reserved memory');
+    while (length < elements) length *= 2;
+    const previous = this.#mask;
+    this.#mask = this.#allocate(previous.name, Math.min(length, this.#maskLimit));
+    this.#tensors.free(previous);
+  }
+
   /** Drops all views. Must be called before the memory is released. */
   dropViews(): void {
     this.#ids = NO_NUMBERS;
@@ -141,9 +166,9 @@ export class HostTensors {
 
   #allocate(name: string, count: number): Numbers {
     const allocator = this.#api.getAllocatorWithDefaultOptions();
-    const { pointer, bytes } = this.#tensors.allocate(allocator, INT64, [count]);
+    const { value, pointer, bytes } = this.#tensors.allocate(allocator, INT64, [count]);
     const values = new BigInt64Array(viewMemory(pointer, bytes));
-    return { name, type: INT64, pointer, memoryInfo: this.#memoryInfo, values };
+    return { name, type: INT64, value, pointer, memoryInfo: this.#memoryInfo, values };
   }
 
   #bind(binding: Pointer, numbers: Numbers, shape: readonly number[]): void {

@@ -240,8 +240,7 @@ export class Session {
     if ((logitsAt + rows.count * positions) * signature.vocabSize > this.logits.length)
       throw new RangeError('The logits of the run exceed the reserved memory');
     if (rows.count * tokens > this.ids.length) throw new RangeError('The ids of the run exceed the reserved memory');
-    if (rows.count * width > this.#host.mask.length)
-      throw new RangeError('The mask of the run exceeds the reserved memory');
+    if (width > this.#capacity.capacity) throw new RangeError('The mask of the run exceeds the reserved memory');
     if (rows.count > 1 && (!this.batchesRows || tokens > 1))
       throw new RangeError('A run of several rows has one token per row and a cache in one tensor');
     if (rows.first + rows.count > this.#capacity.slots) throw new RangeError('A row of the run only stores tokens');

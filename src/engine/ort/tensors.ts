@@ -47,7 +47,7 @@ export class Tensors {
   }
 
   /** Releases the memory of one tensor. Views of it must not be used any more. */
-  free({ value }: TensorMemory): void {
+  free({ value }: Pick<TensorMemory, 'value'>): void {
     this.#releases.get(value)?.();
     this.#releases.delete(value);
   }

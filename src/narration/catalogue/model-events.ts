@@ -139,19 +139,40 @@ export const MODEL_EVENTS = {
     actor: ENGINE,
     action: 'cache_reserve',
     level: 'INFO',
-    when: 'the memory of the slots is reserved (a growing cache allocates it later, as needed); --slots auto takes as many slots as fit into a quarter of the free memory, at most 16, or 4 if the free memory is unknown',
+    when: 'the cache is ready: its memory is taken as it is used, up to cache_bytes for all slots together; a device with all rows in one tensor (CUDA) allocates it at once',
     required: ['slots', 'chosen_by', 'context_length', 'cache_bytes', 'cache_update'],
     optional: ['available_bytes'],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {
-      const chosenBy =
-        f.chosen_by === 'asked'
-          ? 'set by --slots'
-          : `auto: ${f.available_bytes === undefined ? 'free memory unknown' : `≤ ¼ of ${formatBytes(f.available_bytes)} free`}`;
+      const chosenBy = f.chosen_by === 'asked' ? 'set by --slots' : 'auto';
+      const free = f.available_bytes === undefined ? '' : `, ${formatBytes(f.available_bytes)} free`;
       const cache = f.cache_update === 'in_place' ? 'in-place' : 'growing';
-      return `Engine reserves ${formatBytes(f.cache_bytes)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens (${cache} cache, ${chosenBy})`;
+      return `Engine uses up to ${formatBytes(f.cache_bytes)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens (${cache} cache, ${chosenBy}${free})`;
     },
     cute: (f) => `🛋️ ${count(f.slots, 'comfy seat')}, cushions plumped!`,
+  }),
+  'cache.limited': lifecycleEvent({
+    actor: ENGINE,
+    action: 'cache_reserve',
+    level: 'WARN',
+    when: 'the memory of the cache holds fewer tokens in one slot than the context (limited_by memory: raise --cache-memory), or the system limits the address space of the cache (limited_by address_space: ulimit -v, vm.overcommit_memory=2)',
+    required: [
+      'device',
+      'limited_by',
+      'context_length',
+      'requested_context',
+      'cache_rows',
+      'requested_rows',
+      'cache_bytes',
+    ],
+    target: (f) => f.device,
+    human: (f) => {
+      const tokens = `${f.context_length} of ${f.requested_context} tokens`;
+      return f.limited_by === 'memory'
+        ? `Raise --cache-memory: ${formatBytes(f.cache_bytes)} of cache hold ${tokens} in one slot`
+        : `Limited address space: the cache has ${f.cache_rows} of ${f.requested_rows} rows, with ${tokens}`;
+    },
+    cute: (f) => `📏 A slightly smaller pillow: ${f.context_length} tokens still fit cosily!`,
   }),
   'warmup.done': lifecycleEvent({
     actor: ENGINE,

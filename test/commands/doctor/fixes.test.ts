@@ -105,8 +105,14 @@ describe('Vulkan', () => {
   });
 });
 
+test('memory of the cache that is too small is fixed by more of it', () => {
+  const sizes = { cacheMemory: 2 ** 20, tokens: 22, least: 256, leastMemory: 12 * 2 ** 20 };
+  expect(commandFor({ code: 'cache_too_small', ...sizes })).toBe('--cache-memory 12');
+});
+
 test('a refusal because of the weights is fixed by --dtype', () => {
-  const plan = { slots: 1, context: 16, weights: 2, cache: 2, logits: 2, work: 2, total: 8, free: 1 };
+  const sizes = { weights: 2, cache: 2, budget: 2, logits: 2, work: 2, total: 8, free: 1 };
+  const plan = { slots: 1, rows: 49, context: 16, ...sizes };
   const reasons = [
     causeOf('Program requires f16 but the device does not support it'),
     causeOf('CUDA out of memory'),

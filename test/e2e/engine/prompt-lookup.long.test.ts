@@ -110,8 +110,9 @@ describe('a request that runs alone', () => {
     expect(await drafting.line('warmup.done')).toMatchObject({ speculation: 'on' });
   });
 
-  test('a given number of slots names no free memory', async () => {
-    const worker = await startWorker({ args: ['--slots', '3', '--context', '64', '--speculation', 'on'] });
+  test('a given number of slots and memory of the cache name no free memory', async () => {
+    const cache = ['--slots', '3', '--context', '64', '--cache-memory', '2'];
+    const worker = await startWorker({ args: [...cache, '--speculation', 'on'] });
     try {
       const reserved = await worker.line('cache.reserved');
       expect(reserved).toMatchObject({ slots: 3, context_length: 64, target: '3 slots' });

@@ -14,6 +14,7 @@ import {
   planReserved,
   type ReservedPlan,
 } from '../../../src/engine/load/reserved-plan.ts';
+import type { CacheGrowth } from '../../../src/engine/ort/cache/growth.ts';
 import type { MemoryPlan } from '../../../src/protocol/memory-plan.ts';
 import type { Reason } from '../../../src/protocol/reasons.ts';
 
@@ -30,11 +31,14 @@ afterEach(() => {
   rmSync(root, { recursive: true });
 });
 
-/** A model with a row of 20 GB, on a machine that never shows that memory is in use. */
-function plan(changes: Partial<PlanTarget> = {}, weights = 1e9): ReservedPlan {
+/**
+ * A model with a row of 20 GB, on a machine that never shows that memory is in use.
+ * @param growth by default all rows are allocated at once, so that the number of slots shows the memory
+ */
+function plan(changes: Partial<PlanTarget> = {}, weights = 1e9, growth: CacheGrowth = 'none'): ReservedPlan {
   const weightFile = join(root, `weights-${weights}`);
   writeFileSync(weightFile, '');
-  const needs = { device: 'cpu', weights, rowBytes: () => 20e9, spareRows: 0, logits: () => 0, work: 0 } as const;
+  const needs = { device: 'cpu', weights, rowBytes: () => 20e9, growth, logits: () => 0, work: 0 } as const;
   const reserved = planReserved(needs, {
     requested: { slots: 'auto', context: 16 },
     device: { memoryId: () => HOST_MEMORY_ID },
@@ -60,6 +64,13 @@ describe.runIf(process.platform === 'linux')('five workers that start together',
     expect(five.map(({ otherWorkers }) => otherWorkers)).toEqual([undefined, 1, 2, 3, 4]);
     expect(sum(five.map(({ total }) => total))).toBeLessThan(FREE);
     expect(gigabytes(five[1])).toEqual([760, 240]);
+  });
+
+  test('take half of what the others leave, if the cache takes memory as it is used', () => {
+    const five = Array.from({ length: 5 }, () => plan({}, 1e9, 'pages').plan);
+    expect(five.map(({ slots }) => slots)).toEqual([16, 16, 16, 16, 16]);
+    expect(five.map(({ cache }) => Math.round(cache / 1e9))).toEqual([500, 250, 125, 62, 31]);
+    expect(sum(five.map(({ total }) => total))).toBeLessThan(FREE);
   });
 
   test('plan 1.2 times the free memory without a folder', () => {
@@ -133,7 +144,14 @@ describe.runIf(process.platform === 'linux')('five workers that start together',
 describe('a plan is made without a reservation', () => {
   test('if it is negligible', () => {
     const small = FREE * NEGLIGIBLE_SHARE - 1;
-    const needs = { device: 'cpu', weights: small, rowBytes: () => 0, spareRows: 0, logits: () => 0, work: 0 } as const;
+    const needs = {
+      device: 'cpu',
+      weights: small,
+      rowBytes: () => 0,
+      growth: 'none',
+      logits: () => 0,
+      work: 0,
+    } as const;
     const target = {
       requested: { slots: 1, context: 16 },
       device: { memoryId: () => HOST_MEMORY_ID },

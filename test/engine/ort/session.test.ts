@@ -52,8 +52,8 @@ describe('the engine refuses', () => {
     expect(refused({ context: 1.5 })).toThrow('context');
   });
 
-  it("a cache larger than the memory, with the runtime's message", () => {
-    expect(refused({ slots: 4096, context: 2 ** 31 })).toThrow();
+  it('a cache larger than the memory', () => {
+    expect(refused({ context: 2 ** 31, cacheMemory: 2 ** 42 })).toThrow('does_not_fit');
   });
 
   it('a model with an unknown input, and names the input', () => {
@@ -132,17 +132,35 @@ describe('an open session', () => {
       slots: 3,
       context: 128,
       vocabSize: 1024,
-      cacheBytes: 3 * 128 * 2 * 4 * 4 * 16 * 4,
+      rows: 3 + 48,
+      cacheBytesPerToken: 2 * 4 * 4 * 16 * 4,
+      // At most two full rows for each slot.
+      cacheBytes: 2 * 3 * 128 * 2 * 4 * 4 * 16 * 4,
+      cacheBudgetBytes: 2 * 3 * 128 * 2 * 4 * 4 * 16 * 4,
       deviceBytes: 0,
       prefillChunk: 128,
     });
     bench.engine.close();
   });
 
-  it('has as many slots as fit, with `auto`', () => {
+  it('has 16 slots, with `auto`, and names the free memory if the memory of the cache is `auto`', () => {
     const bench = new Bench({ slots: 'auto' });
     expect(bench.engine.facts.slots).toBe(16);
     expect(bench.engine.facts.availableBytes).toBeGreaterThan(0);
+    bench.engine.close();
+    const given = new Bench({ slots: 'auto', cacheMemory: 2 ** 20 });
+    expect(given.engine.facts).toMatchObject({ slots: 16, context: 256, cacheBytes: 2 ** 20 });
+    expect(given.engine.facts).not.toHaveProperty('availableBytes');
+    given.engine.close();
+  });
+
+  it('has shorter rows if the memory of the cache holds fewer tokens', () => {
+    const bench = new Bench({ context: 131_072, cacheMemory: 2 ** 20 });
+    expect(bench.engine.facts).toMatchObject({
+      slots: 4,
+      context: 512,
+      cacheLimit: { cause: 'memory', rows: 4 + 48, context: 131_072 },
+    });
     bench.engine.close();
   });
 });

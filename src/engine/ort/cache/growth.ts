@@ -20,6 +20,13 @@ export function growthOf(
   return canMap && rowViews && !ownMemory ? 'pages' : 'none';
 }
 
+/**
+ * Rows besides those of the slots, which only store prefixes. As address space they cost nothing until they
+ * are used. Where all rows are allocated at once, and where a row cannot keep a part of its tokens, there are
+ * none.
+ */
+export const storedRows = (growth: CacheGrowth): number => (growth === 'pages' || growth === 'doubling' ? 48 : 0);
+
 /** Bytes of one token of one head. */
 export const tokenBytes = ({ type, shape }: CacheTensor): number => bytesOf(type, shape.slice(-1));
 

@@ -1,6 +1,7 @@
 /** The memory of a cache in place in host memory: it follows the tokens of the rows. */
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
+import { cFunction } from '../../../../src/engine/ffi.ts';
 import { canMap, MappedMemory, MappingError, pageBytes } from '../../../../src/engine/host/mapped-memory.ts';
 import { loadOrt } from '../../../../src/engine/ort/api.ts';
 import type { Session } from '../../../../src/engine/ort/session.ts';
@@ -17,28 +18,51 @@ const SLOTS = 16;
 let session: Session;
 afterEach(() => session.close());
 
-const open = (api = loadOrt(runtimeLibrary)): void => {
-  session = openSession(modelFile, { rows: ROWS, slots: SLOTS, capacity: CONTEXT, chunk: 512, keep: 17 }, api);
-};
+/** The addresses of row 0 in each cache tensor; known after the first run. */
+const rooms = new Set<bigint>();
+let boundRow = 0;
 
-/** The mappings of this process that hold a cache tensor of all rows, with their resident bytes. */
-function rooms(): { readonly count: number; readonly resident: number; readonly huge: number } {
-  const kib = ROWS * HEADS * CONTEXT * (HEAD_TOKEN_BYTES / 1024);
-  const maps = readFileSync('/proc/self/smaps', 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
-  const field = (map: string, name: string): number =>
-    Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(map)?.[1] ?? 0);
-  // The kernel joins mappings that are neighbours.
-  const found = maps.filter((map) => field(map, 'Size') >= kib && field(map, 'Size') % kib === 0);
-  const sum = (of: (map: string) => number): number => found.reduce((total, map) => total + of(map), 0);
-  return {
-    count: sum((map) => field(map, 'Size')) / kib,
-    resident: sum((map) => field(map, 'Rss')) * 1024,
-    huge: sum((map) => field(map, 'AnonHugePages')),
+function open(): void {
+  rooms.clear();
+  const api = loadOrt(runtimeLibrary);
+  const { createTensorWithData } = api;
+  const rowSize = HEADS * HEAD_TOKEN_BYTES * CONTEXT;
+  const watched: typeof api = {
+    ...api,
+    createTensorWithData: (info, pointer, bytes, shape, rank, type) => {
+      if (bytes === rowSize) rooms.add(pointer - BigInt(boundRow * rowSize));
+      return createTensorWithData(info, pointer, bytes, shape, rank, type);
+    },
   };
+  session = openSession(modelFile, { rows: ROWS, slots: SLOTS, capacity: CONTEXT, chunk: 512, keep: 17 }, watched);
+}
+
+/** Bytes of memory in the rooms of the cache; undefined if one of them is not mapped. */
+function resident(): number | undefined {
+  const bytes = ROWS * HEADS * HEAD_TOKEN_BYTES * CONTEXT;
+  const mincore = cFunction('mincore', 'int', ['uintptr_t', 'size_t', 'void *']);
+  const pages = Buffer.alloc(bytes / pageBytes());
+  let sum = 0;
+  for (const room of rooms) {
+    if (mincore(room, bytes, pages) !== 0) return undefined;
+    for (const page of pages) sum += page & 1;
+  }
+  return sum * pageBytes();
+}
+
+/** The flags of the mapping that contains an address. */
+function flagsAt(address: bigint): string[] {
+  const maps = readFileSync('/proc/self/smaps', 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+  const found = maps.find((map) => {
+    const [from, to] = (/^(\S+)-(\S+) /.exec(map) ?? []).slice(1).map((hex) => BigInt(`0x${hex}`));
+    return from !== undefined && to !== undefined && from <= address && address < to;
+  });
+  return (/^VmFlags: (.*)$/m.exec(found ?? '')?.[1] ?? '').trim().split(' ');
 }
 
 /** Computes a prompt in a row, in runs of at most 512 tokens. */
 function fill(row: number, ids: readonly number[], from = 0): void {
+  boundRow = row;
   for (let start = from; start < ids.length; start += 512) {
     const chunk = ids.slice(start, start + 512);
     for (const [index, id] of chunk.entries()) session.ids[index] = BigInt(id);
@@ -49,6 +73,7 @@ function fill(row: number, ids: readonly number[], from = 0): void {
 
 /** The logits of one more id in a row that holds `length` tokens. */
 function next(row: number, length: number, id = 7): Float32Array {
+  boundRow = row;
   session.ids[0] = BigInt(id);
   const at = { rows: { first: row, count: 1 }, lengths: [length + 1], tokens: 1, logitsAt: 0, keep: 1 };
   const written = session.run(at);
@@ -61,13 +86,12 @@ describe.runIf(process.platform === 'linux')('the cache of 64 rows of 131 072 to
 
   it('is address space, of which only the pages of the used tokens are memory', () => {
     open();
-    expect(rooms()).toMatchObject({ count: TENSORS, resident: 0 });
     for (let row = 0; row < SLOTS; row++) fill(row, prompt(64 + 16 * row, row));
     const held = Array.from({ length: SLOTS }, (_, row) => session.bytesFor(64 + 16 * row));
     const expected = held.reduce((sum, bytes) => sum + bytes, 0);
-    const { resident, huge } = rooms();
-    expect(huge).toBe(0);
-    expect(resident).toBe(expected);
+    expect(rooms.size).toBe(TENSORS);
+    expect(resident()).toBe(expected);
+    for (const room of rooms) expect(flagsAt(room)).toEqual(expect.arrayContaining(['nh', 'nr']));
   });
 
   it('takes whole pages for each head, and nothing for an empty row', () => {
@@ -86,10 +110,10 @@ describe.runIf(process.platform === 'linux')('the cache of 64 rows of 131 072 to
     const ids = prompt(500);
     fill(2, ids);
     fill(3, ids);
-    const whole = rooms().resident;
-    expect(whole).toBe(2 * session.bytesFor(500));
+    const whole = 2 * session.bytesFor(500);
+    expect(resident()).toBe(whole);
     expect(session.releaseRow(2, 300)).toBe(session.bytesFor(300));
-    expect(rooms().resident).toBe(whole - session.bytesFor(500) + session.bytesFor(300));
+    expect(resident()).toBe(whole - session.bytesFor(500) + session.bytesFor(300));
     const expected = next(3, 300);
     expect(next(2, 300)).toEqual(expected);
     // The row grows again where its pages were dropped.
@@ -97,7 +121,7 @@ describe.runIf(process.platform === 'linux')('the cache of 64 rows of 131 072 to
     fill(3, ids, 300);
     expect(next(2, 500)).toEqual(next(3, 500));
     expect(session.releaseRow(2, 0)).toBe(0);
-    expect(rooms().resident).toBe(session.bytesFor(501));
+    expect(resident()).toBe(session.bytesFor(501));
   });
 
   it('releases nothing twice, and keeps a row that holds fewer tokens', () => {
@@ -114,7 +138,7 @@ describe.runIf(process.platform === 'linux')('the cache of 64 rows of 131 072 to
     fill(0, ids);
     session.copyRow(0, ROWS - 1, 256);
     session.releaseRow(0, 0);
-    expect(rooms().resident).toBe(session.bytesFor(256));
+    expect(resident()).toBe(session.bytesFor(256));
     session.copyRow(ROWS - 1, 5, 256);
     fill(5, ids, 256);
     fill(6, ids);
@@ -130,8 +154,10 @@ describe.runIf(process.platform === 'linux')('the cache of 64 rows of 131 072 to
 
   it('ends with the session', () => {
     open();
+    fill(0, prompt(10));
+    expect(resident()).toBe(session.bytesFor(10));
     session.close();
-    expect(rooms().count).toBe(0);
+    expect(resident()).toBeUndefined();
     open();
   });
 
