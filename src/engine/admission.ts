@@ -75,8 +75,9 @@ export class Admission {
     if (this.#reserved.length > 0) this.#startReserved(running);
   }
 
-  /** Forgets the sequences that have no slot any more. */
+  /** Called when sequences have ended: forgets those that have no slot any more. */
   settle(): void {
+    this.#lacksMemory = false;
     this.#reserved = this.#reserved.filter(({ sequence }) => sequence.state === 'waiting');
   }
 

@@ -55,14 +55,34 @@ export class RunCost {
   }
 }
 
+/** A copy that is refused counts as this much cheaper the next time, so that it is measured again. */
+const REFUSED_FACTOR = 0.9;
+
+/** Milliseconds to copy the keys and values of a token from one row to another. */
+export class CopyCost {
+  #tokenMs = 0;
+
+  /** Records that a copy of `tokens` tokens (at least 1) took `ms` milliseconds. */
+  note(tokens: number, ms: number): void {
+    const tokenMs = ms / tokens;
+    this.#tokenMs += this.#tokenMs === 0 ? tokenMs : (tokenMs - this.#tokenMs) * AVERAGE_WEIGHT;
+  }
+
+  /** True if the copy takes less time than the computation, which takes `computeMs`. */
+  pays(tokens: number, computeMs: number): boolean {
+    const pays = tokens * this.#tokenMs <= computeMs;
+    if (!pays) this.#tokenMs *= REFUSED_FACTOR;
+    return pays;
+  }
+}
+
 /** The costs of the kinds of runs. */
 export class CostModel {
   /** Runs of several tokens of one row: a prefill chunk, or the verification of a draft. */
   readonly tokens = new RunCost();
   /** Prefill chunks with scores: the run, and the scores of its positions. */
   readonly scored = new RunCost();
-  /** Copies of tokens from one row to another. */
-  readonly copies = new RunCost();
+  readonly copies = new CopyCost();
   /** Decode steps: one token for each of several rows. */
   readonly rows = new RunCost();
 

@@ -70,10 +70,13 @@ export class Engine {
     const costs = new CostModel();
     this.cache = new KvCache({
       slots: facts.slots,
+      storedRows: session.copiesRows ? facts.rows - facts.slots : 0,
       capacity: facts.context,
       truncates: facts.cacheUpdate === 'in_place',
+      budget: facts.cacheBudgetBytes,
+      memory: session,
       ...(session.copiesRows && { copyRow: (from: Match, to: number) => this.#runner.copyRow(from, to) }),
-      copyPays: (tokens) => costs.copies.estimate(tokens) <= costs.tokens.estimate(tokens),
+      copyPays: (tokens) => costs.copies.pays(tokens, costs.tokens.estimate(tokens)),
     });
     const budget = new PrefillBudget(costs, facts.prefillChunk, session.scoredPositions);
     this.#runner = new Runner(session, this.cache, costs, now);
@@ -184,7 +187,7 @@ export class Engine {
         if (report?.finish && 'message' in report.finish) throw new Error(report.finish.message);
       });
     }
-    this.cache.truncate(sequence.slot, 0);
+    this.cache.clear(sequence.slot);
     this.#waits.forgetOutputs();
   }
 
@@ -254,6 +257,8 @@ export class Engine {
       if (report) sequences.push(report);
     }
     if (sequences.length === 0) return;
-    publish({ kind: 'report', ...step, ...this.#scheduler.estimate, sequences });
+    const evicted = this.cache.takeEvictions();
+    const cache = { usedBytes: this.cache.budget.used, ...(evicted && { evicted }) };
+    publish({ kind: 'report', ...step, ...this.#scheduler.estimate, cache, sequences });
   }
 }

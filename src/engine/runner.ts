@@ -64,8 +64,8 @@ export class Runner {
 
   /** Empties a row after a failed run. */
   forget(slot: number): void {
-    this.#cache.truncate(slot, 0);
     this.#session.forget(slot);
+    this.#cache.clear(slot);
   }
 
   /**
@@ -225,10 +225,18 @@ export class Runner {
       const last = groups.at(-1);
       const wider = last ? slot - last.first + 1 : 0;
       const next = wider === (last?.count ?? 0) + 1;
-      if (last && (next || rows.estimate(wider) <= rows.estimate(last.count) + rows.estimate(1))) last.count = wider;
+      const pays = last && rows.estimate(wider) <= rows.estimate(last.count) + rows.estimate(1);
+      if (last && (next || (pays && this.#canPad(last.first + last.count, slot)))) last.count = wider;
       else groups.push({ first: slot, count: 1 });
     }
     return groups;
+  }
+
+  /** True if there is memory for one more id in each of these rows, which are idle. */
+  #canPad(from: number, to: number): boolean {
+    for (let slot = from; slot < to; slot += 1)
+      if (!this.#cache.budget.take(slot, Math.min(this.#cache.length(slot) + 1, this.#cache.capacity))) return false;
+    return true;
   }
 
   /**

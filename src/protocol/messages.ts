@@ -244,6 +244,14 @@ export interface PrefillWork {
   readonly ms: number;
 }
 
+/** The memory of the KV cache. */
+export interface CacheUse {
+  /** Bytes that all rows hold. */
+  readonly usedBytes: number;
+  /** Ids of ended sequences that were dropped since the last report, for lack of memory or of rows. */
+  readonly evicted?: { readonly rows: number; readonly tokens: number };
+}
+
 /** Engine → worker. */
 export type FromEngine =
   | LoadEvent
@@ -262,7 +270,7 @@ export type FromEngine =
    * decoding or prefill; 0 in the report before a run, with cancellations, assigned slots and new queue
    * positions. `slotFreeMs` = estimated milliseconds until a slot is free; absent, as is `queue`, while a
    * slot is free. `stepMs` = milliseconds of the step; absent in a report before a run. `prefill` is absent
-   * in a step that computed no prompt.
+   * in a step that computed no prompt. `cache`: its state after the step.
    */
   | {
       readonly kind: 'report';
@@ -271,5 +279,6 @@ export type FromEngine =
       readonly queue?: QueueEstimate;
       readonly stepMs?: number;
       readonly prefill?: PrefillWork;
+      readonly cache?: CacheUse;
       readonly sequences: readonly SequenceReport[];
     };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RunCost } from '../../src/engine/cost-model.ts';
+import { CopyCost, RunCost } from '../../src/engine/cost-model.ts';
 
 describe('the cost of a run', () => {
   it('is 0 before the first measurement', () => {
@@ -46,5 +46,18 @@ describe('the cost of a run', () => {
         expect(curve.estimate(size)).toBeLessThanOrEqual(most * widest * 1.0001);
       }),
     );
+  });
+});
+
+describe('the cost of a copy', () => {
+  it('is compared with the computation, and measured again after some refusals', () => {
+    const copies = new CopyCost();
+    expect(copies.pays(100, 1)).toBe(true);
+    copies.note(100, 10);
+    expect(copies.pays(100, 20)).toBe(true);
+    let refused = 0;
+    while (!copies.pays(100, 5)) refused += 1;
+    expect(refused).toBeGreaterThan(3);
+    expect(refused).toBeLessThan(20);
   });
 });

@@ -188,6 +188,12 @@ export class KvCache {
     this.#ids.append(row, ids);
   }
 
+  /** Drops all ids of a row, and gives back its memory. */
+  clear(row: number): void {
+    this.truncate(row, 0);
+    this.budget.release(row, 0);
+  }
+
   /** Frees a slot. Its ids stay for a later sequence. */
   release(slot: number): void {
     this.#taken.delete(slot);
