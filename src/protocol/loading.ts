@@ -92,7 +92,7 @@ export interface EngineFacts {
   readonly availableBytes?: number;
   /** Tokens in a row at most: prompt and output together. */
   readonly context: number;
-  /** Present if the cache has fewer rows, or fewer tokens in a row, than requested. */
+  /** Present if the cache has fewer tokens in a row than requested, or no rows that store prefixes. */
   readonly cacheLimit?: CacheLimit;
   /**
    * `in_place`: attention appends to the KV cache. `growing`: each run returns a longer cache, and each

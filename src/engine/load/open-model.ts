@@ -217,12 +217,15 @@ type WarmUpFacts = Omit<
   | keyof CpuCheck
 >;
 
-/** Why the cache has fewer rows, or fewer tokens in a row, than requested. */
+/**
+ * Why the cache has fewer tokens in a row than requested, or no rows that store prefixes. A part of these rows
+ * is enough.
+ */
 function limitOf(
   { rows, context }: Pick<MemoryPlan, 'rows' | 'context'>,
   plan: MemoryPlan,
 ): Pick<EngineFacts, 'cacheLimit'> {
-  const isRefused = rows < plan.rows || context < plan.context;
+  const isRefused = context < plan.context || (rows < plan.rows && rows === plan.slots);
   if (!isRefused && plan.requestedContext === undefined) return {};
   const requested = { rows: plan.rows, context: plan.requestedContext ?? plan.context };
   return { cacheLimit: { cause: isRefused ? 'address_space' : 'memory', ...requested } };

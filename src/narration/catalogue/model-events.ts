@@ -168,9 +168,10 @@ export const MODEL_EVENTS = {
     target: (f) => f.device,
     human: (f) => {
       const tokens = `${f.context_length} of ${f.requested_context} tokens`;
-      return f.limited_by === 'memory'
-        ? `Raise --cache-memory: ${formatBytes(f.cache_bytes)} of cache hold ${tokens} in one slot`
-        : `Limited address space: the cache has ${f.cache_rows} of ${f.requested_rows} rows, with ${tokens}`;
+      if (f.limited_by === 'memory')
+        return `Raise --cache-memory: ${formatBytes(f.cache_bytes)} of cache hold ${tokens} in one slot`;
+      const shorter = f.context_length < f.requested_context ? `, with ${tokens}` : '';
+      return `Limited address space: the cache has ${f.cache_rows} of ${f.requested_rows} rows${shorter}`;
     },
     cute: (f) => `📏 A slightly smaller pillow: ${f.context_length} tokens still fit cosily!`,
   }),

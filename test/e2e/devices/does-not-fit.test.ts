@@ -1,13 +1,15 @@
 /** A model that does not fit into the memory: the settings that fit are on every output, within its first 100 characters. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { embeddedModel } from '../../../src/model/folder.ts';
 import { runCli } from '../../support/cli.ts';
+import { makeWideModel } from '../../support/wide-model.ts';
 
-const SLOTS = /use --slots \d+: the model needs [\d.]+ [GT]B on cpu \(weights 3\.52 MB, .*\), and .* are free/;
+const MEMORY = /use --cache-memory \d+: the model needs [\d.]+ [GT]B on cpu \(weights 3\.52 MB, .*\), and .* are free/;
 const CONTEXT = 1_048_576;
+/** More memory than the machine has. */
+const TOO_LARGE = ['--slots', '256', '--context', `${CONTEXT}`, '--cache-memory', '16777216'];
 
 let wide: string;
 let folder: string;
@@ -15,19 +17,11 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'does-not-fit-'));
   wide = join(folder, `a-model-with-a-name-that-is-much-longer-than-the-room-for-it-in-a-sentence`);
-  await cp(embeddedModel(), wide, { recursive: true });
-  for (const [name, field] of [
-    ['config.json', 'max_position_embeddings'],
-    ['tokenizer_config.json', 'model_max_length'],
-  ] as const) {
-    const json = JSON.parse(await readFile(join(wide, name), 'utf8')) as object;
-    await writeFile(join(wide, name), JSON.stringify({ ...json, [field]: CONTEXT }));
-  }
+  await makeWideModel(wide, CONTEXT);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const start = (...args: string[]) =>
-  runCli([...args, '--model', wide, '--slots', '256', '--context', `${CONTEXT}`, '--port', '0']);
+const start = (...args: string[]) => runCli([...args, '--model', wide, ...TOO_LARGE, '--port', '0']);
 
 test('the log in JSON has the remedy in the sentence, and the whole reason as a fact', async () => {
   const { code, stdout } = await start('serve');
@@ -37,27 +31,22 @@ test('the log in JSON has the remedy in the sentence, and the whole reason as a 
     .map((line) => JSON.parse(line) as Record<string, string>)
     .find(({ event }) => event === 'model.load_failed');
   expect(failed?.['level']).toBe('FATAL');
-  expect(failed?.['human']?.slice(0, 100)).toMatch(/use --slots \d+: /);
+  expect(failed?.['human']?.slice(0, 100)).toMatch(/use --cache-memory \d+: /);
   expect(failed?.['human']?.length).toBeLessThanOrEqual(300);
-  expect(failed?.['reason']).toMatch(SLOTS);
+  expect(failed?.['reason']).toMatch(MEMORY);
 });
 
 test('the log for people has the whole reason', async () => {
   const { code, stdout } = await start('serve', '--log-format', 'pretty');
   expect(code).toBe(1);
   const line = stdout.split('\n').find((one) => one.includes(' FATAL '));
-  expect(line).toMatch(SLOTS);
+  expect(line).toMatch(MEMORY);
 });
 
 test('ask prints the whole reason', async () => {
-  const { code, stdout, stderr } = await runCli([
-    'ask',
-    'Hello',
-    '--',
-    ...['--model', wide, '--slots', '256', '--context', `${CONTEXT}`],
-  ]);
+  const { code, stdout, stderr } = await runCli(['ask', 'Hello', '--', ...['--model', wide, ...TOO_LARGE]]);
   expect([code, stdout]).toEqual([1, '']);
-  expect(stderr).toMatch(SLOTS);
+  expect(stderr).toMatch(MEMORY);
 });
 
 test('a value that is wrong and long does not hide the allowed values', async () => {

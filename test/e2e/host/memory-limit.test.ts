@@ -15,7 +15,7 @@ import { canBindMounts, canLimitMemory, MemoryGroup } from '../../support/memory
 import { killAll, track } from '../../support/processes.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
-const REMEDY = /^raise the memory limit, or use fewer --slots, a shorter --context or smaller weights \(--dtype\): /;
+const REMEDY = /^raise the memory limit, or use less --cache-memory, fewer --slots or smaller weights \(--dtype\): /;
 const KILLED = 'the kernel killed the engine for lack of memory: out_of_memory (signal SIGKILL)';
 
 let group: MemoryGroup;
@@ -40,8 +40,10 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     expect(Number(plan['available_bytes'])).toBeLessThan(400 * 2 ** 20);
     expect(await worker.stop()).toBe(0);
     group.limit(250);
-    const { code, stdout } = await runCli(['--slots', '256', '--port', '0'], { launcher: group.launcher });
-    expect([code, stdout]).toEqual([1, expect.stringMatching(/"model.load_failed".*use --slots \d+: the model needs/)]);
+    const args = ['--slots', '256', '--cache-memory', '240', '--port', '0'];
+    const { code, stdout } = await runCli(args, { launcher: group.launcher });
+    const refused = /"model.load_failed".*use --cache-memory \d+: the model needs/;
+    expect([code, stdout]).toEqual([1, expect.stringMatching(refused)]);
   });
 
   test.runIf(canBindMounts())(
@@ -56,7 +58,7 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
           workers.push(
             await startWorker({
               launcher: container,
-              args: ['--slots', '200', '--context', '512'],
+              args: ['--slots', '200', '--context', '512', '--cache-memory', '200'],
               env: { TMPDIR: folder },
             }),
           );

@@ -3,19 +3,17 @@
  * model is planned large, and the system gives its memory out only when it is used.
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hostFreeBytes } from '../../../src/engine/host/host-memory.ts';
 import { NEGLIGIBLE_SHARE } from '../../../src/engine/load/reserved-plan.ts';
-import { embeddedModel } from '../../../src/model/folder.ts';
 import { enginePid } from '../../support/cli.ts';
 import { killAll } from '../../support/processes.ts';
+import { makeWideModel, TOKEN_BYTES } from '../../support/wide-model.ts';
 import { type LogLine, TestWorker } from '../../support/worker.ts';
 
-/** Bytes of the cache for a token of the embedded model. */
-const TOKEN_BYTES = 2048;
 const WORKERS = 5;
 
 let folder: string;
@@ -27,18 +25,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A model whose slot needs a fortieth of the free memory: a quarter of it has ten. Returns its arguments. */
+/** A model whose full slot needs a fortieth of the free memory. Returns its arguments. */
 async function wideModel(): Promise<string[]> {
   const context = Math.floor((hostFreeBytes() ?? 0) / 40 / TOKEN_BYTES);
   const wide = join(folder, 'wide');
-  await cp(embeddedModel(), wide, { recursive: true });
-  for (const [name, field] of [
-    ['config.json', 'max_position_embeddings'],
-    ['tokenizer_config.json', 'model_max_length'],
-  ] as const) {
-    const json = JSON.parse(await readFile(join(wide, name), 'utf8')) as object;
-    await writeFile(join(wide, name), JSON.stringify({ ...json, [field]: context }));
-  }
+  await makeWideModel(wide, context);
   return ['--model', wide];
 }
 
@@ -62,7 +53,9 @@ describe.runIf(process.platform === 'linux')('five workers at once', () => {
     expect(byOthers.map((plan) => plan['other_workers'])).toEqual([undefined, 1, 2, 3, 4]);
     const [first, second] = byOthers;
     expect(neededBy(plans)).toBeLessThan(Number(first?.['available_bytes']));
-    expect(Number(second?.['slots'])).toBeLessThan(Number(first?.['slots']));
+    for (const plan of plans) expect(plan['slots']).toBe(16);
+    // Each takes half of what the others leave.
+    expect(Number(second?.['cache_bytes'])).toBeLessThan(Number(first?.['cache_bytes']) * 0.55);
     expect(second?.human).toMatch(/free; 1 other worker reserved [\d.]+ [GM]B$/);
 
     // The reservation of a killed worker counts for nothing, and its file is removed.
@@ -79,7 +72,8 @@ describe.runIf(process.platform === 'linux')('five workers at once', () => {
   test('keep one reservation each when an engine is killed and starts again', async () => {
     const model = await wideModel();
     // More than half of the free memory: next to the reservation of the killed engine it would not fit.
-    const worker = start([...model, '--slots', '22']);
+    const mib = Math.floor(((hostFreeBytes() ?? 0) * 0.55) / 2 ** 20);
+    const worker = start([...model, '--cache-memory', `${mib}`]);
     await worker.line('warmup.done');
     const killed = enginePid(worker);
     process.kill(killed, 'SIGKILL');
