@@ -5,15 +5,16 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
-import { EngineClient, type LostCounts } from '../bridge/client.ts';
+import { EngineClient } from '../bridge/client.ts';
 import type { Silence } from '../bridge/sequence-inbox.ts';
+import type { LostCounts, OnEngineLoss } from '../bridge/submissions.ts';
 import { narrate } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { type FailureKind, failureText, loadFailureKind, lossKind, lossText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
-/** After this many losses within the window, the engine is not restarted. */
+/** After this many losses within the window whose cause is not a request, the engine is not restarted. */
 export const MAX_LOSSES = 3;
 export const LOSS_WINDOW_MS = 10 * 60 * 1000;
 /** Maximum lines of runtime output that are narrated per engine process. */
@@ -34,6 +35,8 @@ export interface SupervisorOptions {
   readonly stepMs: number;
   /** Milliseconds without a message after which an open engine counts as stalled (`--stall-after`). */
   readonly stallMs: number;
+  /** Default: `resume` (`--on-engine-loss`). */
+  readonly onEngineLoss?: OnEngineLoss;
   /** Called when the engine cannot be restarted, with the kind of the last loss. */
   readonly giveUp: (kind: FailureKind, reason: string) => void;
 }
@@ -53,6 +56,8 @@ export class EngineSupervisor {
   #restartMs = 0;
   /** Times of the losses within the window, on the clock of performance.now(), oldest first. */
   #losses: number[] = [];
+  /** Those of them that no request has caused. */
+  #unexplained: number[] = [];
   #warnings = 0;
   #closed = false;
   /** Ends the wait for resources. */
@@ -62,12 +67,13 @@ export class EngineSupervisor {
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
-    const { environment, stepMs, stallMs } = settings;
+    const { environment, stepMs, stallMs, onEngineLoss = 'resume' } = settings;
     this.client = new EngineClient(
       {
         environment,
         stepMs,
         stallMs,
+        onEngineLoss,
         onSilence: (silence) => this.#silence(silence),
         onLost: (loss, lost) => void this.#restart(loss, lost),
         onLine: (line) => this.#warn(line),
@@ -129,9 +135,10 @@ export class EngineSupervisor {
     const began = performance.now();
     this.#state.enter('engine_lost');
     for (let next: Loss | undefined = loss; next; ) {
-      this.#narrateLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
+      const waiting = this.client.occupancy.waiting;
+      this.#narrateLoss(next, next === loss ? lost : { interrupted: 0, failed: 0, waiting, explained: 0 });
       if (this.#closed || !this.#options) return;
-      if (this.#losses.length >= MAX_LOSSES) {
+      if (this.#unexplained.length >= MAX_LOSSES) {
         this.#abandon(next);
         return;
       }
@@ -139,7 +146,11 @@ export class EngineSupervisor {
       next = await this.#startNext(this.#options);
     }
     if (this.#closed) return;
-    narrate('engine.restarted', { duration_ms: performance.now() - began, restarts: this.#losses.length });
+    narrate('engine.restarted', {
+      duration_ms: performance.now() - began,
+      restarts: this.#losses.length,
+      ...(lost.interrupted > 0 && { requests_interrupted: lost.interrupted }),
+    });
     this.#state.enter('ready');
   }
 
@@ -181,19 +192,24 @@ export class EngineSupervisor {
   #abandon(last: Loss): void {
     this.#closed = true;
     this.client.abandon('the engine could not be restarted');
-    const times = `the engine was lost ${this.#losses.length} times in ten minutes`;
+    const times = `the engine was lost ${this.#unexplained.length} times in ten minutes`;
     const reason = last.isOutOfMemory ? `${lossText(last)}; ${times}` : `${times}, most recently by ${last.reason}`;
     this.#settings.giveUp(lossKind(last), reason);
   }
 
-  #narrateLoss(loss: Loss, { running, waiting }: LostCounts): void {
+  #narrateLoss(loss: Loss, { interrupted, failed, waiting, explained }: LostCounts): void {
     const now = performance.now();
-    this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
+    const isRecent = (at: number): boolean => now - at < LOSS_WINDOW_MS;
+    this.#losses = [...this.#losses, now].filter(isRecent);
+    const unexplained = [...this.#unexplained, now];
+    this.#unexplained = unexplained.slice(0, unexplained.length - explained).filter(isRecent);
     narrate('engine.lost', {
       error_kind: lossKind(loss),
       reason: lossText(loss),
-      requests_running: running,
+      requests_running: interrupted + failed,
+      requests_interrupted: interrupted,
       requests_waiting: waiting,
+      caused_by: explained > 0 ? 'request' : 'unknown',
       exit_code: loss.exitCode,
       signal: loss.signal,
       ...(loss.stderrTail !== '' && { stderr_tail: loss.stderrTail }),

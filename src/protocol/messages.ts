@@ -124,6 +124,11 @@ export type Note =
       readonly queueMs: number;
     }
   /**
+   * The sequence has given back its slot and its memory: `tokens` = ids whose keys and values were dropped.
+   * It waits in front of the queue; `started` follows when it continues.
+   */
+  | { readonly note: 'preempted'; readonly tokens: number }
+  /**
    * `done` of `total` tokens of the prompt and of the continued output are in the KV cache after `elapsedMs`
    * of prefill; about `etaMs` remain. Sent after each chunk except the last.
    */

@@ -88,6 +88,7 @@ export class Worker {
       environment: engineEnvironment(),
       stepMs: config.stepTimeout * 1000,
       stallMs: config.stallAfter * 1000,
+      onEngineLoss: config.onEngineLoss,
       giveUp: (kind, reason) => this.#fail(kind, reason),
     });
     const engine = this.#supervisor.client;

@@ -6,7 +6,7 @@ import { EngineLostError } from '../../bridge/child.ts';
 import type { EngineClient } from '../../bridge/client.ts';
 import type { Backpressure, Step } from '../../bridge/sequence-inbox.ts';
 import type { StreamErrorCode } from '../../contract/errors.ts';
-import type { FailureReason, Finish, TokenReport } from '../../protocol/messages.ts';
+import type { FailureReason, Finish, Note, TokenReport } from '../../protocol/messages.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Job } from '../job.ts';
 import { type Prepared, tokensIn } from '../prompt.ts';
@@ -14,6 +14,7 @@ import { narrateStop } from '../stop-outcome.ts';
 import { type Choice, choicesOf, type PartPiece, scoreFields } from './choice.ts';
 import { Ending } from './ending.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
+import { Interruptions } from './interruptions.ts';
 import { SharedBackpressure } from './shared-backpressure.ts';
 import type { SampleMachine } from './speed/slow-watch.ts';
 import { SpeedWatch } from './speed/speed-watch.ts';
@@ -50,6 +51,7 @@ export class Generation {
   readonly #choices: readonly Choice[];
   readonly #timing: TokenTiming;
   readonly #narrator: GenerationNarrator;
+  readonly #interruptions = new Interruptions();
   readonly #speed: SpeedWatch;
   readonly #speedMetrics: SpeedMetrics;
   /** Index of the next `token` event. */
@@ -135,35 +137,57 @@ export class Generation {
     } catch (error) {
       this.#onError(error);
     }
+    this.#interruptions.ended(choice);
     this.#job.demand.ended(choice.started);
   }
 
   #onStep(choice: Choice, step: Step): void {
-    const { batch, report, lost, silence, unconfirmed } = step;
+    const { batch, report, silence, unconfirmed } = step;
     this.#batch = batch;
     this.#speed.onStep(choice, step);
-    const { progress } = this.#job;
     // A change of the engine, or of the queue, concerns all sequences: it is narrated for one of them.
     const narrates = choice === this.#choices.find(({ finish }) => !finish);
-    if (lost !== undefined && narrates) {
-      progress.hasSlot = false;
-      this.#narrator.requeued(lost);
-    }
+    this.#onWait(choice, step, narrates);
     if (silence && narrates) this.#narrator.silence(silence);
-    for (const note of report.notes) {
-      if (note.note === 'started') {
-        progress.hasSlot = true;
-        choice.started = true;
-        this.#job.demand.started();
-        choice.queueMs = note.queueMs;
-      }
-      if (narrates || note.note !== 'queued') this.#narrator.note(note, choice.prompt.sequence.prompt.length);
-    }
+    for (const note of report.notes) this.#onNote(choice, note, narrates);
     const { promptScores } = report;
     if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });
     for (const token of report.tokens) this.#onToken(choice, token);
     if (report.finish) this.#onFinish(choice, report.finish, unconfirmed);
     else if (report.tokens.length > 0) this.#speedMetrics.emit(batch);
+  }
+
+  /** Notices that a sequence waits for an engine or a slot, or goes on. */
+  #onWait(choice: Choice, { lost, interrupted, held, resumed }: Step, narrates: boolean): void {
+    if (lost !== undefined && narrates) this.#narrator.requeued(lost);
+    if (interrupted !== undefined) this.#interruptions.lost(choice, interrupted, this.#timing.tokens);
+    if (held) this.#interruptions.held(choice);
+    if (resumed) this.#interruptions.resumed(choice, resumed);
+    if (lost !== undefined || interrupted !== undefined || held) this.#hasSlot(choice, false);
+    if (interrupted !== undefined) this.#parts.metrics.interrupted();
+    if (resumed) this.#parts.metrics.resumed();
+  }
+
+  #onNote(choice: Choice, note: Note, narrates: boolean): void {
+    if (note.note === 'preempted') {
+      this.#interruptions.preempted(choice, note.tokens);
+      this.#hasSlot(choice, false);
+    }
+    if (note.note === 'started') {
+      this.#hasSlot(choice, true);
+      this.#interruptions.started(choice);
+      if (choice.started) return; // It goes on: its first token is narrated.
+      choice.started = true;
+      this.#job.demand.started();
+      choice.queueMs = note.queueMs;
+    }
+    if (narrates || note.note !== 'queued') this.#narrator.note(note, choice.prompt.sequence.prompt.length);
+  }
+
+  #hasSlot(choice: Choice, hasSlot: boolean): void {
+    choice.hasSlot = hasSlot;
+    this.#job.progress.hasSlot = this.#choices.some((one) => one.hasSlot && !one.finish);
+    if (!hasSlot) this.#narrator.queuesAgain();
   }
 
   /** Ignores tokens that the engine sends after the end of the output: they are not part of the output. */
@@ -230,7 +254,7 @@ export class Generation {
   /** The engine was lost, or the worker has a defect. */
   #onError(error: unknown): void {
     if (error instanceof EngineLostError) {
-      if (!this.#failure) this.#narrator.engineLost(error.message);
+      if (!this.#failure) this.#narrator.engineLost(error);
       this.#fail('ENGINE_LOST', error.message);
       return;
     }
@@ -253,7 +277,7 @@ export class Generation {
       ending.error(code, 'error');
     } else if (this.#choices.every(({ finish }) => finish)) {
       this.#speedMetrics.emit(this.#batch);
-      this.#narrator.complete(ending.reason, ending.totals);
+      this.#narrator.complete(ending.reason, ending.totals, this.#interruptions.totalMs);
       ending.success();
     } else {
       const { code, outcome, retry } = narrateStop(this.#job, this.#timing.tokens, this.#unconfirmed);
