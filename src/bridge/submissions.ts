@@ -163,8 +163,8 @@ export class Submissions {
   }
 
   /**
-   * True if a sequence was in the steps of the lost engine. While a suspect is tested, the engine has no other
-   * sequence: it may have been lost before it could tell that the suspect has a slot.
+   * True if a sequence was in the steps of the lost engine. While a suspect is tested, the engine has no
+   * other sequence: it may have been lost before it could tell that the suspect has a slot.
    */
   #ran({ inEngine, hasSlot, finished, paused }: RemoteSequence): boolean {
     return inEngine && !finished && !paused && (hasSlot || this.#isTesting);
@@ -196,8 +196,8 @@ export class Submissions {
   }
 
   /**
-   * Sends the suspect when the engine has no other sequence. The others are cancelled there, and are continued
-   * later: a pause would keep their slots, which the suspect may need.
+   * Sends the suspect when the engine has no other sequence. The others are cancelled there, and are
+   * continued later: a pause would keep their slots, which the suspect may need.
    */
   #sendAlone(alone: RemoteSequence, engine: Receiver): void {
     let isBusy = false;
@@ -215,7 +215,10 @@ export class Submissions {
     if (!isBusy && !alone.inEngine) this.#send(alone, engine);
   }
 
-  /** Sends all sequences that the engine does not have: first those that had a slot, each in order of arrival. */
+  /**
+   * Sends all sequences that the engine does not have: first those that had a slot, then the others, both in
+   * order of arrival.
+   */
   #sendAll(engine: Receiver): void {
     const held = [...this.#inbox.sequences].filter(
       (sequence) => !sequence.inEngine && !sequence.finished && !this.#suspects.has(sequence),

@@ -37,7 +37,9 @@ export class Suspects<S extends Suspect> {
     return this.#unproven.size;
   }
 
-  /** The suspect that runs alone now; undefined if all other sequences may run. A paused one is not tested. */
+  /**
+   * The suspect that runs alone now; undefined if all other sequences may run. A paused one is not tested.
+   */
   get alone(): S | undefined {
     for (const sequence of this.#unproven) if (!sequence.paused) return sequence;
     return undefined;

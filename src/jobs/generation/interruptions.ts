@@ -51,7 +51,9 @@ export class Interruptions {
     this.ended(choice);
   }
 
-  /** An output waits no more. The last one ends the interruption, which is narrated if one of them went on. */
+  /**
+   * An output waits no more. The last one ends the interruption, which is narrated if one of them went on.
+   */
   ended(choice: Choice): void {
     this.#held.delete(choice);
     this.#waiting.delete(choice);

@@ -42,7 +42,7 @@ export const ENGINE_EVENTS = {
     optional: ['requests_interrupted'],
     target: () => 'engine',
     human: (f) => {
-      const continued = f.requests_interrupted ? `; ${count(f.requests_interrupted, 'request')} will continue` : '';
+      const continued = f.requests_interrupted ? `; ${count(f.requests_interrupted, 'request')} go on` : '';
       return `Engine process restarted in ${formatMs(f.duration_ms)} (restart ${f.restarts} within ten minutes)${continued}`;
     },
     cute: () => '💪 The engine is on its feet again!',
