@@ -72,7 +72,8 @@ export const SILENCE_EVENTS = {
     level: 'INFO',
     when: 'the memory of the cache is used up; the request gives back its memory, waits in front of the queue and continues later',
     required: ['tokens_dropped'],
-    human: (f) => `The request gives back its memory and continues later; the engine drops ${count(f.tokens_dropped, 'token')}`,
+    human: (f) =>
+      `The request gives back its memory and continues later; the engine drops ${count(f.tokens_dropped, 'token')}`,
     cute: () => '🎒 The nest is full for a moment. You are first in line to come back!',
   }),
   'request.resumed': requestEvent({

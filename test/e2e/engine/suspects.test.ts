@@ -5,7 +5,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
 import { FaultyEngine } from '../../support/faulty-engine.ts';
-import { Halt } from '../../support/halt.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { expectWhole, interruptions, openAll, undisturbed } from '../../support/survivors.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -60,24 +59,20 @@ describe('a request that ends every engine', () => {
     expect(await worker.stop()).toBe(0);
   });
 
-  test('tells a request that comes meanwhile why it waits', async () => {
-    faulty = new FaultyEngine({ seed: CULPRIT, at: { token: 5 } });
-    const halt = new Halt();
-    try {
-      worker = await startWorker({
-        args: ['--slots', '2'],
-        env: { NODE_OPTIONS: `${faulty.env['NODE_OPTIONS']} ${halt.env['NODE_OPTIONS']}` },
-      });
-      const [text = ''] = await undisturbed(worker, [2]);
-      const culprit = await Listener.open(worker, longJob('culprit', { seed: CULPRIT }));
-      const [beside] = await openAll(worker, [2]);
-      await worker.line('engine.restarted', (line) => line['restarts'] === 2);
-      expect(lastOf(await culprit.ended)).toMatchObject({ code: 'ENGINE_LOST' });
-      if (!beside) throw new Error('There is no stream.');
-      await expectWhole(beside, text);
-    } finally {
-      halt.remove();
-    }
+  test('is told apart from the request beside it, which is held while the culprit runs alone', async () => {
+    faulty = new FaultyEngine({ seed: CULPRIT, at: 'slot' });
+    worker = await startWorker({ args: ['--slots', '2'], env: faulty.env });
+    const [text = ''] = await undisturbed(worker, [2]);
+    const [beside] = await openAll(worker, [2]);
+    await beside?.untilToken(5);
+    const culprit = await Listener.open(worker, longJob('culprit', { seed: CULPRIT }));
+    expect(lastOf(await culprit.ended)).toMatchObject({ code: 'ENGINE_LOST' });
+    if (!beside) throw new Error('There is no stream.');
+    await expectWhole(beside, text);
+    // Two losses without a token in between are one interruption.
+    const once = ['request.interrupted', 'request.resumed'];
+    expect(interruptions(beside)).toEqual([...once, 'request.held', 'request.resumed']);
+    expect(interruptions(culprit)).toEqual(['request.interrupted', 'request.held']);
   });
 });
 
