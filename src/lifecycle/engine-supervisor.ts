@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
 import { EngineClient } from '../bridge/client.ts';
 import type { Silence } from '../bridge/sequence-inbox.ts';
-import type { LostCounts, OnEngineLoss } from '../bridge/submissions.ts';
+import type { LostCounts } from '../bridge/submissions.ts';
+import type { Config } from '../config/config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
@@ -31,12 +32,7 @@ const SHORTAGE_DELAYS = { firstMs: 500, longestMs: 30_000 };
 export interface SupervisorOptions {
   /** The environment of an engine process. */
   readonly environment: NodeJS.ProcessEnv;
-  /** Milliseconds without a message after which an open engine is restarted (`--step-timeout`). */
-  readonly stepMs: number;
-  /** Milliseconds without a message after which an open engine counts as stalled (`--stall-after`). */
-  readonly stallMs: number;
-  /** Default: `resume` (`--on-engine-loss`). */
-  readonly onEngineLoss?: OnEngineLoss;
+  readonly config: Pick<Config, 'stepTimeout' | 'stallAfter' | 'onEngineLoss'>;
   /** Called when the engine cannot be restarted, with the kind of the last loss. */
   readonly giveUp: (kind: FailureKind, reason: string) => void;
 }
@@ -67,11 +63,13 @@ export class EngineSupervisor {
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
-    const { environment, stepMs, stallMs, onEngineLoss = 'resume' } = settings;
+    const { environment, config } = settings;
+    const { onEngineLoss } = config;
+    const stallMs = config.stallAfter * 1000;
     this.client = new EngineClient(
       {
         environment,
-        stepMs,
+        stepMs: this.#stepMs,
         stallMs,
         onEngineLoss,
         onSilence: (silence) => this.#silence(silence),
@@ -94,7 +92,7 @@ export class EngineSupervisor {
     this.#onLoadEvent = onLoadEvent;
     const facts = await this.client.start(options);
     this.#onLoadEvent = undefined;
-    this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#settings.stepMs);
+    this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#stepMs);
     const candidates = options.candidates.filter(({ device }) => device === facts.device);
     this.#options = { ...options, candidates, slots: facts.slots };
     return facts;
@@ -108,6 +106,10 @@ export class EngineSupervisor {
     this.#closed = true;
     this.#closing.abort();
     return this.client.close(ms);
+  }
+
+  get #stepMs(): number {
+    return this.#settings.config.stepTimeout * 1000;
   }
 
   #warn(line: string): void {
@@ -125,7 +127,7 @@ export class EngineSupervisor {
     const { busy, waiting } = this.client.occupancy;
     narrate('engine.stalled', {
       silence_ms: ms,
-      timeout_ms: this.#settings.stepMs,
+      timeout_ms: this.#stepMs,
       requests_running: busy,
       requests_waiting: waiting,
     });

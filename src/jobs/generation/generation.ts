@@ -6,7 +6,7 @@ import { EngineLostError } from '../../bridge/child.ts';
 import type { EngineClient } from '../../bridge/client.ts';
 import type { Backpressure, Step } from '../../bridge/sequence-inbox.ts';
 import type { StreamErrorCode } from '../../contract/errors.ts';
-import type { FailureReason, Finish, Note, TokenReport } from '../../protocol/messages.ts';
+import type { FailureReason, Finish, TokenReport } from '../../protocol/messages.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Job } from '../job.ts';
 import { type Prepared, tokensIn } from '../prompt.ts';
@@ -14,8 +14,8 @@ import { narrateStop } from '../stop-outcome.ts';
 import { type Choice, choicesOf, type PartPiece, scoreFields } from './choice.ts';
 import { Ending } from './ending.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
-import { Interruptions } from './interruptions.ts';
 import { SharedBackpressure } from './shared-backpressure.ts';
+import { Slots } from './slots.ts';
 import type { SampleMachine } from './speed/slow-watch.ts';
 import { SpeedWatch } from './speed/speed-watch.ts';
 import { SpeedMetrics } from './speed-metrics.ts';
@@ -51,7 +51,7 @@ export class Generation {
   readonly #choices: readonly Choice[];
   readonly #timing: TokenTiming;
   readonly #narrator: GenerationNarrator;
-  readonly #interruptions = new Interruptions();
+  readonly #outputSlots: Slots;
   readonly #speed: SpeedWatch;
   readonly #speedMetrics: SpeedMetrics;
   /** Index of the next `token` event. */
@@ -72,6 +72,7 @@ export class Generation {
     this.#timing = new TokenTiming(job.acceptedAt);
     job.progress.tokensIn = tokensIn(prepared);
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
+    this.#outputSlots = new Slots({ job, choices: this.#choices, narrator: this.#narrator, metrics: parts.metrics });
     this.#speed = new SpeedWatch(job, this.#narrator, parts.sampleMachine);
     this.#speedMetrics = new SpeedMetrics(job.log, this.#timing, model.facts.deviceBytes);
   }
@@ -137,8 +138,7 @@ export class Generation {
     } catch (error) {
       this.#onError(error);
     }
-    this.#interruptions.ended(choice);
-    this.#job.demand.ended(choice.started);
+    this.#outputSlots.ended(choice);
   }
 
   #onStep(choice: Choice, step: Step): void {
@@ -147,47 +147,13 @@ export class Generation {
     this.#speed.onStep(choice, step);
     // A change of the engine, or of the queue, concerns all sequences: it is narrated for one of them.
     const narrates = choice === this.#choices.find(({ finish }) => !finish);
-    this.#onWait(choice, step, narrates);
     if (silence && narrates) this.#narrator.silence(silence);
-    for (const note of report.notes) this.#onNote(choice, note, narrates);
+    this.#outputSlots.onStep(choice, step, narrates);
     const { promptScores } = report;
     if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });
     for (const token of report.tokens) this.#onToken(choice, token);
     if (report.finish) this.#onFinish(choice, report.finish, unconfirmed);
     else if (report.tokens.length > 0) this.#speedMetrics.emit(batch);
-  }
-
-  /** Notices that a sequence waits for an engine or a slot, or goes on. */
-  #onWait(choice: Choice, { lost, interrupted, held, resumed }: Step, narrates: boolean): void {
-    if (lost !== undefined && narrates) this.#narrator.requeued(lost);
-    if (interrupted !== undefined) this.#interruptions.lost(choice, interrupted, this.#timing.tokens);
-    if (held) this.#interruptions.held(choice);
-    if (resumed) this.#interruptions.resumed(choice, resumed);
-    if (lost !== undefined || interrupted !== undefined || held) this.#hasSlot(choice, false);
-    if (interrupted !== undefined) this.#parts.metrics.interrupted();
-    if (resumed) this.#parts.metrics.resumed();
-  }
-
-  #onNote(choice: Choice, note: Note, narrates: boolean): void {
-    if (note.note === 'preempted') {
-      this.#interruptions.preempted(choice, note.tokens);
-      this.#hasSlot(choice, false);
-    }
-    if (note.note === 'started') {
-      this.#hasSlot(choice, true);
-      this.#interruptions.started(choice);
-      if (choice.started) return; // It goes on: its first token is narrated.
-      choice.started = true;
-      this.#job.demand.started();
-      choice.queueMs = note.queueMs;
-    }
-    if (narrates || note.note !== 'queued') this.#narrator.note(note, choice.prompt.sequence.prompt.length);
-  }
-
-  #hasSlot(choice: Choice, hasSlot: boolean): void {
-    choice.hasSlot = hasSlot;
-    this.#job.progress.hasSlot = this.#choices.some((one) => one.hasSlot && !one.finish);
-    if (!hasSlot) this.#narrator.queuesAgain();
   }
 
   /** Ignores tokens that the engine sends after the end of the output: they are not part of the output. */
@@ -277,7 +243,7 @@ export class Generation {
       ending.error(code, 'error');
     } else if (this.#choices.every(({ finish }) => finish)) {
       this.#speedMetrics.emit(this.#batch);
-      this.#narrator.complete(ending.reason, ending.totals, this.#interruptions.totalMs);
+      this.#narrator.complete(ending.reason, ending.totals, this.#outputSlots.interruptedMs);
       ending.success();
     } else {
       const { code, outcome, retry } = narrateStop(this.#job, this.#timing.tokens, this.#unconfirmed);

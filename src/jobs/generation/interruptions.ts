@@ -48,15 +48,18 @@ export class Interruptions {
   resumed(choice: Choice, { recomputed, lostMs }: Resumed): void {
     this.#recomputed += recomputed;
     this.#lostMs = Math.max(this.#lostMs, lostMs);
-    this.ended(choice);
+    this.#waiting.delete(choice);
+    this.#endIfOver();
   }
 
-  /**
-   * An output waits no more. The last one ends the interruption, which is narrated if one of them went on.
-   */
+  /** The sequence of an output has ended. */
   ended(choice: Choice): void {
     this.#held.delete(choice);
-    this.#waiting.delete(choice);
+    if (this.#waiting.delete(choice) && choice.finish) this.#endIfOver();
+  }
+
+  /** The last output that goes on ends the interruption. */
+  #endIfOver(): void {
     if (this.#waiting.size > 0 || this.#lostMs === 0) return;
     narrate('request.resumed', { tokens_recomputed: this.#recomputed, interrupted_ms: this.#lostMs });
     this.#totalMs += this.#lostMs;
