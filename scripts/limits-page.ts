@@ -2,9 +2,9 @@
  * Makes docs/limits.md: each limit with its figure, which comes from the constant or the setting in the code.
  */
 import { CLOSE_MS as CLOSE_CHILD_MS, KILL_MS, STDERR_TAIL } from '../src/bridge/child.ts';
-import { CANCEL_MS } from '../src/bridge/client.ts';
 import { ALIVE_MS } from '../src/bridge/heartbeat.ts';
 import { MAX_STALL_GROWTH, MAX_STALL_SHARE, STALL_STEPS } from '../src/bridge/stall-threshold.ts';
+import { CANCEL_MS } from '../src/bridge/submissions.ts';
 import { MAX_STDIN_BYTES } from '../src/commands/ask/arguments/stdin-text.ts';
 import { MAX_MESSAGES } from '../src/commands/ask/state/conversation.ts';
 import { MAX_HISTORY } from '../src/commands/ask/state/history.ts';

@@ -64,10 +64,16 @@ export class EngineLostError extends Error {
   override readonly name = 'EngineLostError';
   /** How the process ended; absent if there was none. */
   readonly loss: Loss | undefined;
+  /**
+   * The engines that were lost while the sequence ran, the last one with this sequence alone. Absent: the
+   * sequence is not the cause.
+   */
+  readonly causedLosses: number | undefined;
 
-  constructor(reason: string, loss?: Loss) {
+  constructor(reason: string, loss?: Loss, causedLosses?: number) {
     super(reason);
     this.loss = loss;
+    this.causedLosses = causedLosses;
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * The worker's client of the engine process: submits sequences and returns their steps. Sequences without a
- * slot survive the loss of an engine and are submitted to the next one. Owns the worker's view of all
- * sequences, and the engine's last wait estimate. Never narrates: the callback of a message runs outside of
- * every request's context.
+ * The worker's client of the engine process: submits sequences and returns their steps. Sequences survive the
+ * loss of an engine: the next one continues those that had a slot, and starts the others. Owns the engine
+ * process and its last wait estimate. Never narrates: the callback of a message runs outside of every
+ * request's context.
  */
 import type { ChildProcess } from 'node:child_process';
 import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
@@ -10,21 +10,10 @@ import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.
 import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
 import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
 import type { Occupancy } from './occupancy.ts';
-import { type Backpressure, RemoteSequence, SequenceInbox, type Silence, type Step } from './sequence-inbox.ts';
+import { type Backpressure, RemoteSequence, type Silence, type Step } from './sequence-inbox.ts';
 import { SlotEstimate } from './slot-estimate.ts';
 import { StallThreshold } from './stall-threshold.ts';
-import { VocabularyDelivery } from './vocabulary-delivery.ts';
-
-/** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
-export const CANCEL_MS = 1000;
-
-/** The sequences that were in the engine when it was lost. */
-export interface LostCounts {
-  /** With a slot; each has failed with EngineLostError. */
-  readonly running: number;
-  /** Without a slot; each waits for the next engine. */
-  readonly waiting: number;
-}
+import { type LostCounts, type OnEngineLoss, Submissions } from './submissions.ts';
 
 /** A sequence to submit. The client chooses its id. */
 export type Submission = Omit<SequenceRequest, 'id' | 'copyOf'> & {
@@ -43,6 +32,8 @@ export interface EngineClientOptions {
   readonly stepMs: number;
   /** Milliseconds without a message after which an open engine counts as stalled. Absent: never. */
   readonly stallMs?: number;
+  /** Default: `resume`. With `fail`, a sequence with a slot fails when its engine is lost. */
+  readonly onEngineLoss?: OnEngineLoss;
   /** Called when the open engine is stalled, and at its first message after that. */
   readonly onSilence?: (silence: Silence) => void;
   /** Called when the open engine has ended by itself or was killed because it hung. */
@@ -55,14 +46,12 @@ export interface EngineClientOptions {
 
 export class EngineClient {
   readonly #options: EngineClientOptions;
-  readonly #inbox = new SequenceInbox();
+  readonly #submissions: Submissions;
   /** An engine process that was forked early, so that it started while this process loaded its own code. */
   #forked: ChildProcess | undefined;
   #child: EngineChild | undefined;
   /** True while the engine is open and accepts sequences. */
   #open = false;
-  /** Why no engine is running at the moment. */
-  #lost = 'no engine is running';
   /** Why no other engine will start. */
   #abandoned: string | undefined;
   readonly #estimate = new SlotEstimate();
@@ -72,7 +61,6 @@ export class EngineClient {
   #stall: Silence | undefined;
   /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
-  readonly #vocabulary = new VocabularyDelivery();
   #nextId = 0;
   /**
    * The id of the first sequence of each group. An engine that is started later does not know it, or gets
@@ -83,18 +71,19 @@ export class EngineClient {
   constructor(options: EngineClientOptions, first?: ChildProcess) {
     const { stallMs, stepMs } = options;
     this.#options = options;
+    this.#submissions = new Submissions(options.onEngineLoss ?? 'resume');
     this.#forked = first;
     this.#threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
   }
 
   /** Sets the texts of the ids. Each engine gets them once, before its first sequence with a grammar. */
   setVocabulary(data: VocabularyData): void {
-    this.#vocabulary.data = data;
+    this.#submissions.setVocabulary(data);
   }
 
   /** Counts of the sequences that have a slot or wait for one. */
   get occupancy(): Occupancy {
-    return this.#inbox.occupancy;
+    return this.#submissions.occupancy;
   }
 
   /** Id of the engine process; undefined while there is none. */
@@ -149,11 +138,11 @@ export class EngineClient {
   /**
    * Runs one sequence. Yields one step for each report, until a step has `finish`. Aborting `signal` cancels
    * the sequence: the last step then has the reason `cancelled`, and the slot is free, unless the step is
-   * `unconfirmed`. If the engine is lost, a sequence without a slot waits for the next engine. While
+   * `unconfirmed`. If the engine is lost, the sequence waits for the next engine, which continues it. While
    * `backpressure` is paused, no step of the engine includes the sequence. For several answers to one prompt,
    * call `submit` once for each, with the same `group`: the prompt is then computed once.
-   * @throws EngineLostError if the engine is lost while the sequence has a slot, or if no other engine will
-   * start.
+   * @throws EngineLostError if no other engine will start, if the sequence has ended the engine alone, or,
+   * with `onEngineLoss: fail`, if the engine is lost while the sequence has a slot.
    */
   async *submit(
     submission: Submission,
@@ -164,14 +153,12 @@ export class EngineClient {
     const sequence = new RemoteSequence(this.#requestOf(submission), backpressure);
     let timeout: NodeJS.Timeout | undefined;
     const cancel = (): void => {
-      timeout = this.#cancel(sequence);
+      timeout = this.#submissions.cancel(sequence);
     };
-    this.#inbox.add(sequence);
     signal.addEventListener('abort', cancel, { once: true });
-    backpressure?.onChange((paused) => this.#pause(sequence, paused));
+    backpressure?.onChange((paused) => this.#submissions.pause(sequence, paused));
     try {
-      if (this.#open) this.#send(sequence);
-      else sequence.wait(this.#lost);
+      this.#submissions.add(sequence);
       if (this.#stall) sequence.tell(this.#stall);
       if (signal.aborted) cancel();
       for (;;) {
@@ -182,7 +169,7 @@ export class EngineClient {
     } finally {
       signal.removeEventListener('abort', cancel);
       clearTimeout(timeout);
-      this.#leave(sequence);
+      this.#submissions.leave(sequence);
     }
   }
 
@@ -192,10 +179,7 @@ export class EngineClient {
    */
   abandon(reason: string): void {
     this.#abandoned = reason;
-    for (const sequence of this.#inbox.sequences) {
-      if (sequence.cancelled && !sequence.finished) sequence.giveUp();
-      else sequence.fail(new EngineLostError(reason));
-    }
+    this.#submissions.abandon(reason);
   }
 
   /**
@@ -218,36 +202,17 @@ export class EngineClient {
     return { ...request, id, ...(copyOf !== undefined && { copyOf }) };
   }
 
-  /** Returns the timer after which the sequence ends for its caller without the engine's confirmation. */
-  #cancel(sequence: RemoteSequence): NodeJS.Timeout | undefined {
-    sequence.cancelled = true;
-    if (!this.#open) {
-      if (!sequence.finished) sequence.end();
-      return undefined;
-    }
-    this.#child?.send({ kind: 'cancel', id: sequence.request.id });
-    return setTimeout(() => sequence.giveUp(), CANCEL_MS);
-  }
-
-  /** Called when the caller stops reading. The slot stays busy until the engine reports it free. */
-  #leave(sequence: RemoteSequence): void {
-    const { id } = sequence.request;
-    sequence.leave();
-    if (this.#open && !sequence.finished && !sequence.cancelled) this.#child?.send({ kind: 'cancel', id });
-    if (!this.#open || sequence.finished) this.#inbox.remove(sequence);
-  }
-
   #receive(message: FromEngine): void {
     this.#heardAt = performance.now();
     switch (message.kind) {
       case 'opened':
         this.#open = true;
-        this.#sendWaiting();
+        if (this.#child) this.#submissions.opened(this.#child);
         return;
       case 'report':
         this.#estimate.note(message);
         if (message.stepMs !== undefined) this.#threshold?.noteStep(message.stepMs);
-        this.#inbox.put(message);
+        this.#submissions.put(message);
         return;
       case 'loading':
       case 'fallback':
@@ -269,53 +234,16 @@ export class EngineClient {
   /** Reports a stall or its end to every sequence that has not ended. */
   #silence(silence: Silence): void {
     this.#stall = silence.state === 'stalled' ? silence : undefined;
-    for (const sequence of this.#inbox.sequences) if (!sequence.finished) sequence.tell(silence);
+    this.#submissions.tell(silence);
     this.#options.onSilence?.(silence);
   }
 
-  #sendWaiting(): void {
-    for (const sequence of this.#inbox.sequences) {
-      if (sequence.finished) continue;
-      sequence.resubmitted();
-      this.#send(sequence);
-    }
-  }
-
-  /** Sends a sequence to the engine, and then its pause if it is paused. */
-  #send({ request, backpressure }: RemoteSequence): void {
-    if (this.#child) this.#vocabulary.sendBefore(request, this.#child);
-    this.#child?.send({ kind: 'submit', request });
-    if (backpressure?.paused) this.#child?.send({ kind: 'pause', id: request.id });
-  }
-
-  /**
-   * Forwards a pause or a resume. Without an open engine nothing is sent: `#send` passes the state to the
-   * next engine.
-   */
-  #pause({ request }: RemoteSequence, paused: boolean): void {
-    if (this.#open) this.#child?.send({ kind: paused ? 'pause' : 'resume', id: request.id });
-  }
-
   #ended(loss: Loss): void {
-    this.#inbox.flush();
     this.#estimate.forget();
     this.#stall = undefined;
     if (!this.#open) return; // the engine was never open: `start` fails with the loss
     this.#open = false;
-    this.#lost = loss.reason;
-    let [running, waiting] = [0, 0];
-    for (const sequence of this.#inbox.sequences) {
-      if (sequence.callerLeft) this.#inbox.remove(sequence);
-      else if (sequence.finished) continue;
-      else if (sequence.cancelled) sequence.end();
-      else if (sequence.started) {
-        running += 1;
-        sequence.fail(new EngineLostError(loss.reason, loss));
-      } else {
-        waiting += 1;
-        sequence.wait(loss.reason);
-      }
-    }
-    this.#options.onLost?.(loss, { running, waiting });
+    const lost = this.#submissions.lost(loss);
+    this.#options.onLost?.(loss, lost);
   }
 }

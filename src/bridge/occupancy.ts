@@ -19,7 +19,7 @@ export interface Occupancy {
 
 /** The part of a sequence that is counted. */
 export interface Countable {
-  readonly started: boolean;
+  readonly hasSlot: boolean;
   readonly finished: boolean;
   readonly tokens: number;
   readonly callerLeft: boolean;
@@ -38,9 +38,9 @@ export class OccupancyCount {
   /** Counts a sequence, or counts it again after a change. */
   update(sequence: Countable): void {
     this.remove(sequence);
-    const { started, finished, tokens, callerLeft } = sequence;
+    const { hasSlot, finished, tokens, callerLeft } = sequence;
     if (finished) return;
-    const counted = { started, finished, tokens, callerLeft };
+    const counted = { hasSlot, finished, tokens, callerLeft };
     this.#counted.set(sequence, counted);
     this.#add(counted, 1);
   }
@@ -53,10 +53,10 @@ export class OccupancyCount {
     this.#add(counted, -1);
   }
 
-  #add({ started, tokens, callerLeft }: Countable, sign: 1 | -1): void {
+  #add({ hasSlot, tokens, callerLeft }: Countable, sign: 1 | -1): void {
     const sum = this.#sum;
     if (callerLeft) sum.left += sign;
-    if (started) {
+    if (hasSlot) {
       sum.busy += sign;
       sum.tokens += sign * tokens;
     } else {

@@ -3,7 +3,8 @@
  * event loop; each sequence has a list of steps, which the loop of its request reads. Sends nothing to the
  * engine.
  */
-import type { Finish, FromEngine, Note, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import type { FromEngine, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import { Lives, type Resumed } from './lives.ts';
 import { type Occupancy, OccupancyCount } from './occupancy.ts';
 
 /** The engine has become silent for too long, or has sent its first message after that. */
@@ -33,6 +34,15 @@ export interface Step {
    * Why the engine was lost while the sequence waited for a slot. The sequence now waits for the next engine.
    */
   readonly lost?: string;
+  /**
+   * Why the engine was lost while the sequence had a slot. The next engine continues the sequence: a later
+   * step has `resumed`.
+   */
+  readonly interrupted?: string;
+  /** The sequence waits, without a slot, until the engine has tested the suspects of two losses. */
+  readonly held?: true;
+  /** The sequence goes on after an interruption, or after its engine took its memory (note `preempted`). */
+  readonly resumed?: Resumed | undefined;
   /** A change of the engine's silence. The sequence itself has not changed. */
   readonly silence?: Silence;
   /** The engine has not confirmed the cancellation in time: the slot of the sequence is still busy. */
@@ -58,6 +68,12 @@ export class SequenceInbox {
   /** Undelivered reports, in order of arrival. */
   readonly #reports: Report[] = [];
   #next: NodeJS.Immediate | undefined;
+  readonly #onReport: (sequence: RemoteSequence) => void;
+
+  /** @param onReport called after each report of a sequence was delivered */
+  constructor(onReport: (sequence: RemoteSequence) => void = () => undefined) {
+    this.#onReport = onReport;
+  }
 
   /** In the order of `add`. A sequence may be removed during the iteration. */
   get sequences(): Iterable<RemoteSequence> {
@@ -107,8 +123,10 @@ export class SequenceInbox {
     const load: StepLoad | undefined = stepMs === undefined ? undefined : { batch, stepMs, prefill };
     for (const report of sequences) {
       const sequence = this.#sequences.get(report.id);
-      sequence?.put({ batch, report, load });
-      if (sequence?.callerLeft && sequence.finished) this.remove(sequence);
+      if (!sequence) continue;
+      sequence.put({ batch, report, load });
+      if (sequence.callerLeft && sequence.finished) this.remove(sequence);
+      this.#onReport(sequence);
     }
   }
 }
@@ -121,19 +139,19 @@ export class RemoteSequence {
   readonly request: SequenceRequest;
   /** Pauses the sequence while its subscriber lags, in every engine to which the sequence is submitted. */
   readonly backpressure: Backpressure | undefined;
+  readonly #lives: Lives;
   readonly #steps: Step[] = [];
-  readonly #createdAt = performance.now();
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
   #changed: () => void = () => undefined;
-  /** The engine's note that the sequence has a slot. */
-  #started: Extract<Note, { note: 'started' }> | undefined;
-  /**
-   * Milliseconds before the sequence was submitted to the current engine, which counts `queueMs` from that
-   * moment.
-   */
-  #waitedMs = 0;
   #callerLeft = false;
+  /** True from the cancel of a life that the sequence survives, until the engine confirms it. */
+  #isReleased = false;
+  /** True if the caller has been told that the sequence waits for an engine, or for suspects. */
+  #mustWait = false;
+  #isHeld = false;
+  /** The engine has the sequence: with a slot, in its queue, or until it confirms a cancel. */
+  inEngine = false;
   /** The caller has cancelled the sequence. */
   cancelled = false;
   /** The sequence has ended: its slot is free, or was lost with the engine. */
@@ -144,12 +162,28 @@ export class RemoteSequence {
   constructor(request: SequenceRequest, backpressure?: Backpressure) {
     this.request = request;
     this.backpressure = backpressure;
+    this.#lives = new Lives(request);
     this.tokens = request.prompt.length;
   }
 
-  /** True after the sequence has got a slot. */
-  get started(): boolean {
-    return this.#started !== undefined;
+  /** True while the sequence has a slot. */
+  get hasSlot(): boolean {
+    return this.#lives.hasSlot;
+  }
+
+  /** True after the sequence has had a slot. */
+  get began(): boolean {
+    return this.#lives.began;
+  }
+
+  /** Number of ids of the output. */
+  get generated(): number {
+    return this.#lives.generated;
+  }
+
+  /** True while the subscriber of the sequence lags. */
+  get paused(): boolean {
+    return this.backpressure?.paused === true;
   }
 
   /** True if the caller reads no more steps. */
@@ -164,8 +198,8 @@ export class RemoteSequence {
   }
 
   /**
-   * Calls `changed` now, and whenever the sequence starts, ends, is left by its caller or has more tokens.
-   * Replaces the previous listener.
+   * Calls `changed` now, and whenever the sequence gets or loses its slot, ends, is left by its caller or has
+   * more tokens. Replaces the previous listener.
    */
   onChange(changed: () => void): void {
     this.#changed = changed;
@@ -175,16 +209,38 @@ export class RemoteSequence {
   /** Adds a step that the engine reports. */
   put({ batch, report, load }: Step): void {
     this.tokens += report.tokens.length;
-    this.finished ||= report.finish !== undefined;
-    const adjusted = this.#waitedMs > 0 ? withWait(report, this.#waitedMs) : report;
-    this.#started ??= adjusted.notes.find((note) => note.note === 'started');
+    if (report.finish) this.inEngine = false;
+    const isRelease = this.#isReleased && report.finish?.reason === 'cancelled' && !this.cancelled && !this.callerLeft;
+    const { finish: _, ...rest } = report;
+    const told = this.#lives.add(isRelease ? rest : report);
+    if (isRelease) this.#lives.interrupt();
+    else this.finished ||= report.finish !== undefined;
     this.#changed();
-    this.#push({ batch, report: adjusted, load });
+    this.#push({ batch, load, ...told });
   }
 
   /** Adds a step with the reason why there is no engine. The sequence waits for the next engine. */
   wait(lost: string): void {
+    this.#mustWait = true;
+    this.#isHeld = false;
     this.#push({ batch: 0, report: this.#nothing(), lost });
+  }
+
+  /** Called when the engine was lost while the sequence had a slot. The next engine continues it. */
+  interrupt(interrupted: string): void {
+    this.#lives.interrupt();
+    this.#changed();
+    this.#mustWait = true;
+    this.#isHeld = false;
+    this.#push({ batch: 0, report: this.#nothing(), interrupted });
+  }
+
+  /** Tells the caller once that the sequence waits for the test of suspects. */
+  hold(): void {
+    if (this.#isHeld) return;
+    this.#isHeld = true;
+    this.#mustWait = true;
+    this.#push({ batch: 0, report: this.#nothing(), held: true });
   }
 
   /** Adds a step with a change of the engine's silence. */
@@ -192,12 +248,26 @@ export class RemoteSequence {
     this.#push({ batch: 0, report: this.#nothing(), silence });
   }
 
-  /** Called when the sequence is submitted to a new engine. */
-  resubmitted(): void {
-    this.#waitedMs = performance.now() - this.#createdAt;
+  /** Called when the sequence is submitted. Returns the request with the ids so far. */
+  submitted(): SequenceRequest {
+    if (this.#mustWait) this.#lives.waited();
+    this.inEngine = true;
+    this.#isReleased = false;
+    this.#isHeld = false;
+    return this.#lives.next;
   }
 
-  /** Ends a cancelled sequence when there is no engine. */
+  /** Called when the engine is told to cancel a life that the sequence survives. */
+  release(): void {
+    this.#isReleased = true;
+  }
+
+  /** True while the engine has the sequence and was told to end it. */
+  get isLeaving(): boolean {
+    return this.inEngine && (this.#isReleased || this.cancelled || this.callerLeft);
+  }
+
+  /** Ends a cancelled sequence that no engine has. */
   end(): void {
     this.finished = true;
     this.#changed();
@@ -243,24 +313,6 @@ export class RemoteSequence {
   }
 
   #cancelled(): SequenceReport {
-    const timings = { queueMs: this.#started?.queueMs ?? 0, prefillMs: 0, decodeMs: 0 };
-    const finish: Finish = {
-      reason: 'cancelled',
-      cachedTokens: this.#started?.cachedTokens ?? 0,
-      drafted: 0,
-      accepted: 0,
-      timings,
-    };
-    return { id: this.request.id, notes: [], tokens: [], finish };
+    return { ...this.#nothing(), finish: this.#lives.cancelled() };
   }
-}
-
-/** The report with `ms` milliseconds added to the time in the queue. */
-function withWait(report: SequenceReport, ms: number): SequenceReport {
-  const { notes, finish } = report;
-  return {
-    ...report,
-    notes: notes.map((note) => (note.note === 'started' ? { ...note, queueMs: note.queueMs + ms } : note)),
-    ...(finish && { finish: { ...finish, timings: { ...finish.timings, queueMs: finish.timings.queueMs + ms } } }),
-  };
 }

@@ -126,6 +126,11 @@ export const SETTINGS = {
     5,
     'refuse new requests while the engine has sent no message for this many seconds, or for ten of its longest steps if that is more; has no effect from --step-timeout on',
   ),
+  'on-engine-loss': choice(
+    ['resume', 'fail'],
+    'resume',
+    'running requests when the engine process is lost: resume continues them in the next one, fail ends them with ENGINE_LOST',
+  ),
   'detach-timeout': seconds(
     30,
     'stop a job with on_disconnect "continue" after this many seconds without a subscriber',

@@ -5,15 +5,17 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
-import { EngineClient, type LostCounts } from '../bridge/client.ts';
+import { EngineClient } from '../bridge/client.ts';
 import type { Silence } from '../bridge/sequence-inbox.ts';
+import type { LostCounts } from '../bridge/submissions.ts';
+import type { Config } from '../config/config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { type FailureKind, failureText, loadFailureKind, lossKind, lossText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
-/** After this many losses within the window, the engine is not restarted. */
+/** After this many losses within the window whose cause is not a request, the engine is not restarted. */
 export const MAX_LOSSES = 3;
 export const LOSS_WINDOW_MS = 10 * 60 * 1000;
 /** Maximum lines of runtime output that are narrated per engine process. */
@@ -30,10 +32,7 @@ const SHORTAGE_DELAYS = { firstMs: 500, longestMs: 30_000 };
 export interface SupervisorOptions {
   /** The environment of an engine process. */
   readonly environment: NodeJS.ProcessEnv;
-  /** Milliseconds without a message after which an open engine is restarted (`--step-timeout`). */
-  readonly stepMs: number;
-  /** Milliseconds without a message after which an open engine counts as stalled (`--stall-after`). */
-  readonly stallMs: number;
+  readonly config: Pick<Config, 'stepTimeout' | 'stallAfter' | 'onEngineLoss'>;
   /** Called when the engine cannot be restarted, with the kind of the last loss. */
   readonly giveUp: (kind: FailureKind, reason: string) => void;
 }
@@ -53,6 +52,8 @@ export class EngineSupervisor {
   #restartMs = 0;
   /** Times of the losses within the window, on the clock of performance.now(), oldest first. */
   #losses: number[] = [];
+  /** Those of them that no request has caused. */
+  #unexplained: number[] = [];
   #warnings = 0;
   #closed = false;
   /** Ends the wait for resources. */
@@ -62,12 +63,15 @@ export class EngineSupervisor {
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
-    const { environment, stepMs, stallMs } = settings;
+    const { environment, config } = settings;
+    const { onEngineLoss } = config;
+    const stallMs = config.stallAfter * 1000;
     this.client = new EngineClient(
       {
         environment,
-        stepMs,
+        stepMs: this.#stepMs,
         stallMs,
+        onEngineLoss,
         onSilence: (silence) => this.#silence(silence),
         onLost: (loss, lost) => void this.#restart(loss, lost),
         onLine: (line) => this.#warn(line),
@@ -88,7 +92,7 @@ export class EngineSupervisor {
     this.#onLoadEvent = onLoadEvent;
     const facts = await this.client.start(options);
     this.#onLoadEvent = undefined;
-    this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#settings.stepMs);
+    this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#stepMs);
     const candidates = options.candidates.filter(({ device }) => device === facts.device);
     const { slots, context, cacheBytes: cacheMemory } = facts;
     this.#options = { ...options, candidates, slots, context, cacheMemory };
@@ -103,6 +107,10 @@ export class EngineSupervisor {
     this.#closed = true;
     this.#closing.abort();
     return this.client.close(ms);
+  }
+
+  get #stepMs(): number {
+    return this.#settings.config.stepTimeout * 1000;
   }
 
   #warn(line: string): void {
@@ -120,7 +128,7 @@ export class EngineSupervisor {
     const { busy, waiting } = this.client.occupancy;
     narrate('engine.stalled', {
       silence_ms: ms,
-      timeout_ms: this.#settings.stepMs,
+      timeout_ms: this.#stepMs,
       requests_running: busy,
       requests_waiting: waiting,
     });
@@ -130,9 +138,10 @@ export class EngineSupervisor {
     const began = performance.now();
     this.#state.enter('engine_lost');
     for (let next: Loss | undefined = loss; next; ) {
-      this.#narrateLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
+      const waiting = this.client.occupancy.waiting;
+      this.#narrateLoss(next, next === loss ? lost : { interrupted: 0, failed: 0, waiting, explained: 0 });
       if (this.#closed || !this.#options) return;
-      if (this.#losses.length >= MAX_LOSSES) {
+      if (this.#unexplained.length >= MAX_LOSSES) {
         this.#abandon(next);
         return;
       }
@@ -140,7 +149,11 @@ export class EngineSupervisor {
       next = await this.#startNext(this.#options);
     }
     if (this.#closed) return;
-    narrate('engine.restarted', { duration_ms: performance.now() - began, restarts: this.#losses.length });
+    narrate('engine.restarted', {
+      duration_ms: performance.now() - began,
+      restarts: this.#losses.length,
+      ...(lost.interrupted > 0 && { requests_interrupted: lost.interrupted }),
+    });
     this.#state.enter('ready');
   }
 
@@ -182,19 +195,24 @@ export class EngineSupervisor {
   #abandon(last: Loss): void {
     this.#closed = true;
     this.client.abandon('the engine could not be restarted');
-    const times = `the engine was lost ${this.#losses.length} times in ten minutes`;
+    const times = `the engine was lost ${this.#unexplained.length} times in ten minutes`;
     const reason = last.isOutOfMemory ? `${lossText(last)}; ${times}` : `${times}, most recently by ${last.reason}`;
     this.#settings.giveUp(lossKind(last), reason);
   }
 
-  #narrateLoss(loss: Loss, { running, waiting }: LostCounts): void {
+  #narrateLoss(loss: Loss, { interrupted, failed, waiting, explained }: LostCounts): void {
     const now = performance.now();
-    this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
+    const isRecent = (at: number): boolean => now - at < LOSS_WINDOW_MS;
+    this.#losses = [...this.#losses, now].filter(isRecent);
+    const unexplained = [...this.#unexplained, now];
+    this.#unexplained = unexplained.slice(0, unexplained.length - explained).filter(isRecent);
     narrate('engine.lost', {
       error_kind: lossKind(loss),
       reason: lossText(loss),
-      requests_running: running,
+      requests_running: interrupted + failed,
+      requests_interrupted: interrupted,
       requests_waiting: waiting,
+      caused_by: explained > 0 ? 'request' : 'unknown',
       exit_code: loss.exitCode,
       signal: loss.signal,
       ...(loss.stderrTail !== '' && { stderr_tail: loss.stderrTail }),

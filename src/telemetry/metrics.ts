@@ -64,6 +64,14 @@ export class Metrics {
   #memoryBytes: number | undefined;
   readonly #ofProcess: ProcessMetrics;
   readonly #requests = this.#counter('worker_requests_total', 'Finished requests, by outcome', 'outcome');
+  readonly #interrupted = this.#counter(
+    'worker_requests_interrupted_total',
+    'Outputs that lost their slot with a lost engine, and waited for the next one',
+  );
+  readonly #resumed = this.#counter(
+    'worker_requests_resumed_total',
+    'Outputs that went on after an interruption, a test of suspects or a preemption',
+  );
   readonly #tokensIn = this.#counter('worker_tokens_in_total', 'Prompt tokens of finished requests');
   readonly #tokensOut = this.#counter('worker_tokens_generated_total', 'Generated tokens');
   readonly #cached = this.#counter('worker_prefix_cache_tokens_total', 'Prompt tokens reused from the cache');
@@ -156,6 +164,16 @@ export class Metrics {
   /** Counts one grammar that a request needed. */
   grammar(outcome: GrammarOutcome): void {
     this.#grammars.add(1, outcome);
+  }
+
+  /** Counts one output that has lost its slot with its engine, and is continued. */
+  interrupted(): void {
+    this.#interrupted.add(1);
+  }
+
+  /** Counts one output that goes on after an interruption. */
+  resumed(): void {
+    this.#resumed.add(1);
   }
 
   /** Counts one token of a step that decoded `batch` sequences. */

@@ -167,10 +167,10 @@ test('counts slots, queue and tokens as its requests come, start and go', async 
   await steps[0];
   expect(client.occupancy).toEqual({ busy: 1, waiting: 1, tokens: 4, waitingTokens: waiting - 3, left: 0 });
   engine.emit('close', 1, null);
-  await expect(one.next()).rejects.toThrow('exit code 1');
-  expect(client.occupancy).toEqual({ busy: 0, waiting: 1, tokens: 0, waitingTokens: waiting - 3, left: 0 });
+  expect((await one.next()).value).toMatchObject({ interrupted: 'exit code 1' });
+  expect(client.occupancy).toEqual({ busy: 0, waiting: 2, tokens: 0, waitingTokens: waiting + 1, left: 0 });
   client.abandon('no engine');
   await steps[1];
-  await expect(two.next()).rejects.toThrow('no engine');
+  for (const steps of [one, two]) await expect(steps.next()).rejects.toThrow('no engine');
   expect(client.occupancy).toEqual({ busy: 0, waiting: 0, tokens: 0, waitingTokens: 0, left: 0 });
 });

@@ -104,7 +104,7 @@ test('removes a sequence without a caller when its end is reported', async () =>
   expect([...inbox.sequences]).toEqual([]);
 });
 
-test('passes the scores of a prompt on, also after the wait for another engine', async () => {
+test('passes the scores of a prompt on, and none of them twice after the loss of an engine', async () => {
   const { inbox, sequence } = open();
   const { id } = sequence.request;
   const promptScores = { from: 1, scores: [{ id: 7, logprob: -0.5, top: [{ id: 9, logprob: -0.25 }] }] };
@@ -115,7 +115,12 @@ test('passes the scores of a prompt on, also after the wait for another engine',
   };
   inbox.put(reports);
   expect((await sequence.next()).report.promptScores).toEqual(promptScores);
-  sequence.resubmitted();
+  sequence.interrupt('signal SIGKILL');
+  expect(await sequence.next()).toMatchObject({ interrupted: 'signal SIGKILL' });
+  sequence.submitted();
   inbox.put(reports);
-  expect((await sequence.next()).report.promptScores).toEqual(promptScores);
+  expect((await sequence.next()).report).not.toHaveProperty('promptScores');
+  const scores = [...promptScores.scores, { id: 8, logprob: -1, top: [] }];
+  inbox.put({ ...reports, sequences: [{ id, notes: [], tokens: [], promptScores: { from: 1, scores } }] });
+  expect((await sequence.next()).report.promptScores).toEqual({ from: 2, scores: scores.slice(1) });
 });

@@ -305,7 +305,7 @@ export class Scene {
 
   /** An engine that does not answer a cancel, then dies with one running and one queued job. */
   async #lostEngine(): Promise<void> {
-    const worker = await this.#start({ args: ['--slots', '1'] });
+    const worker = await this.#start({ args: ['--slots', '1', '--on-engine-loss', 'fail'] });
     const unconfirmed = this.#execute(worker, { job_id: 'unconfirmed', ...LONG });
     await worker.line('tokens.progress');
     const engine = enginePid(worker);
@@ -328,7 +328,7 @@ export class Scene {
     ]);
   }
 
-  /** An engine that is silent for a while, then continues. */
+  /** An engine that is silent for a while, then continues, and is lost in the middle of another job. */
   async #stalledEngine(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '1', '--stall-after', '1'] });
     const running = this.#execute(worker, { job_id: 'delayed', ...LONG });
@@ -340,6 +340,10 @@ export class Scene {
     await this.#execute(worker, { job_id: 'refused', ...LONG });
     process.kill(engine, 'SIGCONT');
     await running;
+    const interrupted = this.#execute(worker, { job_id: 'interrupted', ...LONG });
+    await worker.line('tokens.progress', (line) => line['job_id'] === 'interrupted');
+    process.kill(engine, 'SIGKILL');
+    await interrupted;
   }
 
   /**

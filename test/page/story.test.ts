@@ -76,6 +76,26 @@ describe('a request that runs', () => {
     expect(phaseOf(story)).toBe('reading');
   });
 
+  test.each(['request.interrupted', 'request.preempted', 'request.held'])(
+    'is interrupted by %s until it goes on',
+    (event) => {
+      const story = storyOf([1, told('cache.reset')], [2, token(0)], [3, told(event)], [9, told('request.resumed')]);
+      const phases = place(story, 10).stretches.map(({ phase, from, to }) => [phase, from, to]);
+      expect(phases.slice(2)).toEqual([
+        ['writing', 2, 3],
+        ['interrupted', 3, 9],
+        ['writing', 9, 10],
+      ]);
+      const causes = story.sentences.map((sentence) => causeOf(sentence)?.slower);
+      expect(causes).toEqual([undefined, true, false]);
+    },
+  );
+
+  test('that is interrupted before its first token goes back to its reading', () => {
+    const story = storyOf([1, told('cache.reset')], [2, told('request.interrupted')], [9, told('request.resumed')]);
+    expect(phaseOf(story)).toBe('reading');
+  });
+
   test('keeps its events after they are added again in another order of arrival', () => {
     const story = storyOf([5, told('cache.reset')], [4, token(0)]);
     expect(place(story, 10).stretches.every(({ from, to }) => to >= 0 && from >= 0)).toBe(true);

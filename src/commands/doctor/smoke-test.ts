@@ -54,7 +54,7 @@ export async function generateTen(
   environment: NodeJS.ProcessEnv,
   timeoutMs = TIMEOUT_MS,
 ): Promise<SmokeTestRun> {
-  const client = new EngineClient({ environment, stepMs: timeoutMs });
+  const client = new EngineClient({ environment, stepMs: timeoutMs, onEngineLoss: 'fail' });
   const began = performance.now();
   try {
     const { deviceBytes, threads } = await client.start(options, timeoutMs);

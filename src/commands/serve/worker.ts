@@ -86,8 +86,7 @@ export class Worker {
     this.#jobs = new JobRegistry({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
     this.#supervisor = new EngineSupervisor(start.engine, this.#state, {
       environment: engineEnvironment(),
-      stepMs: config.stepTimeout * 1000,
-      stallMs: config.stallAfter * 1000,
+      config,
       giveUp: (kind, reason) => this.#fail(kind, reason),
     });
     const engine = this.#supervisor.client;

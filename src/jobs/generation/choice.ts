@@ -31,6 +31,8 @@ export class Choice {
   finish: Finish | undefined;
   /** True if its sequence has got a slot. */
   started = false;
+  /** True while its sequence has a slot. */
+  hasSlot = false;
   /** Milliseconds that the sequence waited for a slot; 0 before it has one. */
   queueMs = 0;
   tokensOut = 0;

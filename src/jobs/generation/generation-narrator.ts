@@ -2,6 +2,7 @@
  * Narrates one generation: the engine's notes, the progress and the end. Must run inside the context of its
  * request. Emits no other events.
  */
+import type { EngineLostError } from '../../bridge/child.ts';
 import type { Silence } from '../../bridge/sequence-inbox.ts';
 import { narrate } from '../../narration/narrate.ts';
 import type { Finished, Note } from '../../protocol/messages.ts';
@@ -66,10 +67,15 @@ export class GenerationNarrator implements SpeedListener {
         });
         return;
       case 'preempted':
-        return;
+        return; // narrated with the other interruptions
       default:
         note satisfies never;
     }
+  }
+
+  /** Called when the request enters the queue of the engine again. */
+  queuesAgain(): void {
+    this.#queued = false;
   }
 
   /**
@@ -127,7 +133,12 @@ export class GenerationNarrator implements SpeedListener {
     });
   }
 
-  complete(reason: string, { cachedTokens, drafted, accepted, forced, timings }: Finished): void {
+  /** @param interruptedMs milliseconds of the duration in which the request was interrupted */
+  complete(
+    reason: string,
+    { cachedTokens, drafted, accepted, forced, timings }: Finished,
+    interruptedMs: number,
+  ): void {
     const durationMs = this.#timing.elapsedMs;
     const decode = { decode_time_ms: this.#timing.decodeMs };
     narrate('inference.complete', {
@@ -143,6 +154,7 @@ export class GenerationNarrator implements SpeedListener {
       queue_ms: timings.queueMs,
       prefill_ms: timings.prefillMs,
       ...decode,
+      ...(interruptedMs > 0 && { interrupted_ms: interruptedMs }),
       ...(drafted > 0 && { tokens_drafted: drafted, tokens_accepted: accepted }),
       tokens_forced: forced,
     });
@@ -158,8 +170,8 @@ export class GenerationNarrator implements SpeedListener {
     narrate('tool.unparsed', { calls_unparsed: times });
   }
 
-  engineLost(reason: string): void {
-    narrate('request.engine_lost', { error_kind: 'engine_lost', reason });
+  engineLost({ message, causedLosses }: EngineLostError): void {
+    narrate('request.engine_lost', { error_kind: 'engine_lost', reason: message, engine_losses: causedLosses });
   }
 
   /**

@@ -15,6 +15,7 @@ import { type Choice, choicesOf, type PartPiece, scoreFields } from './choice.ts
 import { Ending } from './ending.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
 import { SharedBackpressure } from './shared-backpressure.ts';
+import { Slots } from './slots.ts';
 import type { SampleMachine } from './speed/slow-watch.ts';
 import { SpeedWatch } from './speed/speed-watch.ts';
 import { SpeedMetrics } from './speed-metrics.ts';
@@ -50,6 +51,7 @@ export class Generation {
   readonly #choices: readonly Choice[];
   readonly #timing: TokenTiming;
   readonly #narrator: GenerationNarrator;
+  readonly #outputSlots: Slots;
   readonly #speed: SpeedWatch;
   readonly #speedMetrics: SpeedMetrics;
   /** Index of the next `token` event. */
@@ -70,6 +72,7 @@ export class Generation {
     this.#timing = new TokenTiming(job.acceptedAt);
     job.progress.tokensIn = tokensIn(prepared);
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
+    this.#outputSlots = new Slots({ job, choices: this.#choices, narrator: this.#narrator, metrics: parts.metrics });
     this.#speed = new SpeedWatch(job, this.#narrator, parts.sampleMachine);
     this.#speedMetrics = new SpeedMetrics(job.log, this.#timing, model.facts.deviceBytes);
   }
@@ -135,30 +138,17 @@ export class Generation {
     } catch (error) {
       this.#onError(error);
     }
-    this.#job.demand.ended(choice.started);
+    this.#outputSlots.ended(choice);
   }
 
   #onStep(choice: Choice, step: Step): void {
-    const { batch, report, lost, silence, unconfirmed } = step;
+    const { batch, report, silence, unconfirmed } = step;
     this.#batch = batch;
     this.#speed.onStep(choice, step);
-    const { progress } = this.#job;
     // A change of the engine, or of the queue, concerns all sequences: it is narrated for one of them.
     const narrates = choice === this.#choices.find(({ finish }) => !finish);
-    if (lost !== undefined && narrates) {
-      progress.hasSlot = false;
-      this.#narrator.requeued(lost);
-    }
     if (silence && narrates) this.#narrator.silence(silence);
-    for (const note of report.notes) {
-      if (note.note === 'started') {
-        progress.hasSlot = true;
-        choice.started = true;
-        this.#job.demand.started();
-        choice.queueMs = note.queueMs;
-      }
-      if (narrates || note.note !== 'queued') this.#narrator.note(note, choice.prompt.sequence.prompt.length);
-    }
+    this.#outputSlots.onStep(choice, step, narrates);
     const { promptScores } = report;
     if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });
     for (const token of report.tokens) this.#onToken(choice, token);
@@ -230,7 +220,7 @@ export class Generation {
   /** The engine was lost, or the worker has a defect. */
   #onError(error: unknown): void {
     if (error instanceof EngineLostError) {
-      if (!this.#failure) this.#narrator.engineLost(error.message);
+      if (!this.#failure) this.#narrator.engineLost(error);
       this.#fail('ENGINE_LOST', error.message);
       return;
     }
@@ -253,7 +243,7 @@ export class Generation {
       ending.error(code, 'error');
     } else if (this.#choices.every(({ finish }) => finish)) {
       this.#speedMetrics.emit(this.#batch);
-      this.#narrator.complete(ending.reason, ending.totals);
+      this.#narrator.complete(ending.reason, ending.totals, this.#outputSlots.interruptedMs);
       ending.success();
     } else {
       const { code, outcome, retry } = narrateStop(this.#job, this.#timing.tokens, this.#unconfirmed);

@@ -13,10 +13,14 @@ export const ENGINE_EVENTS = {
     level: 'ERROR',
     when: 'the engine process ended unexpectedly, or was killed after --step-timeout without a message',
     required: ['error_kind', 'reason', 'requests_running'],
-    optional: ['requests_waiting', 'exit_code', 'signal', 'stderr_tail'],
+    optional: ['requests_interrupted', 'requests_waiting', 'caused_by', 'exit_code', 'signal', 'stderr_tail'],
     target: () => 'engine',
-    human: (f) =>
-      `Engine process was lost with ${count(f.requests_running, 'request')} running${f.requests_waiting ? ` and ${f.requests_waiting} waiting` : ''}: ${f.reason}`,
+    human: (f) => {
+      const waiting = f.requests_waiting ? ` and ${f.requests_waiting} waiting` : '';
+      const continued = f.requests_interrupted ? `; ${count(f.requests_interrupted, 'request')} will continue` : '';
+      const cause = f.caused_by === 'request' ? '; one request has caused it' : '';
+      return `Engine process was lost with ${count(f.requests_running, 'request')} running${waiting}: ${f.reason}${continued}${cause}`;
+    },
     cute: () => '💔 The engine fainted. Smelling salts are on their way!',
   }),
   'engine.not_started': lifecycleEvent({
@@ -35,8 +39,12 @@ export const ENGINE_EVENTS = {
     level: 'INFO',
     when: 'a new engine process has opened the model',
     required: ['duration_ms', 'restarts'],
+    optional: ['requests_interrupted'],
     target: () => 'engine',
-    human: (f) => `Engine process restarted in ${formatMs(f.duration_ms)} (restart ${f.restarts} within ten minutes)`,
+    human: (f) => {
+      const continued = f.requests_interrupted ? `; ${count(f.requests_interrupted, 'request')} go on` : '';
+      return `Engine process restarted in ${formatMs(f.duration_ms)} (restart ${f.restarts} within ten minutes)${continued}`;
+    },
     cute: () => '💪 The engine is on its feet again!',
   }),
   'engine.warning': lifecycleEvent({

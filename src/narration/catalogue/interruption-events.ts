@@ -192,9 +192,13 @@ export const INTERRUPTION_EVENTS = {
     actor: ENGINE,
     action: 'error',
     level: 'ERROR',
-    when: 'the engine process ended while this request ran',
+    when: 'the engine process ended while this request ran, and the request is not continued: with --on-engine-loss fail, if no other engine starts, or if the request has ended several engines',
     required: ['error_kind', 'reason'],
-    human: (f) => `The request can be retried: the engine process was lost (${f.reason})`,
+    optional: ['engine_losses'],
+    human: (f) =>
+      f.engine_losses === undefined
+        ? `The request can be retried: the engine process was lost (${f.reason})`
+        : `Change the request: ${count(f.engine_losses, 'engine')} were lost while it ran, the last one with it alone (${f.reason})`,
     cute: () => '💔 The engine fainted mid-sentence. Please ask again in a moment!',
   }),
   'inference.failed': requestEvent({

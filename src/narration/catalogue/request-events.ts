@@ -205,11 +205,13 @@ export const REQUEST_EVENTS = {
     level: 'INFO',
     when: 'the request is complete; the event splits its duration into parts',
     required: ['duration_ms', 'queue_ms', 'prefill_ms', 'decode_time_ms'],
-    optional: ['tokens_drafted', 'tokens_accepted', 'tokens_forced'],
+    optional: ['interrupted_ms', 'tokens_drafted', 'tokens_accepted', 'tokens_forced'],
     human: (f) => {
       const unit = f.duration_ms < 100_000 ? 'ms' : 's';
       const parts = `queue ${roundTo(unit, f.queue_ms)}, prefill ${roundTo(unit, f.prefill_ms)}, decode ${roundTo(unit, f.decode_time_ms)} ${unit}`;
-      return `Request took ${roundTo(unit, f.duration_ms)} ${unit}: ${parts}${tokensWithoutRuns(f)}`;
+      const interrupted = f.interrupted_ms;
+      const rest = interrupted ? `, ${roundTo(unit, interrupted)} of it interrupted` : tokensWithoutRuns(f);
+      return `Request took ${roundTo(unit, f.duration_ms)} ${unit}: ${parts}${rest}`;
     },
     cute: (f) => `⏱️ ${Math.round(f.duration_ms)} ms well spent!`,
   }),

@@ -1,6 +1,7 @@
 /**
- * Sentences about an engine that is silent for too long but was not yet killed. The worker reports a stall
- * once in its log, and in the stream of every request.
+ * Sentences about an engine that is silent for too long but was not yet killed, and about requests that lose
+ * their slot and continue later. The worker reports a stall once in its log, and in the stream of every
+ * request.
  */
 import { lifecycleEvent, requestEvent } from '../entry.ts';
 import { count, formatMs, formatSeconds } from '../phrases.ts';
@@ -47,5 +48,42 @@ export const SILENCE_EVENTS = {
     required: ['silence_ms'],
     human: (f) => `Engine answers again after ${formatMs(f.silence_ms)} of silence; the request continues`,
     cute: () => '🌞 The engine is awake again. Where were we?',
+  }),
+  'request.interrupted': requestEvent({
+    actor: ENGINE,
+    action: 'interrupt',
+    level: 'WARN',
+    when: 'the engine process ended while the request ran; the next engine process continues the request',
+    required: ['reason', 'tokens_out'],
+    human: (f) => `The request continues in a new engine process; the last one was lost (${f.reason})`,
+    cute: () => '🩹 The engine stumbled, but your words are safe. We pick up right where we were!',
+  }),
+  'request.held': requestEvent({
+    actor: ENGINE,
+    action: 'hold',
+    level: 'INFO',
+    when: 'two engine processes in a row were lost, and the engine tests one of the requests alone that ran in both; this request waits',
+    human: () => 'The request waits while the engine runs requests alone that may have ended it',
+    cute: () => '🕵️ Somebody keeps tripping the engine. We ask one bee at a time, then you go on!',
+  }),
+  'request.preempted': requestEvent({
+    actor: ENGINE,
+    action: 'preempt',
+    level: 'INFO',
+    when: 'the memory of the cache is used up; the request gives back its memory, waits in front of the queue and continues later',
+    required: ['tokens_dropped'],
+    human: (f) =>
+      `The request gives back its memory and continues later; the engine drops ${count(f.tokens_dropped, 'token')}`,
+    cute: () => '🎒 The nest is full for a moment. You are first in line to come back!',
+  }),
+  'request.resumed': requestEvent({
+    actor: ENGINE,
+    action: 'resume',
+    level: 'INFO',
+    when: 'a request continues that was interrupted, held or preempted',
+    required: ['tokens_recomputed', 'interrupted_ms'],
+    human: (f) =>
+      `The request continues after ${formatMs(f.interrupted_ms)}; the engine recomputed ${count(f.tokens_recomputed, 'token')}`,
+    cute: () => '🌱 And on we go, as if nothing had happened!',
   }),
 } as const;

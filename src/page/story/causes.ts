@@ -22,6 +22,10 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   'generation.resumed': faster('▸', 'resumed'),
   'request.requeued': slower('!', 'queued again'),
   'request.engine_lost': slower('!', 'engine lost'),
+  'request.interrupted': slower('!', 'engine lost'),
+  'request.held': slower('…', 'waits for a test'),
+  'request.preempted': slower('…', 'makes room'),
+  'request.resumed': faster('▸', 'goes on'),
   'request.stalled': slower('!', 'engine silent'),
   'request.recovered': faster('▸', 'engine answers'),
 } satisfies Partial<Record<EventName, Cause>>;

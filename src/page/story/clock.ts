@@ -66,7 +66,8 @@ function onWorkerClock(story: Story, firstToken: number, spent: NonNullable<Stor
   ];
   const pauses = story.spans.flatMap(({ phase, from }, index): Stretch[] => {
     const to = story.spans[index + 1]?.from ?? from;
-    return phase === 'paused' ? [{ phase, from: moved(from, queued, decoded), to: moved(to, queued, decoded) }] : [];
+    const isBreak = phase === 'paused' || phase === 'interrupted';
+    return isBreak ? [{ phase, from: moved(from, queued, decoded), to: moved(to, queued, decoded) }] : [];
   });
   const slotAt = story.sentences.findIndex(({ event }) => event === 'cache.reset');
   let last = 0;

@@ -24,9 +24,10 @@ const WORDS: Readonly<Record<Phase, string>> = {
   reading: 'reading the prompt',
   writing: 'writing',
   paused: 'paused',
+  interrupted: 'interrupted',
   finishing: 'finishing',
 };
-const LEGEND: readonly Phase[] = ['preparing', 'queued', 'reading', 'writing', 'paused'];
+const LEGEND: readonly Phase[] = ['preparing', 'queued', 'reading', 'writing', 'paused', 'interrupted'];
 
 export class StoryPanel {
   readonly element: HTMLElement;

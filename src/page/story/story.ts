@@ -23,8 +23,8 @@ export interface Sentence {
   readonly facts: Readonly<Record<string, string | number>>;
 }
 
-/** `preparing`: before the queue and the slot. */
-export type Phase = 'preparing' | 'queued' | 'reading' | 'writing' | 'paused' | 'finishing';
+/** `preparing`: before the queue and the slot. `interrupted`: without its slot, until it goes on. */
+export type Phase = 'preparing' | 'queued' | 'reading' | 'writing' | 'paused' | 'interrupted' | 'finishing';
 
 export interface Span {
   readonly phase: Phase;
@@ -81,8 +81,12 @@ const PHASES: Readonly<Record<string, Phase>> = {
   'cache.reset': 'reading',
   'generation.paused': 'paused',
   'request.stalled': 'paused',
+  'request.interrupted': 'interrupted',
+  'request.held': 'interrupted',
+  'request.preempted': 'interrupted',
   'generation.resumed': 'writing',
   'request.recovered': 'writing',
+  'request.resumed': 'writing',
   'inference.complete': 'finishing',
 } satisfies Partial<Record<EventName, Phase>>;
 
@@ -149,7 +153,7 @@ function addSentence(story: Story, event: NarrationEvent, at: number): void {
   });
   if (story.sentences.length > MOST_SENTENCES) story.sentences = withoutHalf(story.sentences);
   const phase = PHASES[event.event];
-  // A request that stalls or pauses before its first token goes back to its reading.
+  // A request that stalls, pauses or is interrupted before its first token goes back to its reading.
   const isEarly = phase === 'writing' && story.tokens === 0;
   if (phase) enter(story, isEarly ? 'reading' : phase, at);
   if (event.event === 'time.explained') story.spent = timeOf(facts);

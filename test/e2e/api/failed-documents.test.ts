@@ -5,7 +5,7 @@ import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker();
+  worker = await startWorker({ args: ['--on-engine-loss', 'fail'] });
 });
 afterAll(() => worker.kill());
 

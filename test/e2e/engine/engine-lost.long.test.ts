@@ -27,14 +27,15 @@ describe('an engine that dies', () => {
     return stream;
   }
 
-  test('while the worker drains does not delay its end', async () => {
+  test('while the worker drains is followed by one that finishes its stream', async () => {
     worker = await startWorker({ args: ['--slots', '1'] });
     const stream = await Listener.open(worker, longJob('draining'));
     await stream.untilToken();
     worker.process.kill('SIGTERM');
     await worker.line('worker.draining');
     process.kill(enginePid(worker), 'SIGKILL');
-    expect(lastOf(await stream.ended)).toMatchObject({ code: 'ENGINE_LOST' });
+    expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+    expect(stream.told).toContain('request.resumed');
     expect((await worker.exited).code).toBe(0);
     expect(worker.lines.at(-1)?.event).toBe('server.shutdown');
   });

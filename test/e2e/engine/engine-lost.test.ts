@@ -1,6 +1,6 @@
 /**
- * The engine process dies: its streams end, the next engine starts, and after three losses the worker exits.
- * No orphans.
+ * The engine process dies: the next engine starts, and after three losses the worker exits. With
+ * `--on-engine-loss fail`, its streams end. No orphans.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
@@ -18,42 +18,45 @@ describe('an engine that dies', () => {
   test.each([
     ['SIGKILL', 'as a kernel without memory does'],
     ['SIGSEGV', 'as a fault in native code does'],
-  ] as const)('of %s (%s) under sixteen streams ends each of them once, and is restarted', async (signal, _as) => {
-    worker = await startWorker({ args: ['--slots', '16'] });
-    const jobs = Array.from({ length: 16 }, (_, index) => index);
-    const streams = await Promise.all(
-      jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
-    );
-    await Promise.all(streams.map((stream) => stream.untilToken(3)));
-    const engine = enginePid(worker);
-    process.kill(engine, signal);
-    const ends = await Promise.all(streams.map((stream) => stream.ended));
-    for (const [index, events] of ends.entries()) {
-      expect(endings(events)).toEqual([events.at(-1)]);
-      expect(lastOf(events)).toMatchObject({
-        type: 'error',
-        code: 'ENGINE_LOST',
-        retriable: true,
-        correlation_id: `req-${index}`,
+  ] as const)(
+    'of %s (%s) under sixteen streams ends each of them once with `fail`, and is restarted',
+    async (signal, _as) => {
+      worker = await startWorker({ args: ['--slots', '16', '--on-engine-loss', 'fail'] });
+      const jobs = Array.from({ length: 16 }, (_, index) => index);
+      const streams = await Promise.all(
+        jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
+      );
+      await Promise.all(streams.map((stream) => stream.untilToken(3)));
+      const engine = enginePid(worker);
+      process.kill(engine, signal);
+      const ends = await Promise.all(streams.map((stream) => stream.ended));
+      for (const [index, events] of ends.entries()) {
+        expect(endings(events)).toEqual([events.at(-1)]);
+        expect(lastOf(events)).toMatchObject({
+          type: 'error',
+          code: 'ENGINE_LOST',
+          retriable: true,
+          correlation_id: `req-${index}`,
+        });
+        expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
+        expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
+      }
+      const lost = await worker.line('engine.lost');
+      expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
+      expect(lost).toMatchObject({ requests_interrupted: 0, requests_waiting: 0, reason: `signal ${signal}` });
+      const restarted = await worker.line('engine.restarted');
+      expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
+      await ready();
+      expect(enginePid(worker)).not.toBe(engine);
+      expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
+        type: 'end',
+        tokens_out: 5,
+        cached_tokens: 0,
       });
-      expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
-      expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
-    }
-    const lost = await worker.line('engine.lost');
-    expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
-    expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
-    const restarted = await worker.line('engine.restarted');
-    expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
-    await ready();
-    expect(enginePid(worker)).not.toBe(engine);
-    expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
-      type: 'end',
-      tokens_out: 5,
-      cached_tokens: 0,
-    });
-    expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
-    expect(await worker.stop()).toBe(0);
-  });
+      expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
+      expect(await worker.stop()).toBe(0);
+    },
+  );
 
   test('makes the worker refuse work until the next one is ready', async () => {
     const halt = new Halt();
@@ -83,7 +86,7 @@ describe('an engine that dies', () => {
     halt.remove();
   });
 
-  test('leaves the requests without a slot in the queue, which shows until the next one serves them', async () => {
+  test('leaves its requests in the queue, which shows until the next one serves them', async () => {
     const halt = new Halt();
     worker = await startWorker({ args: ['--slots', '1'], env: halt.env });
     const running = await Listener.open(worker, longJob('running'));
@@ -92,11 +95,17 @@ describe('an engine that dies', () => {
     await waiting.untilNarrated('request.queued');
     halt.arm();
     process.kill(enginePid(worker), 'SIGKILL');
-    expect(lastOf(await running.ended)).toMatchObject({ code: 'ENGINE_LOST' });
+    await running.untilNarrated('request.interrupted');
     const health = await worker.get('/health');
-    expect(await health.json()).toMatchObject({ accepting: false, queue: { length: 1 } });
-    expect([health.headers.get('x-worker-slots-free'), health.headers.get('x-worker-queue')]).toEqual(['0', '1']);
+    expect(await health.json()).toMatchObject({ accepting: false, slots: { busy: 0 }, queue: { length: 2 } });
+    expect([health.headers.get('x-worker-slots-free'), health.headers.get('x-worker-queue')]).toEqual(['0', '2']);
+    const { jobs } = (await (await worker.get('/jobs')).json()) as { jobs: { job_id: string; state: string }[] };
+    expect(jobs.map(({ job_id, state }) => [job_id, state]).toSorted()).toEqual([
+      ['running', 'waiting'],
+      ['waiting', 'waiting'],
+    ]);
     halt.disarm();
+    expect(lastOf(await running.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
     expect(lastOf(await waiting.ended)).toMatchObject({ type: 'end', tokens_out: 5 });
     halt.remove();
   });
@@ -112,6 +121,7 @@ describe('an engine that dies', () => {
     await stream.untilToken();
     process.kill(enginePid(worker), 'SIGKILL');
     expect(lastOf(await stream.ended)).toMatchObject({ code: 'ENGINE_LOST' });
+    expect(stream.told.slice(-3)).toEqual(['request.interrupted', 'request.engine_lost', 'inference.failed']);
     expect(await worker.exited).toEqual({ code: 1, signal: null });
     expect(worker.lines.filter((line) => line.event === 'engine.lost')).toHaveLength(3);
     expect(worker.lines.find((line) => line.event === 'worker.failed')).toMatchObject({

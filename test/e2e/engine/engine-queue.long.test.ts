@@ -23,6 +23,8 @@ afterEach(async () => {
 });
 
 const short = { max_tokens: 5, min_tokens: 5 };
+/** The request with a slot fails, so that the queue is alone in the next engine. */
+const FIXED = ['--slots', '1', '--stall-after', '600', '--on-engine-loss', 'fail'];
 
 /**
  * One stream runs and these jobs wait; then the engine dies, and the next one waits before it opens the
@@ -32,7 +34,7 @@ async function lostWith(
   waiting: readonly object[],
   args: readonly string[] = [],
 ): Promise<{ running: Listener; queue: Listener[]; next: number }> {
-  worker = await startWorker({ args: ['--slots', '1', '--stall-after', '600', ...args], env: halt.env });
+  worker = await startWorker({ args: [...FIXED, ...args], env: halt.env });
   const running = await Listener.open(worker, longJob('running'));
   await running.untilToken();
   const engine = enginePid(worker);

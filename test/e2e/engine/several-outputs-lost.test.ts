@@ -1,4 +1,7 @@
-/** The engine dies while a job with several outputs waits, has ended some of them, or computes some of them. */
+/**
+ * The engine dies while a job with several outputs waits, has ended some of them, or computes some of them. With
+ * `--on-engine-loss fail`, which ends the outputs that have a slot.
+ */
 import { afterEach, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
 import { type Completions, readCompletions } from '../../support/completions.ts';
@@ -9,6 +12,7 @@ let worker: TestWorker;
 afterEach(() => worker.kill());
 
 const N = 4;
+const FAIL = ['--on-engine-loss', 'fail'];
 const BODY = { prompt: 'The old pond', n: N, seed: 11, max_tokens: 60, min_tokens: 60, ignore_eos: true };
 const QUEUED = { 'X-Correlation-Id': 'several' };
 
@@ -39,7 +43,7 @@ async function outputsOf({ pieces }: Completions): Promise<{ texts: string[]; en
 const ALL = Array.from({ length: N }, (_, index) => index);
 
 test('a job that waits is continued, with each output once', async () => {
-  worker = await startWorker({ args: ['--slots', '2', '--stall-after', '600'] });
+  worker = await startWorker({ args: ['--slots', '2', '--stall-after', '600', ...FAIL] });
   const texts = await expected();
   const others = await Promise.all(['one', 'two'].map((id) => Listener.open(worker, longJob(id))));
   await Promise.all(others.map((other) => other.untilToken()));
@@ -54,7 +58,7 @@ test('a job that waits is continued, with each output once', async () => {
 });
 
 test('a job whose first outputs have ended is continued, though the copied prompt is lost', async () => {
-  worker = await startWorker({ args: ['--slots', '1'] });
+  worker = await startWorker({ args: ['--slots', '1', ...FAIL] });
   const texts = await expected();
   const several = await stream();
   await worker.line('cache.reset', (line) => line['correlation_id'] === 'several');
@@ -67,7 +71,7 @@ test('a job whose first outputs have ended is continued, though the copied promp
 });
 
 test('a job whose outputs are computed ends with one error', async () => {
-  worker = await startWorker({ args: ['--slots', '2'] });
+  worker = await startWorker({ args: ['--slots', '2', ...FAIL] });
   const several = await stream();
   const ended: number[] = [];
   let killed = false;

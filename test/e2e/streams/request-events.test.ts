@@ -74,7 +74,7 @@ describe('the eight events of a request', () => {
 
 describe('lifecycle events are in no stream', () => {
   test('while the engine is lost and restarts, and while the worker drains', async () => {
-    const worker = await startWorker({ args: ['--slots', '2'] });
+    const worker = await startWorker({ args: ['--slots', '2', '--on-engine-loss', 'fail'] });
     try {
       const lost = await Listener.open(worker, longJob('lost'));
       await lost.untilToken(5);

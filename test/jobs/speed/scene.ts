@@ -98,6 +98,15 @@ export class Scene {
     this.idle(ms, { processors: 0 });
     tell({ state: 'recovered', ms });
   }
+
+  /** The job is interrupted for `ms` milliseconds, and goes on with a token. */
+  interruption(ms: number): void {
+    const report = { id: 1, notes: [], tokens: [] };
+    this.#watch.onStep({ tokensOut: 9 }, { batch: 0, report, interrupted: 'signal SIGKILL' });
+    this.idle(ms, { processors: 0 });
+    const load: StepLoad = { batch: 1, stepMs: 5, prefill: { sequences: 1, tokens: 400, ms: 5 } };
+    this.#watch.onStep({ tokensOut: 9 }, { ...stepOf(load, 1), resumed: { recomputed: 400, lostMs: ms } });
+  }
 }
 
 const stepOf = (load: StepLoad, tokens: number) => ({

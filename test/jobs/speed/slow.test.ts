@@ -230,6 +230,13 @@ test('a silence of the engine has events of its own', () => {
   expect(scene.phases).toEqual([]);
 });
 
+test('an interruption has events of its own', () => {
+  const scene = fast();
+  scene.interruption(8000);
+  scene.run(4000);
+  expect([scene.phases, scene.changes]).toEqual([[], []]);
+});
+
 test('the time in which no output decodes does not count', () => {
   const scene = fast();
   scene.idle(8000);

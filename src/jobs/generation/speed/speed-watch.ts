@@ -48,12 +48,12 @@ export class SpeedWatch {
   }
 
   /** Adds a step of an output, before its tokens are added to the output. */
-  onStep(choice: Pick<Choice, 'tokensOut'>, { load, report, silence }: Step): void {
-    // A silence of the engine has events of its own.
-    if (silence?.state === 'recovered') this.#gap();
+  onStep(choice: Pick<Choice, 'tokensOut'>, { load, report, silence, resumed }: Step): void {
+    // A silence of the engine and an interruption have events of their own.
+    if (silence?.state === 'recovered' || resumed) this.#gap();
     if (!load) return;
     const { tokens, notes, finish } = report;
-    const decodes = choice.tokensOut > 0 && (tokens.length > 0 || finish !== undefined);
+    const decodes = choice.tokensOut > 0 && !resumed && (tokens.length > 0 || finish !== undefined);
     const prefills = choice.tokensOut === 0 && (tokens.length > 0 || notes.some(({ note }) => note === 'prefill'));
     this.#steps.add(load, { decodes, tokens: tokens.length, prefills });
   }

@@ -1,0 +1,82 @@
+/**
+ * The slots of the outputs of one job: notices that an output waits for an engine or a slot, gets one, loses
+ * it and goes on, and narrates that. Must run inside the context of its request.
+ */
+import type { Step } from '../../bridge/sequence-inbox.ts';
+import type { Note } from '../../protocol/messages.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Job } from '../job.ts';
+import type { Choice } from './choice.ts';
+import type { GenerationNarrator } from './generation-narrator.ts';
+import { Interruptions } from './interruptions.ts';
+
+interface SlotParts {
+  readonly job: Pick<Job, 'progress' | 'demand'>;
+  readonly choices: readonly Choice[];
+  readonly narrator: GenerationNarrator;
+  readonly metrics: Pick<Metrics, 'interrupted' | 'resumed'>;
+}
+
+export class Slots {
+  readonly #parts: SlotParts;
+  readonly #interruptions = new Interruptions();
+
+  constructor(parts: SlotParts) {
+    this.#parts = parts;
+  }
+
+  /** Milliseconds of the interruptions of the job. */
+  get interruptedMs(): number {
+    return this.#interruptions.totalMs;
+  }
+
+  /**
+   * Adds a step of an output, before its tokens are added to the output.
+   * @param narrates true for one of the outputs: a change of the queue concerns all of them
+   */
+  onStep(choice: Choice, { report, lost, interrupted, held, resumed }: Step, narrates: boolean): void {
+    const { narrator, metrics, job } = this.#parts;
+    if (lost !== undefined && narrates) narrator.requeued(lost);
+    if (interrupted !== undefined) {
+      this.#interruptions.lost(choice, interrupted, job.progress.tokensOut);
+      metrics.interrupted();
+    }
+    if (held) this.#interruptions.held(choice);
+    if (resumed) {
+      this.#interruptions.resumed(choice, resumed);
+      metrics.resumed();
+    }
+    if (lost !== undefined || interrupted !== undefined || held) this.#setSlot(choice, false);
+    for (const note of report.notes) this.#onNote(choice, note, narrates);
+  }
+
+  /** Called when the sequence of an output has ended. */
+  ended(choice: Choice): void {
+    this.#interruptions.ended(choice);
+    this.#parts.job.demand.ended(choice.started);
+  }
+
+  #onNote(choice: Choice, note: Note, narrates: boolean): void {
+    const { narrator, job } = this.#parts;
+    if (note.note === 'preempted') {
+      this.#interruptions.preempted(choice, note.tokens);
+      this.#setSlot(choice, false);
+    }
+    if (note.note === 'started') {
+      this.#setSlot(choice, true);
+      this.#interruptions.started(choice);
+      if (choice.started) return; // It goes on: its first token is narrated.
+      choice.started = true;
+      job.demand.started();
+      choice.queueMs = note.queueMs;
+    }
+    if (narrates || note.note !== 'queued') narrator.note(note, choice.prompt.sequence.prompt.length);
+  }
+
+  #setSlot(choice: Choice, hasSlot: boolean): void {
+    const { narrator, job, choices } = this.#parts;
+    choice.hasSlot = hasSlot;
+    job.progress.hasSlot = choices.some((one) => one.hasSlot && !one.finish);
+    if (!hasSlot) narrator.queuesAgain();
+  }
+}

@@ -1,0 +1,41 @@
+/** Streams whose engine is killed, compared with the same streams without a loss. */
+import { expect } from 'vitest';
+import { enginePid } from './cli.ts';
+import { endings, Listener, lastOf, longJob } from './listener.ts';
+import { all, type TestWorker } from './worker.ts';
+
+/** Narrations of interruptions, in order. */
+export const interruptions = ({ told }: Listener): string[] =>
+  told.filter((event) => ['request.interrupted', 'request.held', 'request.resumed'].includes(event));
+
+/** A long job for each seed. */
+export const openAll = (worker: TestWorker, seeds: readonly number[], more: object = {}): Promise<Listener[]> =>
+  Promise.all(seeds.map((seed) => Listener.open(worker, longJob(`job-${seed}`, { seed, ...more }))));
+
+/** The texts of these jobs on an engine that is not disturbed, one after the other. */
+export async function undisturbed(worker: TestWorker, seeds: readonly number[], more: object = {}): Promise<string[]> {
+  const texts: string[] = [];
+  for (const seed of seeds) {
+    const stream = await Listener.open(worker, longJob(`undisturbed-${seed}`, { seed, ...more }));
+    await stream.ended;
+    texts.push(stream.text);
+  }
+  return texts;
+}
+
+/** A stream has ended well, with this text, each token once. */
+export async function expectWhole(stream: Listener, text: string): Promise<void> {
+  const events = await stream.ended;
+  expect(lastOf(events)).toMatchObject({ type: 'end' });
+  expect(endings(events)).toEqual([events.at(-1)]);
+  const indexes = all(events, 'token').map((token) => token['i']);
+  expect(indexes).toEqual([...indexes.keys()]);
+  expect(stream.text).toBe(text);
+}
+
+/** Kills the engine. Resolves when the next one is open. */
+export async function killEngine(worker: TestWorker): Promise<void> {
+  const before = worker.lines.filter(({ event }) => event === 'engine.restarted').length;
+  process.kill(enginePid(worker), 'SIGKILL');
+  await worker.line('engine.restarted', (line) => line['restarts'] === before + 1);
+}
