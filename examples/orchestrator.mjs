@@ -1,6 +1,6 @@
 /**
  * An orchestrator in 60 lines: gives each task to the worker with the least load, forwards its events, and
- * begins the job of a lost worker again elsewhere, with the same seed, without the text already sent.
+ * goes on with the answer of a lost worker elsewhere, from the ids of its tokens.
  * node examples/orchestrator.mjs [pool-manager=http://127.0.0.1:9100] [port=9200]
  */
 import { randomInt } from 'node:crypto';
@@ -32,23 +32,22 @@ async function choose(avoided) {
   return best;
 }
 
-/** Runs a task. `send` gets each event once; of a second worker, only the text behind that of the first. */
+/** Runs a task. `send` gets each event once; of a second worker, only those behind the ones of the first. */
 async function run(task, send, signal) {
   const avoided = new Set();
-  for (let [tries, sent] = [1, '']; ; tries += 1) {
-    let best;
+  const limits = { resumeForMs: 250, acceptWithinMs: 60_000, signal };
+  for (let [tries, continuation] = [1]; ; tries += 1) {
+    let [best, answer] = [];
     try {
       best = await choose(avoided);
-      let text = '';
-      for await (const event of best.client.execute(task, { resumeForMs: 2000, acceptWithinMs: 60_000, signal })) {
+      answer = best.client.execute({ ...task, ids: true }, { ...limits, continuation });
+      for await (const event of answer) {
         if (event.type === 'error') throw event;
-        if (event.type === 'token') text += event.t;
-        if (event.type === 'token' && text.length > sent.length) send({ ...event, t: text.slice(sent.length) });
-        else if (event.type !== 'token' && !(event.type === 'started' && sent !== '')) send(event);
-        if (text.length > sent.length) sent = text;
+        if (event.type !== 'started' || !continuation) send(event);
       }
       return;
     } catch (error) {
+      continuation = answer?.continuation ?? continuation;
       if (signal.aborted || error.retry === 'never' || tries === TRIES) throw error;
       avoided.add(best?.url);
       await sleep(500 * Math.random() * tries);

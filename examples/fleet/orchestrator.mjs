@@ -1,7 +1,7 @@
 /**
  * A small orchestrator: gives the tasks of its callers to the workers of a pool-manager, and streams the
  * answers back. A caller sees no failure while a worker is left: the orchestrator reads on where a connection
- * broke, and begins a lost job again on another worker with the same seed, without the characters already sent.
+ * broke, and goes on with the answer of a lost worker on another one, from the ids of its tokens.
  *
  *   node examples/fleet/orchestrator.mjs [pool-manager=http://127.0.0.1:9100] [port=9200] [seconds of silence=30]
  *   curl -N http://127.0.0.1:9200/tasks -d '{"prompt": "Write a haiku about the sea"}'
@@ -13,7 +13,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConnectionError, RefusedError, WorkerClient } from 'rbees-workerd/client';
+import { ConnectionError, DivergedError, RefusedError, WorkerClient } from 'rbees-workerd/client';
 
 const [manager = 'http://127.0.0.1:9100', port = '9200', silence = '30'] = process.argv.slice(2);
 const POLL_MS = 250;
@@ -21,11 +21,11 @@ const POLL_MS = 250;
 const PROBE_MS = 500;
 /** A worker that is silent for longer is lost: two intervals of `--sse-heartbeat` (15 s). */
 const SILENCE_MS = Number(silence) * 1000;
-/** A worker whose broken stream cannot be read on for longer is lost: the job begins again elsewhere. */
-const RESUME_MS = 1000;
+/** A worker whose broken stream cannot be read on for longer is lost: the answer goes on elsewhere. */
+const RESUME_MS = 250;
 /** A task that fails for this long without a new character ends. */
 const GIVE_UP_MS = 120_000;
-const counts = { refused: 0, resumed: 0, restarted: 0, failed: 0 };
+const counts = { refused: 0, resumed: 0, continued: 0, failed: 0 };
 /** The table of the pool-manager by instance id: url, state, own and reported load. */
 const workers = new Map();
 const at = (ms) => AbortSignal.timeout(ms);
@@ -74,10 +74,6 @@ function failureOf({ code, message, retriable = true, retry, retryAfterMs = 0, s
 }
 const GONE = failureOf({ code: 'WORKER_GONE', message: 'The worker does not answer.', retry: 'elsewhere' });
 const NOBODY = failureOf({ code: 'NO_WORKER', message: 'No worker is ready.', retry: 'elsewhere' });
-const DIVERGED = failureOf({
-  ...{ code: 'DIVERGED', message: 'The next worker generated another text.' },
-  ...{ retriable: false, retry: 'never' },
-});
 
 /** Tries workers until one has finished the task, an error is final, or the task has failed for too long. */
 async function run(task) {
@@ -97,19 +93,17 @@ async function run(task) {
 
 /** Runs one job, over as many connections as it takes. Returns its failure, or undefined at its end. */
 async function tryOn({ client }, task, jobId) {
-  const limits = { silenceMs: SILENCE_MS, resumeForMs: RESUME_MS };
-  const run = client.execute({ ...task.body, job_id: jobId }, { ...limits, ...task.options, signal: task.left });
-  let text = '';
+  const limits = { silenceMs: SILENCE_MS, resumeForMs: RESUME_MS, signal: task.left };
+  const { body, options, continuation } = task;
+  const run = client.execute({ ...body, job_id: jobId }, { ...limits, ...options, continuation });
   try {
     for await (const event of run) {
       if (event.type === 'error') return failureOf(event);
-      if (event.type === 'token') text += event.t;
-      // Leaving the loop cancels the job.
-      if (!text.startsWith(task.sent) && !task.sent.startsWith(text)) return DIVERGED;
-      await pass(task, event, text);
+      await pass(task, event);
     }
     return undefined;
   } catch (error) {
+    if (error instanceof DivergedError) return failureOf({ ...error, message: error.message, retriable: false });
     if (task.left.aborted) return GONE;
     if (error instanceof RefusedError && run.lastEventId === undefined) {
       counts.refused += 1;
@@ -117,20 +111,21 @@ async function tryOn({ client }, task, jobId) {
     }
     if (!(error instanceof RefusedError || error instanceof ConnectionError)) throw error;
     // The worker is lost, or no longer has the job. If the job still runs there, it is not needed.
-    if (task.sent !== '') counts.restarted += 1;
+    if (run.continuation?.index > 0) counts.continued += 1;
     run.cancel().catch(() => undefined);
     return GONE;
+  } finally {
+    // The next worker goes on from here.
+    task.continuation = run.continuation;
   }
 }
 
-/** Writes an event to the caller: `started` once, and of a token the characters that were not sent before. */
-async function pass(task, data, text) {
-  if (data.type === 'started' && task.events > 0) return;
-  if (data.type === 'token' && text.length <= task.sent.length) return;
-  const event = data.type === 'token' ? { ...data, t: text.slice(task.sent.length), i: task.tokens++ } : data;
-  if (data.type === 'token') Object.assign(task, { sent: text, failingSince: 0 });
+/** Writes an event to the caller, `started` once. */
+async function pass(task, event) {
+  if (event.type === 'started' && task.events > 0) return;
+  if (event.type === 'token') task.failingSince = 0;
   if (task.events === 0) task.response.writeHead(200, { 'Content-Type': 'text/event-stream' });
-  const frame = `id: ${task.events++}\nevent: ${data.type}\ndata: ${JSON.stringify(event)}\n\n`;
+  const frame = `id: ${task.events++}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
   if (!task.response.write(frame)) await once(task.response, 'drain', { signal: task.left });
 }
 
@@ -147,10 +142,9 @@ async function accept(request, response) {
   const { 'x-correlation-id': correlationId, ...given } = request.headers;
   const passed = ['x-deadline', 'traceparent'].filter((name) => name in given);
   const options = { correlationId, headers: Object.fromEntries(passed.map((name) => [name, given[name]])) };
-  // The seed is drawn here, so that a second worker generates the text of the first.
-  const body = { seed: randomInt(2 ** 47), ...(await json(request)) };
-  const [id, left] = [randomUUID(), leaving.signal];
-  return { id, body, options, response, left, sent: '', tokens: 0, events: 0, failingSince: 0 };
+  // The seed is drawn here, so that a second worker draws the tokens of the first, even if that told nothing.
+  const body = { seed: randomInt(2 ** 47), ...(await json(request)), ids: true };
+  return { id: randomUUID(), body, options, response, left: leaving.signal, events: 0, failingSince: 0 };
 }
 
 const server = createServer((request, response) => {

@@ -6,9 +6,10 @@ import type { CancelResult, Health, JobsAnswer } from '../contract/answers.ts';
 import type { ExecuteRequest } from '../contract/execute.ts';
 import type { JobState } from '../contract/job-states.ts';
 import { type Call, Connection, refusalOf, type WorkerAddress } from './connection.ts';
-import { ConnectionError, JobError, RefusedError } from './errors.ts';
+import { type Continuation, Progress } from './continuation.ts';
+import { ConnectionError, DivergedError, JobError, RefusedError } from './errors.ts';
 import { Run } from './run.ts';
-import { messagesIn, readEvents, readMessages } from './sse.ts';
+import { messagesIn, readEvents, readMessages, type SseEvent } from './sse.ts';
 import { JobStream, STREAM_LIMITS, type StreamLimits } from './stream.ts';
 import { Submission } from './submission.ts';
 
@@ -18,6 +19,7 @@ export type { ErrorCode, Retry, StreamErrorCode } from '../contract/errors.ts';
 export type { StreamEvent } from '../contract/events.ts';
 export type { JobState } from '../contract/job-states.ts';
 export type { WorkerAddress } from './connection.ts';
+export type { Continuation, OutputPiece } from './continuation.ts';
 export type {
   EndEvent,
   ErrorEvent,
@@ -28,7 +30,7 @@ export type {
   ToolCall,
 } from './run.ts';
 export type { SseEvent, SseMessage, SseSource } from './sse.ts';
-export { ConnectionError, JobError, messagesIn, RefusedError, Run, readEvents, readMessages };
+export { ConnectionError, DivergedError, JobError, messagesIn, RefusedError, Run, readEvents, readMessages };
 
 /** Longest wait for the answer to the cancel of a run. */
 const CANCEL_WITHIN_MS = 5000;
@@ -57,6 +59,11 @@ export interface RunOptions extends RunLimits {
    * has begun nothing, so it is safe to send again. Default: 0, the first refusal is thrown.
    */
   readonly acceptWithinMs?: number | undefined;
+  /**
+   * `continuation` of an earlier run of the same request, whose worker was lost: the run goes on with its
+   * output. The events are the new ones; `text` and its like give the whole output.
+   */
+  readonly continuation?: Continuation | undefined;
 }
 
 export interface AttachOptions extends RunLimits {
@@ -70,6 +77,7 @@ interface RunStart extends AttachOptions {
   readonly jobId: string;
   /** Begins the job. Absent: the job runs already. */
   readonly submission?: Submission;
+  readonly continuation?: Continuation | undefined;
   /** True: a run that is left or aborted cancels its job. */
   readonly cancels: boolean;
 }
@@ -88,10 +96,17 @@ export class WorkerClient {
   execute(request: JobRequest, options: RunOptions = {}): Run {
     const { job_id: jobId = newId('job'), on_disconnect: onDisconnect } = request;
     const { correlationId = newId('req'), headers, deadline, acceptWithinMs = 0, ...rest } = options;
+    const { continuation } = options;
+    const body = {
+      ...request,
+      job_id: jobId,
+      // A job that stops with its connection could not be resumed.
+      on_disconnect: onDisconnect ?? 'continue',
+      ...(continuation && { seed: request.seed ?? continuation.seed, resume: continuation.resume }),
+    };
     const submission = new Submission({
       connection: this.#connection,
-      // A job that stops with its connection could not be resumed.
-      body: { ...request, job_id: jobId, on_disconnect: onDisconnect ?? 'continue' },
+      body,
       isOwnId: request.job_id === undefined,
       correlationId,
       headers,
@@ -155,7 +170,7 @@ export class WorkerClient {
     return response.text();
   }
 
-  #run({ jobId, submission, cancels, after, signal: outer, ...limits }: RunStart): Run {
+  #run({ jobId, submission, cancels, after, continuation, signal: outer, ...limits }: RunStart): Run {
     const { resumeForMs = STREAM_LIMITS.resumeForMs, silenceMs = STREAM_LIMITS.silenceMs } = limits;
     const controller = new AbortController();
     const cancel = async (): Promise<void> => {
@@ -180,7 +195,8 @@ export class WorkerClient {
       signal: controller.signal,
       limits: { resumeForMs, silenceMs },
     });
-    const events = listening(stream.events(), outer, abort);
+    const progress = new Progress(continuation);
+    const events = listening(newEvents(stream.events(), progress, abort), outer, abort);
     return new Run({
       jobId,
       events,
@@ -192,6 +208,7 @@ export class WorkerClient {
         await events.return();
         if (cancels) await cancel().catch(() => undefined);
       },
+      progress,
     });
   }
 }
@@ -208,6 +225,22 @@ async function* listening<T>(
     yield* events;
   } finally {
     signal?.removeEventListener('abort', abort);
+  }
+}
+
+/**
+ * The events that the reader lacks.
+ * @param abort ends the job of a worker that generates another text than the earlier one
+ */
+async function* newEvents(events: AsyncGenerator<SseEvent, void, void>, progress: Progress, abort: () => void) {
+  try {
+    for await (const event of events) {
+      const data = progress.take(event.data);
+      if (data) yield { ...event, data };
+    }
+  } catch (error) {
+    if (error instanceof DivergedError) abort();
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The errors of the client. Every other error of its functions is a defect, or the reason of a signal. */
 import type { ErrorBody } from '../contract/answers.ts';
 import type { ErrorCode, Retry, StreamErrorCode } from '../contract/errors.ts';
+import type { Continuation } from './continuation.ts';
 
 /** The worker refused a request, and began nothing. The fields are those of the error of the worker. */
 export class RefusedError extends Error {
@@ -39,9 +40,16 @@ export class JobError extends Error {
   readonly correlationId: string;
   /** The text until the error. */
   readonly text: string;
+  /** With it, `execute` goes on with the output on another worker. */
+  readonly continuation: Continuation | undefined;
 
-  constructor(event: { code: StreamErrorCode; message: string; retry: Retry; correlation_id: string }, text: string) {
+  constructor(
+    event: { code: StreamErrorCode; message: string; retry: Retry; correlation_id: string },
+    text: string,
+    continuation: Continuation | undefined,
+  ) {
     super(event.message);
+    this.continuation = continuation;
     this.code = event.code;
     this.retry = event.retry;
     this.correlationId = event.correlation_id;
@@ -54,10 +62,23 @@ export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';
   /** Id of the last event that arrived: `attach` reads on after it. Undefined before the first event. */
   readonly lastEventId: string | undefined;
+  /** With it, `execute` goes on with the output on another worker. Undefined before the first event. */
+  continuation: Continuation | undefined;
 
   constructor(message: string, lastEventId: string | undefined, cause: unknown) {
     super(message, { cause });
     this.lastEventId = lastEventId;
+  }
+}
+
+/** A worker that began the output again has generated another text than the earlier one. */
+export class DivergedError extends Error {
+  override readonly name = 'DivergedError';
+  readonly code = 'DIVERGED';
+  readonly retry: Retry = 'never';
+
+  constructor() {
+    super('The next worker generated another text.');
   }
 }
 

@@ -1,6 +1,7 @@
 /** One job as its caller sees it: its events, and the results that they add up to. */
 import type { StreamEvent } from '../contract/events.ts';
-import { JobError } from './errors.ts';
+import type { Continuation, OutputPiece, Progress } from './continuation.ts';
+import { ConnectionError, JobError } from './errors.ts';
 import type { SseEvent } from './sse.ts';
 
 type EventOf<T extends StreamEvent['type']> = Extract<StreamEvent, { type: T }>;
@@ -27,6 +28,7 @@ export interface RunSource {
   /** Called when the last reader leaves before the end: closes the connection, cancels an own job. */
   readonly leave: () => Promise<void>;
   readonly cancel: () => Promise<void>;
+  readonly progress: Progress;
 }
 
 /**
@@ -54,6 +56,15 @@ export class Run implements AsyncIterable<StreamEvent> {
   /** Id of the last event that arrived. `attach` with it reads on, in another process too. */
   get lastEventId(): string | undefined {
     return this.#lastEventId;
+  }
+
+  /**
+   * The data with which `execute` goes on with this output on another worker, if this one is lost: as the
+   * option `continuation`. Undefined before the first event. Without `ids: true` in the request, the next
+   * worker begins again, and the client skips the text that it has.
+   */
+  get continuation(): Continuation | undefined {
+    return this.#source.progress.continuation;
   }
 
   /** The id under which the worker logs the job; undefined before the first event. */
@@ -86,7 +97,8 @@ export class Run implements AsyncIterable<StreamEvent> {
   }
 
   /**
-   * The whole answer: without reasoning and tool calls, if the request asked for `parts`.
+   * The whole answer, with the text of a continued output: without reasoning and tool calls, if the request
+   * asked for `parts`.
    * @throws JobError if the job ended with an error; and the errors of the iteration
    */
   async text(): Promise<string> {
@@ -102,13 +114,14 @@ export class Run implements AsyncIterable<StreamEvent> {
   }
 
   /**
-   * The pieces of the answer as they arrive: all of them joined are the result of `text`.
+   * The pieces of the answer as they arrive: all of them joined are the result of `text`, or the rest of it
+   * for a continued output.
    * @throws as `text`
    */
   async *answer(): AsyncGenerator<string, void, void> {
-    let text = '';
+    let text = this.#source.progress.before.map(({ t, part }) => (part === undefined ? t : '')).join('');
     for await (const event of this) {
-      if (event.type === 'error') throw new JobError(event, text);
+      if (event.type === 'error') throw new JobError(event, text, this.continuation);
       if (event.type !== 'token' || event.part !== undefined) continue;
       text += event.t;
       yield event.t;
@@ -156,16 +169,18 @@ export class Run implements AsyncIterable<StreamEvent> {
   async #collect() {
     let [text, reasoning] = ['', ''];
     const calls = new Map<number, { id: string; name: string; arguments: string }>();
-    for await (const event of this) {
-      if (event.type === 'error') throw new JobError(event, text);
-      if (event.type === 'end') return { text, reasoning, calls: [...calls.values()], end: event };
-      if (event.type !== 'token') continue;
-      const { part, t, call: index = 0, call_id: id = '' } = event;
+    const add = ({ part, t, call: index = 0, call_id: id = '' }: OutputPiece): void => {
       if (part === undefined) text += t;
       if (part === 'reasoning') reasoning += t;
       if (part === 'tool_name') calls.set(index, { id, name: t, arguments: '' });
       const call = part === 'tool_arguments' ? calls.get(index) : undefined;
       if (call) call.arguments += t;
+    };
+    this.#source.progress.before.forEach(add);
+    for await (const event of this) {
+      if (event.type === 'error') throw new JobError(event, text, this.continuation);
+      if (event.type === 'end') return { text, reasoning, calls: [...calls.values()], end: event };
+      if (event.type === 'token') add(event);
     }
     throw new Error('The stream has no event `end`: `after` is the id of the last event of the job.');
   }
@@ -189,6 +204,7 @@ export class Run implements AsyncIterable<StreamEvent> {
       else this.#take(value);
       return !done;
     } catch (error) {
+      if (error instanceof ConnectionError) error.continuation = this.continuation;
       this.#ended = { error };
       throw error;
     }

@@ -9,7 +9,7 @@ import { pause, unlessAborted } from './pause.ts';
 export interface JobPost {
   readonly connection: Connection;
   /** The body of `POST /execute`. */
-  readonly body: object;
+  readonly body: object & { readonly resume?: object | undefined };
   /** True if the job id is random: no other request has it. */
   readonly isOwnId: boolean;
   readonly correlationId: string;
@@ -24,6 +24,7 @@ export interface JobPost {
 export class Submission {
   readonly correlationId: string;
   readonly #post: JobPost;
+  #body: JobPost['body'];
   /** Ends the connection of the last answer. */
   #closing = new AbortController();
   /** Resolves when the request that is on its way has an answer. */
@@ -32,6 +33,7 @@ export class Submission {
 
   constructor(post: JobPost) {
     this.#post = post;
+    this.#body = post.body;
     this.correlationId = post.correlationId;
   }
 
@@ -51,6 +53,7 @@ export class Submission {
         return response;
       } catch (error) {
         if (this.isRepeated(error)) throw error;
+        if (this.#beginsAgain(error)) continue;
         const waitMs = error instanceof RefusedError && error.retry === 'here' ? error.retryAfterMs : undefined;
         if (waitMs === undefined || Date.now() + waitMs > until) throw error;
         await pause(waitMs, signal);
@@ -77,6 +80,15 @@ export class Submission {
     this.#closing.abort();
   }
 
+  /** A worker that cannot continue the output generates it from its first token. */
+  #beginsAgain(error: unknown): boolean {
+    const { resume, ...body } = this.#body;
+    if (resume === undefined || !(error instanceof RefusedError)) return false;
+    if (!error.violations.some(({ field }) => field.startsWith('resume'))) return false;
+    this.#body = body;
+    return true;
+  }
+
   #send(): Promise<Response> {
     const answer = this.#ask();
     this.#pending = answer.then(
@@ -88,7 +100,7 @@ export class Submission {
   }
 
   async #ask(): Promise<Response> {
-    const { connection, body, correlationId, deadline, answerWithinMs } = this.#post;
+    const { connection, correlationId, deadline, answerWithinMs } = this.#post;
     const headers = {
       'X-Correlation-Id': correlationId,
       ...(deadline && { 'X-Deadline': deadline.toISOString() }),
@@ -96,7 +108,14 @@ export class Submission {
     };
     this.#closing = new AbortController();
     const { signal } = this.#closing;
-    const response = await connection.send({ method: 'POST', path: '/execute', headers, body, answerWithinMs, signal });
+    const response = await connection.send({
+      method: 'POST',
+      path: '/execute',
+      headers,
+      body: this.#body,
+      answerWithinMs,
+      signal,
+    });
     if (response.ok) return response;
     throw await refusalOf(response);
   }

@@ -6,6 +6,7 @@ import { CATALOGUE } from '../narration/catalogue/catalogue.ts';
 import { LIMITS } from '../narration/entry.ts';
 import { FIELDS, type FieldName, type FieldValues } from '../narration/fields.ts';
 import { STREAM_ERROR_CODES } from './errors.ts';
+import { fingerprintFact, resumeFacts } from './resume/fields.ts';
 import { counted, named, RETRY_FIELDS, RUN_ID, STOP_REASON, WORKER_ID } from './schema.ts';
 
 const text = (description: string) => z.string().meta({ description });
@@ -55,6 +56,8 @@ export const EVENTS = {
         model: text('Name of the model'),
         started_at: z.iso.datetime().meta({ description: 'When the job was accepted' }),
         seed: SEED,
+        fingerprint: fingerprintFact().optional(),
+        resumed_ids: counted('With `resume`: number of ids of the earlier output that are kept').optional(),
         worker_id: WORKER_ID,
         ...correlated,
       })
@@ -112,6 +115,14 @@ export const EVENTS = {
           }),
         call: counted('With `tool_name` and `tool_arguments`: index of the tool call in the output').optional(),
         call_id: text('With `tool_name`: id of the tool call').optional(),
+        ids: z
+          .array(counted('Id in the vocabulary'))
+          .optional()
+          .meta({
+            description:
+              'With `ids`: ids of all tokens since the last event with `ids`, up to the token that completed this text. Absent ' +
+              'for a further piece of the same token. Ids of `resume` are not told again',
+          }),
         id: counted('With logprobs: id of the token that completed the text').optional(),
         logprob: likelihood.logprob
           .optional()
@@ -150,7 +161,7 @@ export const EVENTS = {
         decode_time_ms: milliseconds('Milliseconds from the first token to the last'),
         time_to_first_token_ms: milliseconds('Milliseconds from acceptance to the first token'),
         queue_ms: milliseconds('Milliseconds spent waiting for a slot'),
-        cached_tokens: counted('Prompt tokens that were in the cache'),
+        cached_tokens: counted('Tokens of the prompt, and of the ids of `resume`, that were in the cache'),
         stop_reason: STOP_REASON,
         stop_sequence_matched: text('The string of `stop` that ended the output').optional(),
         tool_calls: counted('Number of tool calls in the output; absent without a call').optional(),
@@ -169,6 +180,7 @@ export const EVENTS = {
         code: z.enum(STREAM_ERROR_CODES).meta({ description: 'Stable name of the error' }),
         message: text('The error as a sentence'),
         ...RETRY_FIELDS,
+        resume: resumeFacts().optional(),
         ...correlated,
       })
       .meta({ description: 'The job ended early. Last event of the stream' }),

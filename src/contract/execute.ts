@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { objectWithNulls } from './absent.ts';
 import { choiceField, FORMAT_LIMITS, regexField, schemaField } from './format/fields.ts';
+import { resumeFields } from './resume/fields.ts';
 import { logitBiasFields, samplingFields } from './sampling-fields.ts';
 import { named, text } from './schema.ts';
 import { reasoningFields, toolFields } from './tools/fields.ts';
@@ -212,6 +213,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
     ...fixedFields(),
     ...formatFields(),
     ...partFields(),
+    ...resumeFields(),
     on_disconnect: z
       .enum(['cancel', 'continue'])
       .optional()

@@ -7,6 +7,7 @@ import { objectWithNulls, withoutNulls } from '../contract/absent.ts';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
 import { CHOICE_RULE, FORMAT_LIMITS, REGEX_RULE, SCHEMA_RULE } from '../contract/format/fields.ts';
+import { RESUME_FIELDS, RESUME_RULE } from '../contract/resume/fields.ts';
 import { LOGIT_BIAS_RULE } from '../contract/sampling-fields.ts';
 import { CALLS_RULE, TOOL_CHOICE_RULE, TOOL_LIMITS } from '../contract/tools/fields.ts';
 import { ROLE_RULE } from '../contract/tools/messages.ts';
@@ -39,6 +40,8 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   enable_thinking: () => 'true or false',
   reasoning_effort: () => `a text of 1 to ${TOOL_LIMITS.effortChars} characters`,
   parts: () => 'true or false',
+  ids: () => 'true or false',
+  resume: () => RESUME_RULE,
   on_disconnect: () => 'cancel or continue',
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
@@ -112,9 +115,18 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
     return {
       ok: true,
       value: parsed.data,
-      unknown: Object.keys(body as object).filter((key) => !Object.hasOwn(fields, key)),
+      unknown: unknownFields(body as Readonly<Record<string, unknown>>, fields),
     };
   };
+}
+
+/** Names of the unknown fields of a valid body, and of those of `resume`. */
+function unknownFields(body: Readonly<Record<string, unknown>>, fields: object): string[] {
+  const inside = Object.keys(withoutNulls(body['resume'] ?? {}) as object).filter((key) => !RESUME_FIELDS.has(key));
+  return [
+    ...Object.keys(body).filter((key) => !Object.hasOwn(fields, key)),
+    ...inside.map((key) => `resume.${shownText(key)}`),
+  ];
 }
 
 /** Checks a `POST /cancel` body. */

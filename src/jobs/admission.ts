@@ -15,6 +15,7 @@ import { type Load, loadOf } from './capacity/capacity.ts';
 import { JobDemand } from './capacity/demand.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation/generation.ts';
+import { type Opened, openOutput } from './generation/resume/resumed-output.ts';
 import { GrammarRefusal } from './grammar/grammar-refusal.ts';
 import { narrateIgnoredFields } from './ignored-fields.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
@@ -152,13 +153,13 @@ export class Admission {
       metrics.ended();
     };
     metrics.begun();
-    let prepared: Prepared;
+    let prepared: Opened;
     try {
       // The body of a long prompt took most of this turn: other requests go first.
       if (unitsInAll(order) > LONG_UNITS) await nextTurn();
       const { context } = model.facts;
       const cap = config.maxTokensCap === 'auto' ? context : config.maxTokensCap;
-      prepared = await prepare(order, model, cap, job.signal);
+      prepared = await openOutput(await prepare(order, model, cap, job.signal), order, model, job.signal);
     } catch (error) {
       if (error instanceof GrammarRefusal) metrics.grammar('refused');
       job.log.close();
@@ -174,6 +175,8 @@ export class Admission {
       model: spec.name,
       started_at: new Date().toISOString(),
       seed: prepared.prompts[0]?.sequence.sampling.seed ?? 0,
+      ...(order.ids && { fingerprint: prepared.fingerprint?.() }),
+      ...(order.resume && { fingerprint: order.resume.fingerprint, resumed_ids: order.resume.ids.length }),
       worker_id: config.workerId,
     });
     narrate('request.validated', { requests_running: jobs.size });

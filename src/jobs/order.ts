@@ -50,6 +50,10 @@ export interface GenerationOrder {
   readonly logprobs?: number | undefined;
   /** Report the log-probability of each token of the prompts but the first, and of this many alternatives. */
   readonly promptLogprobs?: number | undefined;
+  /** True: the `token` events tell the ids of the output. */
+  readonly ids?: boolean | undefined;
+  /** The beginning of the only output, which another worker has generated. */
+  readonly resume?: ResumeOrder | undefined;
   /** Milliseconds from acceptance to the end; absent: the operator's limit. */
   readonly timeoutMs?: number | undefined;
   /** Time at which the caller no longer needs the answer, in epoch milliseconds. */
@@ -58,6 +62,16 @@ export interface GenerationOrder {
   readonly onDisconnect: 'cancel' | 'continue';
   /** Names of fields of the body that have no effect. A narration lists them. */
   readonly ignoredFields: readonly string[];
+}
+
+/** An output to continue. */
+export interface ResumeOrder {
+  /** Its ids so far. */
+  readonly ids: readonly number[];
+  /** Index of the first `token` event that the caller lacks. */
+  readonly index: number;
+  /** Digest of its model, its prompt and its parameters. */
+  readonly fingerprint: string;
 }
 
 /** A form of the output, and the field of the request that demands it: the beginning of an error's place. */

@@ -9,6 +9,7 @@ import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
 import { selectedLibrary } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
+import { digestWeights } from '../model/weights-digest.ts';
 import { narrate } from '../narration/narrate.ts';
 import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
@@ -27,6 +28,8 @@ export interface LoadedModel {
   /** Dtype of the weights on the device that opened. */
   readonly dtype: string;
   readonly facts: EngineFacts;
+  /** Tells the weights apart from those of other models and dtypes. */
+  readonly weightsDigest: string;
   readonly tokenizer: Tokenizer;
   /** Empty for a model without a chat template. */
   readonly templates: ChatTemplates;
@@ -84,7 +87,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
       onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
     }),
   ]);
-  const { bytes, dtype } = weightsOn(facts.device, files);
+  const { bytes, dtype, weightFiles } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
     model_ref: spec.name,
@@ -109,7 +112,8 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
   });
   const vocabulary = new GrammarVocabulary(text.tokenizer, Math.min(facts.vocabSize, facts.idLimit));
-  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded, grammars, vocabulary };
+  const weightsDigest = await digestWeights(weightFiles);
+  return { spec: await withEnd(spec, loaded), dtype, facts, weightsDigest, ...loaded, grammars, vocabulary };
 }
 
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */

@@ -24,6 +24,7 @@ const longText = (meaning: string, example: string, limit: number): FieldRow<'st
 export const FIELDS = {
   tokens_in: integer('Tokens of the prompt', 17),
   tokens_out: integer('Tokens generated so far', 29),
+  tokens_kept: integer('Tokens of the answer that an earlier stream has delivered, and that are kept', 120),
   tokens_done: integer('Prompt tokens computed so far', 256),
   eta_ms: number('Estimated milliseconds that remain', 120),
   tokens_total: integer('Prompt tokens to compute in total', 448),

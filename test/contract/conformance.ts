@@ -161,8 +161,10 @@ function factProblems(events: readonly ReceivedEvent[]): string[] {
   const all = (name: string) => events.filter((event) => event.name === name).map((event) => event.data);
   const [started, end] = [all('started')[0], all('end')[0]];
   const jobIds = all('narration').map((data) => data['job_id']);
+  // The output of an earlier stream goes on with its next index.
+  const first = started?.['resumed_ids'] === undefined ? 0 : Number(all('token')[0]?.['i']);
   return brokenRules(
-    [all('token').every((data, at) => data['i'] === at), 'tokens are not numbered 0, 1, 2, …'],
+    [all('token').every((data, at) => data['i'] === first + at), `tokens are not numbered ${first}, ${first + 1}, …`],
     [!end || end['seed'] === started?.['seed'], 'end has another seed than started'],
     [!started || jobIds.every((id) => id === started['job_id']), 'a narration is of another job'],
     [!end || all('token').length <= Number(end['tokens_out']), 'more pieces than tokens'],

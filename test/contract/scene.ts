@@ -2,6 +2,7 @@
  * Runs real workers and provokes every answer and event that a caller can provoke. Records all exchanges.
  */
 import { connect } from 'node:net';
+import { messagesIn } from '../../src/client/sse.ts';
 import type { ReadyNotice } from '../../src/contract/callback.ts';
 import { bodyLimit } from '../../src/http/server.ts';
 import { enginePid } from '../support/cli.ts';
@@ -169,7 +170,23 @@ export class Scene {
       SSE,
     );
     await this.#execute(worker, { job_id: 'long', prompt: 'sea and wind and rain '.repeat(70), max_tokens: 5 });
+    await this.#continued(worker);
     await this.#execute(worker, { job_id: 'odd id 🐸 "\\', prompt }, { 'X-Correlation-Id': 'not fit!' });
+  }
+
+  /** A job with ids, and another one that continues its output. */
+  async #continued(worker: TestWorker): Promise<void> {
+    const body = { prompt: 'The sea', seed: 7, max_tokens: 20, min_tokens: 20 };
+    const { response } = await this.#execute(worker, { job_id: 'with-ids', ids: true, ...body });
+    const told = messagesIn(response.body).map(({ data }) => JSON.parse(data) as Record<string, unknown>);
+    const tokens = told.filter(({ type }) => type === 'token').slice(0, 10);
+    const resume = {
+      token_ids: tokens.flatMap(({ ids = [] }) => ids as number[]),
+      index: tokens.length,
+      fingerprint: told[0]?.['fingerprint'],
+    };
+    await this.#execute(worker, { job_id: 'continued', ids: true, ...body, resume });
+    await this.#execute(worker, { job_id: 'refused', ...body, resume: { ...resume, index: 400 } });
   }
 
   async #refusals(worker: TestWorker): Promise<void> {

@@ -115,7 +115,7 @@ export class Manager extends Example {
 export interface Counts {
   readonly refused: number;
   readonly resumed: number;
-  readonly restarted: number;
+  readonly continued: number;
   readonly failed: number;
 }
 

@@ -6,7 +6,7 @@ import { type Violation, WorkerError } from '../../contract/errors.ts';
 import type { ExecuteRequest } from '../../contract/execute.ts';
 import { logitBiasIn, samplingIn } from '../../contract/sampling-fields.ts';
 import type { Json } from '../../grammar/output-format.ts';
-import type { DemandedFormat, GenerationOrder } from '../../jobs/order.ts';
+import type { DemandedFormat, GenerationOrder, ResumeOrder } from '../../jobs/order.ts';
 import { besideTools } from '../dialect/format/demanded-format.ts';
 import { type Checked, shownText } from '../validate.ts';
 import { conversationOf } from './conversation.ts';
@@ -42,12 +42,20 @@ export function orderOf(
     stop: body.stop,
     format,
     logprobs: body.logprobs,
+    ids: body.ids,
+    resume: body.resume && resumeOf(body.resume),
     timeoutMs: body.timeout_ms,
     deadline: deadline.at,
     onDisconnect: body.on_disconnect ?? 'cancel',
     ignoredFields: [...unknown, ...ignored, ...besideCalls],
   };
 }
+
+const resumeOf = ({ token_ids: ids, index, fingerprint }: NonNullable<ExecuteRequest['resume']>): ResumeOrder => ({
+  ids,
+  index,
+  fingerprint,
+});
 
 /** The form of the output. A valid body has at most one. */
 function formatOf({ schema, regex, choice }: ExecuteRequest): DemandedFormat | undefined {

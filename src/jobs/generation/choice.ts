@@ -2,6 +2,8 @@
  * One output of a generation: its tokens become text, and the text becomes parts. Counts the tokens. Emits
  * nothing.
  */
+
+import type { Submission } from '../../bridge/client.ts';
 import type { StopReasonOfOutput } from '../../contract/job-states.ts';
 import type { Finish, TokenReport } from '../../protocol/messages.ts';
 import { MAX_PENDING_TOKENS, OutputText, type Piece } from '../../text/output/output-text.ts';
@@ -12,6 +14,8 @@ import type { Prepared, PreparedPrompt } from '../prompt.ts';
 export interface PartPiece {
   readonly part: OutputPart;
   readonly tokens: readonly TokenReport[];
+  /** Ids of the tokens since the last piece that has any, up to the one that completed this piece. */
+  readonly ids?: readonly number[];
 }
 
 export class Choice {
@@ -25,6 +29,12 @@ export class Choice {
   readonly #controller = new AbortController();
   /** Scored tokens that the next part reports; the parser may hold their text back. */
   #unreported: TokenReport[] = [];
+  readonly #ids: number[] = [];
+  /** Number of the ids that are in pieces, or that the caller of a resumed output has. */
+  #told = 0;
+  /** Number of the first ids, which an earlier sequence has generated. */
+  #resumed = 0;
+  #flushed = false;
   /** True if the worker has ended the output: at a stop string, or after its only tool call. */
   stopped = false;
   /** How the engine ended the sequence of a complete output; undefined before, and for any other end. */
@@ -35,7 +45,6 @@ export class Choice {
   hasSlot = false;
   /** Milliseconds that the sequence waited for a slot; 0 before it has one. */
   queueMs = 0;
-  tokensOut = 0;
   reasoningTokens = 0;
 
   /** @param stops strings that end the output */
@@ -45,6 +54,31 @@ export class Choice {
     this.prompt = prompt;
     this.#output = new OutputText(prompt.decoder, stops, prompt.continued);
     this.#parser = prompt.parser?.();
+  }
+
+  get tokensOut(): number {
+    return this.#ids.length;
+  }
+
+  /** The ids of the output so far. */
+  get ids(): readonly number[] {
+    return this.#ids;
+  }
+
+  /** The sequence for the engine: the rest of a resumed output. */
+  get submission(): Submission {
+    const { sequence } = this.prompt;
+    if (this.#resumed === 0) return sequence;
+    const continued = this.#ids.slice(0, this.#resumed);
+    if (!this.full && !this.#flushed) return { ...sequence, continued };
+    // The output is complete: the engine has nothing to generate.
+    const { grammar: _, minTokens, ...rest } = sequence;
+    return { ...rest, continued, maxTokens: continued.length, minTokens: Math.min(minTokens, continued.length) };
+  }
+
+  /** Tokens that the engine computes before it draws the next one. */
+  get inputTokens(): number {
+    return this.prompt.sequence.prompt.length + this.#resumed;
   }
 
   /** Cancels this output only. */
@@ -69,7 +103,10 @@ export class Choice {
   /** Why a complete output has ended. */
   get endReason(): StopReasonOfOutput {
     if (this.stopped) return this.matched === undefined ? 'eos' : 'stop_sequence';
-    return this.finish?.reason === 'max_tokens' ? 'max_tokens' : 'eos';
+    const { maxTokens } = this.prompt.sequence;
+    // The engine ends a resumed output that is complete at its last id.
+    const isCut = this.#resumed === 0 || this.#ids.length >= maxTokens;
+    return isCut && this.finish?.reason === 'max_tokens' ? 'max_tokens' : 'eos';
   }
 
   get toolCalls(): number {
@@ -88,17 +125,34 @@ export class Choice {
 
   /** Adds a token. Returns the parts that it completes. */
   push(token: TokenReport): readonly PartPiece[] {
-    this.tokensOut += 1;
+    this.#ids.push(token.id);
     const pieces = this.#pieces(this.#output.push(token));
     if (this.#parser?.reasoning) this.reasoningTokens += 1;
-    return pieces;
+    return this.#withIds(pieces);
   }
 
-  /** Ends the output. Returns its last parts. */
+  /** Call after the ids of an earlier sequence have been pushed: the caller has them. */
+  resume(): void {
+    this.#told = this.#ids.length;
+    this.#resumed = this.#ids.length;
+  }
+
+  /** Ends the output. Returns its last parts; a second call returns none. */
   flush(): readonly PartPiece[] {
+    if (this.#flushed) return [];
+    this.#flushed = true;
     const pieces = this.#pieces(this.#output.flush());
     const rest = this.#parser?.finish(this.endReason === 'eos') ?? [];
-    return [...pieces, ...this.#withTokens(rest)];
+    return this.#withIds([...pieces, ...this.#withTokens(rest)]);
+  }
+
+  /** The first piece tells the new ids. */
+  #withIds(pieces: readonly PartPiece[]): readonly PartPiece[] {
+    const [first, ...others] = pieces;
+    if (!first) return pieces;
+    const ids = this.#ids.slice(this.#told);
+    this.#told = this.#ids.length;
+    return [{ ...first, ids }, ...others];
   }
 
   #pieces(piece: Piece | undefined): readonly PartPiece[] {
@@ -152,11 +206,15 @@ function sharedPrompt(prompt: PreparedPrompt, number: number): PreparedPrompt {
   };
 }
 
-/** The fields of a `token` event with the score of its last token; `earlier` has the scores of the others. */
+/**
+ * The fields of a `token` event with the score of its last token; `earlier` has the scores of the others. The
+ * scores of tokens that an earlier sequence has generated are not known.
+ */
 export function scoreFields(tokens: readonly TokenReport[]) {
-  const last = tokens.at(-1);
+  const scored = tokens.filter(({ logprob }) => logprob !== undefined);
+  const last = scored.at(-1);
   if (last?.logprob === undefined) return undefined;
-  const earlier = tokens.slice(0, -1).map(({ id, logprob = 0, top = [] }) => ({ id, logprob, top: [...top] }));
+  const earlier = scored.slice(0, -1).map(({ id, logprob = 0, top = [] }) => ({ id, logprob, top: [...top] }));
   const { id, logprob, top = [] } = last;
   return { id, logprob, top: [...top], ...(earlier.length > 0 && { earlier }) };
 }

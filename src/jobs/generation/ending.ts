@@ -4,11 +4,24 @@
 import { ERRORS, isRetriable, type Retry, type StreamErrorCode } from '../../contract/errors.ts';
 import type { EventBody } from '../../contract/events.ts';
 import type { StopReasonOfOutput } from '../../contract/job-states.ts';
+import type { ResumeFacts } from '../../contract/resume/fields.ts';
 import type { Finished } from '../../protocol/messages.ts';
 import type { Metrics, Outcome } from '../../telemetry/metrics.ts';
 import type { Job } from '../job.ts';
 import type { Choice } from './choice.ts';
 import { rounded, type TokenTiming } from './timing.ts';
+
+/** A job that ends with an error. */
+export interface Failed {
+  readonly code: StreamErrorCode;
+  readonly outcome: Outcome;
+  /** Absent: as the code. */
+  readonly retry?: Retry;
+  /** Absent: the sentence of the code. */
+  readonly message?: string | undefined;
+  /** Data with which another worker continues the output; absent if none can. */
+  readonly resume?: (() => ResumeFacts) | undefined;
+}
 
 export class Ending {
   readonly #job: Job;
@@ -56,10 +69,11 @@ export class Ending {
   }
 
   /** Emits `error`. */
-  error(code: StreamErrorCode, outcome: Outcome, retry: Retry = ERRORS[code].retry): void {
+  error({ code, outcome, retry = ERRORS[code].retry, message = ERRORS[code].sentence, resume }: Failed): void {
     const { log, progress } = this.#job;
     progress.end = { at: performance.now(), errorCode: code };
-    log.emit({ type: 'error', code, message: ERRORS[code].sentence, retriable: isRetriable(retry), retry });
+    const facts = retry === 'elsewhere' ? resume?.() : undefined;
+    log.emit({ type: 'error', code, message, retriable: isRetriable(retry), retry, ...(facts && { resume: facts }) });
     this.#account(outcome);
   }
 
@@ -71,7 +85,7 @@ export class Ending {
     this.#metrics.finished({
       outcome,
       tokensIn: progress.tokensIn ?? 0,
-      tokensOut: this.#timing.tokens,
+      tokensOut: this.#timing.ownTokens,
       durationMs: this.#timing.elapsedMs,
       queueMs: this.#choices[0]?.queueMs ?? 0,
       tokensCached: cachedTokens,

@@ -31,7 +31,8 @@ export class GenerationNarrator implements SpeedListener {
     return tokensIn(this.#prepared);
   }
 
-  begin(): void {
+  /** @param resumed tokens of a resumed output that an earlier sequence has generated */
+  begin(resumed: number | undefined): void {
     const { prompts, tokenizeMs } = this.#prepared;
     const [first] = prompts;
     if (!first) return;
@@ -46,6 +47,7 @@ export class GenerationNarrator implements SpeedListener {
         cached_grammar: cached ? 'yes' : 'no',
         ...(withoutEffect.length > 0 && { without_effect: withoutEffect.join(', ') }),
       });
+    if (resumed !== undefined) narrate('request.continued', { tokens_kept: resumed });
   }
 
   /** @param promptTokens tokens of the prompt of the sequence that the note is about */

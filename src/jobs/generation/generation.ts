@@ -5,21 +5,24 @@
 import { EngineLostError } from '../../bridge/child.ts';
 import type { EngineClient } from '../../bridge/client.ts';
 import type { Backpressure, Step } from '../../bridge/sequence-inbox.ts';
-import type { StreamErrorCode } from '../../contract/errors.ts';
-import type { FailureReason, Finish, TokenReport } from '../../protocol/messages.ts';
+import type { ResumeFacts } from '../../contract/resume/fields.ts';
+import type { Finish, TokenReport } from '../../protocol/messages.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Job } from '../job.ts';
-import { type Prepared, tokensIn } from '../prompt.ts';
+import { tokensIn } from '../prompt.ts';
 import { narrateStop } from '../stop-outcome.ts';
-import { type Choice, choicesOf, type PartPiece, scoreFields } from './choice.ts';
+import { type Choice, choicesOf, type PartPiece } from './choice.ts';
 import { Ending } from './ending.ts';
+import { FAILURES, type Failure } from './failures.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
+import type { Opened } from './resume/resumed-output.ts';
 import { SharedBackpressure } from './shared-backpressure.ts';
 import { Slots } from './slots.ts';
 import type { SampleMachine } from './speed/slow-watch.ts';
 import { SpeedWatch } from './speed/speed-watch.ts';
 import { SpeedMetrics } from './speed-metrics.ts';
 import { TokenTiming } from './timing.ts';
+import { TokenEvents } from './token-events.ts';
 
 /** The parts of the loaded model that a generation uses. */
 export interface GenerationModel {
@@ -36,16 +39,9 @@ export interface GenerationParts {
   readonly sampleMachine?: SampleMachine;
 }
 
-const NO_STEP = 'the runtime could not compute a step';
-const FAILURES: Readonly<Record<FailureReason, { readonly code: StreamErrorCode; readonly reason: string }>> = {
-  failed: { code: 'INFERENCE_FAILED', reason: NO_STEP },
-  out_of_memory: { code: 'VRAM_OOM', reason: NO_STEP },
-  not_continuable: { code: 'INVALID_REQUEST', reason: 'the output so far does not match the request' },
-};
-
 export class Generation {
   readonly #job: Job;
-  readonly #prepared: Prepared;
+  readonly #prepared: Opened;
   readonly #slots: number;
   readonly #parts: GenerationParts;
   readonly #choices: readonly Choice[];
@@ -54,23 +50,25 @@ export class Generation {
   readonly #outputSlots: Slots;
   readonly #speed: SpeedWatch;
   readonly #speedMetrics: SpeedMetrics;
-  /** Index of the next `token` event. */
-  #nextIndex = 0;
+  readonly #tokenEvents: TokenEvents;
   /** Sequences computed in the last step. */
   #batch = 1;
   /** Why the job has failed; the first failure counts. */
-  #failure: { readonly code: StreamErrorCode; readonly reason: string } | undefined;
+  #failure: Failure | undefined;
   /** True if the engine has not confirmed in time that a cancelled sequence has ended. */
   #unconfirmed = false;
 
-  constructor(job: Job, prepared: Prepared, model: GenerationModel, parts: GenerationParts) {
+  constructor(job: Job, prepared: Opened, model: GenerationModel, parts: GenerationParts) {
     this.#job = job;
     this.#prepared = prepared;
     this.#slots = model.facts.slots;
     this.#parts = parts;
-    this.#choices = choicesOf(prepared);
-    this.#timing = new TokenTiming(job.acceptedAt);
+    const { resumed, tellsIds = false } = prepared;
+    this.#choices = resumed ? [resumed.choice] : choicesOf(prepared);
+    this.#timing = new TokenTiming(job.acceptedAt, resumed?.choice.tokensOut);
+    this.#tokenEvents = new TokenEvents(job.log, tellsIds, resumed?.index ?? 0);
     job.progress.tokensIn = tokensIn(prepared);
+    job.progress.tokensOut = this.#timing.tokens;
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
     this.#outputSlots = new Slots({ job, choices: this.#choices, narrator: this.#narrator, metrics: parts.metrics });
     this.#speed = new SpeedWatch(job, this.#narrator, parts.sampleMachine);
@@ -98,12 +96,13 @@ export class Generation {
   }
 
   async #begin(): Promise<void> {
-    this.#narrator.begin();
+    const { prompts, resumed } = this.#prepared;
+    this.#narrator.begin(resumed?.choice.tokensOut);
     const { log, signal, subscribers } = this.#job;
     const backpressure = new SharedBackpressure(subscribers);
     this.#speed.follow(backpressure.join());
-    for (const [prompt, { sequence }] of this.#prepared.prompts.entries())
-      log.emit({ type: 'prompt', prompt, ids: sequence.prompt });
+    for (const [prompt, { sequence }] of prompts.entries()) log.emit({ type: 'prompt', prompt, ids: sequence.prompt });
+    if (resumed) this.#emitPieces(resumed.choice, resumed.missing);
     const [only] = this.#choices;
     if (only && this.#choices.length === 1) await this.#runChoice(only, signal, backpressure.join());
     else await this.#runAll(backpressure);
@@ -133,8 +132,8 @@ export class Generation {
 
   async #runChoice(choice: Choice, signal: AbortSignal, backpressure: Backpressure): Promise<void> {
     try {
-      const sequence = choice.prompt.sequence;
-      for await (const step of this.#parts.engine.submit(sequence, signal, backpressure)) this.#onStep(choice, step);
+      const { submission } = choice;
+      for await (const step of this.#parts.engine.submit(submission, signal, backpressure)) this.#onStep(choice, step);
     } catch (error) {
       this.#onError(error);
     }
@@ -176,25 +175,13 @@ export class Generation {
   }
 
   #emitPieces(choice: Choice, pieces: readonly PartPiece[]): void {
-    for (const { part, tokens } of pieces) {
-      this.#job.log.emit({
-        type: 'token',
-        t: 'text' in part ? part.text : '',
-        i: this.#nextIndex,
-        ...scoreFields(tokens),
-        choice: choice.index,
-        part,
-        tokensOut: this.#timing.tokens,
-      });
-      this.#nextIndex += 1;
-    }
+    this.#tokenEvents.emit(pieces, choice.index, this.#timing.tokens);
   }
 
   #onFinish(choice: Choice, finish: Finish, unconfirmed = false): void {
     if ('message' in finish) {
-      const { code, reason } = FAILURES[finish.reason];
       this.#narrator.fault(finish.reason, finish.message);
-      this.#fail(code, reason);
+      this.#fail(FAILURES[finish.reason]);
     } else if (choice.stopped || finish.reason !== 'cancelled') this.#complete(choice, finish);
     else this.#unconfirmed ||= unconfirmed;
   }
@@ -221,16 +208,16 @@ export class Generation {
   #onError(error: unknown): void {
     if (error instanceof EngineLostError) {
       if (!this.#failure) this.#narrator.engineLost(error);
-      this.#fail('ENGINE_LOST', error.message);
+      this.#fail({ code: 'ENGINE_LOST', reason: error.message });
       return;
     }
     this.#narrator.fault('generation', String(error instanceof Error ? error.stack : error));
-    this.#fail('INFERENCE_FAILED', 'the worker has a fault');
+    this.#fail({ code: 'INFERENCE_FAILED', reason: 'the worker has a fault' });
   }
 
   /** The whole job fails. Its other outputs stop. */
-  #fail(code: StreamErrorCode, reason: string): void {
-    this.#failure ??= { code, reason };
+  #fail(failure: Failure): void {
+    this.#failure ??= failure;
     this.#abort();
   }
 
@@ -238,16 +225,24 @@ export class Generation {
   #end(): void {
     const ending = new Ending(this.#job, this.#choices, this.#timing, this.#parts.metrics);
     if (this.#failure) {
-      const { code, reason } = this.#failure;
+      const { code, reason, message } = this.#failure;
       this.#narrator.failed(code.toLowerCase(), reason);
-      ending.error(code, 'error');
+      ending.error({ code, message, outcome: 'error', resume: this.#resume });
     } else if (this.#choices.every(({ finish }) => finish)) {
       this.#speedMetrics.emit(this.#batch);
       this.#narrator.complete(ending.reason, ending.totals, this.#outputSlots.interruptedMs);
       ending.success();
     } else {
-      const { code, outcome, retry } = narrateStop(this.#job, this.#timing.tokens, this.#unconfirmed);
-      ending.error(code, outcome, retry);
+      const stop = narrateStop(this.#job, this.#timing.tokens, this.#unconfirmed);
+      ending.error({ ...stop, resume: this.#resume });
     }
+  }
+
+  /** Data with which another worker continues the output; undefined for several outputs. */
+  get #resume(): (() => ResumeFacts) | undefined {
+    const { fingerprint } = this.#prepared;
+    const [only] = this.#choices;
+    if (!fingerprint || !only) return undefined;
+    return () => ({ token_ids: [...only.ids], index: this.#tokenEvents.next, fingerprint: fingerprint() });
   }
 }

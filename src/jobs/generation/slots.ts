@@ -70,7 +70,7 @@ export class Slots {
       job.demand.started();
       choice.queueMs = note.queueMs;
     }
-    if (narrates || note.note !== 'queued') narrator.note(note, choice.prompt.sequence.prompt.length);
+    if (narrates || note.note !== 'queued') narrator.note(note, choice.inputTokens);
   }
 
   #setSlot(choice: Choice, hasSlot: boolean): void {

@@ -3,13 +3,19 @@
  */
 export class TokenTiming {
   readonly #acceptedAt: number;
+  /** Tokens that an earlier sequence has generated. */
+  readonly #before: number;
   #tokens = 0;
   #firstAt: number | undefined;
   #lastAt = 0;
 
-  /** @param acceptedAt time of the job's acceptance, on the clock of performance.now() */
-  constructor(acceptedAt: number) {
+  /**
+   * @param acceptedAt time of the job's acceptance, on the clock of performance.now()
+   * @param before tokens of the output that an earlier sequence has generated
+   */
+  constructor(acceptedAt: number, before = 0) {
     this.#acceptedAt = acceptedAt;
+    this.#before = before;
   }
 
   /** Counts a token that arrives now. */
@@ -19,7 +25,13 @@ export class TokenTiming {
     this.#tokens += 1;
   }
 
+  /** Tokens of the whole output so far. */
   get tokens(): number {
+    return this.#before + this.#tokens;
+  }
+
+  /** Tokens that this job has generated. */
+  get ownTokens(): number {
     return this.#tokens;
   }
 

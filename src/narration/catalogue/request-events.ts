@@ -107,6 +107,16 @@ export const REQUEST_EVENTS = {
     human: (f) => `Tokenizer split the prompt into ${count(f.tokens_in, 'token')} in ${f.duration_ms.toFixed(1)} ms`,
     cute: (f) => `✂️ Snip, snip: your words became ${count(f.tokens_in, 'tiny token')}!`,
   }),
+  'request.continued': requestEvent({
+    actor: ENGINE,
+    action: 'request_continue',
+    level: 'INFO',
+    when: 'the request has `resume`: the worker continues an answer that another stream has begun',
+    required: ['tokens_kept'],
+    human: (f) => `Worker goes on with the earlier answer and keeps its first ${count(f.tokens_kept, 'token')}`,
+    cute: (f) => `🤝 Another bee handed us the pen after ${count(f.tokens_kept, 'token')}. We write on from there!`,
+    story: () => '"Where did they stop?" asked the engine. "Right here," said the orchestrator and showed the page.',
+  }),
   'request.queued': requestEvent({
     actor: ENGINE,
     action: 'queue',

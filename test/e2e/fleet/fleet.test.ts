@@ -85,7 +85,7 @@ describe('a fleet', { timeout: CEILING_MS }, () => {
     for (const pid of pids(before)) expect([pids(after).includes(pid), isAlive(pid)]).toEqual([false, false]);
     const exits = manager.lines.filter(({ event }) => event === 'manager.worker_exited');
     expect(exits.map((line) => line['code'])).toEqual(before.map(() => 0));
-    expect(await orchestrator.counts()).toMatchObject({ restarted: 0, failed: 0 });
+    expect(await orchestrator.counts()).toMatchObject({ continued: 0, failed: 0 });
   });
 
   /** Twelve tasks. Calls `fault` with the worker of the first token, which has other tasks waiting. */
@@ -104,9 +104,9 @@ describe('a fleet', { timeout: CEILING_MS }, () => {
   }
 
   test('loses no request when a worker is killed, and gets another worker in its place', async () => {
-    const { restarted, failed } = await orchestrator.counts();
-    // On a fast machine the signal can come after the last token of the job: then no answer is restarted.
-    for (let now = restarted; now === restarted; now = (await orchestrator.counts()).restarted) {
+    const { continued, failed } = await orchestrator.counts();
+    // On a fast machine the signal can come after the last token of the job: then no answer is continued.
+    for (let now = continued; now === continued; now = (await orchestrator.counts()).continued) {
       let engines: number[] = [];
       const { victim, ended } = await tasksWith((worker) => {
         engines = enginesOf(worker.pid);

@@ -63,7 +63,7 @@ describe('an orchestrator', { timeout: CEILING_MS }, () => {
     expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 120 });
     expect(textOf(events)).toBe(textOf(whole));
     expect(all(events, 'narration').filter(({ event }) => event === 'request.queued')).toHaveLength(1);
-    expect(await orchestrator.counts()).toMatchObject({ resumed: 1, restarted: 0, failed: 0 });
+    expect(await orchestrator.counts()).toMatchObject({ resumed: 1, continued: 0, failed: 0 });
     expect(jobs() - before).toBe(others.length + 1);
   });
 
