@@ -48,7 +48,13 @@ export function cacheHitEnd(hit: {
   cached_tokens: number;
   tokens_in: number;
   diverged_at?: number | undefined;
+  copied_from?: string | undefined;
+  saved_ms?: number | undefined;
 }): string {
+  if (hit.copied_from !== undefined && hit.saved_ms !== undefined) {
+    const source = hit.copied_from === 'running' ? 'a running request' : 'an earlier request';
+    return `${source} has computed them, which saves ${formatMs(hit.saved_ms)}`;
+  }
   if (hit.diverged_at !== undefined) return `the prompt differs from position ${hit.diverged_at} on`;
   return hit.cached_tokens < hit.tokens_in - 2
     ? 'the prompt continues where the slot ended'

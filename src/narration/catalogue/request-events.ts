@@ -166,8 +166,9 @@ export const REQUEST_EVENTS = {
     level: 'INFO',
     when: 'the cache already has a part of the prompt; the last two tokens of a prompt are always computed',
     required: ['cached_tokens', 'tokens_in', 'slot'],
-    optional: ['diverged_at'],
-    human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`,
+    optional: ['diverged_at', 'copied_from', 'saved_ms'],
+    human: (f) =>
+      `Engine ${f.copied_from ? 'copies' : 'reuses'} ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`,
     cute: (f) =>
       f.cached_tokens === 1 ? '🧠 I remember the first token!' : `🧠 I remember the first ${f.cached_tokens} tokens!`,
   }),
