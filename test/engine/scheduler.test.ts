@@ -36,8 +36,8 @@ function setUp(slots: number, chunk = 4, parts: { copies?: Copy[]; costs?: CostM
     scheduler.admit();
     const plan = scheduler.plan();
     for (const { sequence, start, count } of plan.prefill) {
-      cache.commit(sequence.slot, sequence.request.prompt.slice(start, start + count));
-      if (start + count === sequence.request.prompt.length) sequence.accept({ id: 1 }, clock.now);
+      cache.commit(sequence.slot, sequence.input.slice(start, start + count));
+      if (start + count === sequence.input.length) sequence.accept({ id: 1 }, clock.now);
       else sequence.notePrefill(start + count, clock.now);
     }
     for (const sequence of plan.verify ? [plan.verify.sequence] : plan.decode) {
@@ -136,6 +136,18 @@ describe('prompts of different lengths', () => {
     add(8);
     const steps = lengths(run, 45);
     expect(steps.flatMap((length, step) => (length === 8 ? [step] : []))).toEqual([0, 25]);
+  });
+
+  it.each([
+    ['continued too, a step each', [1], [0, 1, 2]],
+    ['undisturbed, one step in 25', [], [0, 25]],
+  ])('give a long continued input, beside sequences that are %s', (_, continued, expected) => {
+    const { run, add } = setUp(2);
+    add(3, 60, { continued });
+    run();
+    add(8, 60, { continued: [1, 1] });
+    const steps = lengths(run, 45);
+    expect(steps.flatMap((length, step) => (length === 8 ? [step] : []))).toEqual(expected);
   });
 
   it('do not starve a short prompt behind long ones', () => {
