@@ -14,6 +14,7 @@ import { cancelLatency } from './cancel-latency.mjs';
 import { coldStart } from './cold-start.mjs';
 import { dialects } from './dialects.mjs';
 import { engineAlone } from './engine-alone.mjs';
+import { engineLoss } from './engine-loss.mjs';
 import { firstToken } from './first-token.mjs';
 import { fleet } from './fleet.mjs';
 import { grammarCost } from './grammar.mjs';
@@ -45,6 +46,7 @@ const BENCHES = {
   besidePrefill,
   cancelLatency,
   engineAlone,
+  engineLoss,
   memoryBandwidth,
   sampler,
   layersCost,

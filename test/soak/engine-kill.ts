@@ -1,6 +1,6 @@
 /**
- * Kills an engine under sixteen streams. Measures when all streams are closed, and when a new request
- * succeeds.
+ * Kills an engine under sixteen streams. All of them must go on and end with their text. Measures their silence,
+ * and when a new request succeeds.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from './client.ts';
@@ -16,8 +16,10 @@ const LONG = { prompt: 'The sea', min_tokens: 480, max_tokens: 480, temperature:
 const SHORT = { ...LONG, min_tokens: 4, max_tokens: 4 };
 
 export interface KillResult {
-  /** Milliseconds from the kill until the last of the sixteen streams was closed with its error. */
-  readonly closedMs: number;
+  /** Longest time between two events of one of the sixteen streams, in milliseconds. */
+  readonly silenceMs: number;
+  /** Milliseconds from the kill until the next engine is open. */
+  readonly restartMs: number;
   /** Milliseconds from the kill until a repeated request has its `end`. */
   readonly recoveredMs: number;
   readonly exitCode: number | null;
@@ -28,42 +30,60 @@ export async function killOnce(round: number, ledger: Ledger): Promise<KillResul
   const subject = await Subject.start(['--slots', String(STREAMS)]);
   try {
     const client = new Client(subject.url);
-    const streams = Array.from({ length: STREAMS }, async (_, index) => {
-      const last = await run(client, { ...LONG, job_id: `${round}-kill-${index}` });
-      return { last, at: performance.now() };
-    });
+    const alone = await run(client, { ...LONG, job_id: `${round}-alone` });
+    await subject.until(() => subject.count('inference.complete') === 1, 'idle');
+    const streams = Array.from({ length: STREAMS }, (_, index) =>
+      run(client, { ...LONG, job_id: `${round}-kill-${index}` }),
+    );
     // Every stream has a slot and some tokens.
-    await subject.until(() => subject.count('cache.reset') >= STREAMS, 'busy');
+    await subject.until(() => subject.count('cache.reset') > STREAMS, 'busy');
     const progress = subject.count('tokens.progress');
     await subject.until(() => subject.count('tokens.progress') >= progress + STREAMS, 'decoding all streams');
     const killed = performance.now();
     process.kill(subject.enginePid, 'SIGKILL');
     ledger.injected('kills of the engine (SIGKILL)');
+    const restarted = subject
+      .until(() => subject.count('engine.restarted') > 0, 'restarted')
+      .then(() => performance.now() - killed);
     const recovered = firstSuccess(client, round);
     const ends = await Promise.all(streams);
-    const lost = ends.filter(({ last }) => last['code'] === 'ENGINE_LOST').length;
-    ledger.expect('terminal', lost === STREAMS, () => `${lost} of ${STREAMS} streams got ENGINE_LOST`);
-    const recoveredMs = (await recovered) - killed;
+    const whole = ends.filter(({ last, text }) => last['type'] === 'end' && text === alone.text).length;
+    ledger.expect('text', whole === STREAMS, () => `${whole} of ${STREAMS} streams survived a kill of the engine`);
+    const [restartMs, recoveredMs] = [await restarted, (await recovered) - killed];
     client.close();
     const exitCode = await subject.stop();
     ledger.expect('stops', exitCode === 0, () => `exit code ${exitCode} after a kill of the engine`);
-    return { closedMs: Math.max(...ends.map(({ at }) => at)) - killed, recoveredMs, exitCode };
+    return { silenceMs: Math.max(...ends.map(({ silenceMs }) => silenceMs)), restartMs, recoveredMs, exitCode };
   } finally {
     await subject.kill();
   }
 }
 
-/** The last event of a job, or an empty one if it was refused. */
-async function run(client: Client, body: object): Promise<Readonly<Record<string, unknown>>> {
-  const went = await client.call({ method: 'POST', path: '/execute', body });
-  return eventOf(went?.messages.at(-1) ?? NO_MESSAGE).data;
+interface Ran {
+  /** The last event, or an empty one if the job was refused. */
+  readonly last: Readonly<Record<string, unknown>>;
+  readonly text: string;
+  readonly silenceMs: number;
+}
+
+async function run(client: Client, body: object): Promise<Ran> {
+  let [at, silenceMs] = [performance.now(), 0];
+  const onEvents = (): void => {
+    const now = performance.now();
+    silenceMs = Math.max(silenceMs, now - at);
+    at = now;
+  };
+  const went = await client.call({ method: 'POST', path: '/execute', body, onEvents });
+  const events = (went?.messages ?? [NO_MESSAGE]).map((message) => eventOf(message).data);
+  const text = events.map(({ type, t }) => (type === 'token' ? String(t) : '')).join('');
+  return { last: events.at(-1) ?? {}, text, silenceMs };
 }
 
 /** Repeats a request until it succeeds. Returns the time. */
 async function firstSuccess(client: Client, round: number): Promise<number> {
   for (let attempt = 0; ; attempt += 1) {
-    const { type } = await run(client, { ...SHORT, job_id: `${round}-again-${attempt}` });
-    if (type === 'end') return performance.now();
+    const { last } = await run(client, { ...SHORT, job_id: `${round}-again-${attempt}` });
+    if (last['type'] === 'end') return performance.now();
     await sleep(10);
   }
 }

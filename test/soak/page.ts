@@ -77,7 +77,7 @@ ${sieges(results.sieges)}`);
 }
 
 function goals({ load, attack, kills, probes, sieges: attacks }: Results): string {
-  const closed = Math.max(...kills.map(({ closedMs }) => closedMs));
+  const silence = Math.max(...kills.map(({ silenceMs, restartMs }) => silenceMs - restartMs));
   const recovered = Math.max(...kills.map(({ recoveredMs }) => recoveredMs));
   // The dialects answer 504 to a request whose own deadline passes; the judge checks this cause.
   const errors = [...attack.statuses]
@@ -96,10 +96,10 @@ function goals({ load, attack, kills, probes, sieges: attacks }: Results): strin
     ['what', 'goal', 'measured', 'reached'],
     [
       row(
-        'engine killed under 16 streams: until the last of 16 `ENGINE_LOST`, worst round',
+        'engine killed under 16 streams: longest silence of a stream beyond the restart, worst round',
         '≤ 1 000 ms',
-        `${closed.toFixed(0)} ms`,
-        closed <= 1000,
+        `${silence.toFixed(0)} ms`,
+        silence <= 1000,
       ),
       row(
         'engine killed under 16 streams: until a new request has succeeded, worst round',
@@ -191,15 +191,24 @@ half ${slope.toFixed(0)} bytes per request. Neither the worker nor its engine re
 function lostEngine(kills: readonly KillResult[]): string {
   return `## Time to recover from a killed engine
 
-SIGKILL while sixteen streams decode, ${kills.length} times, each on a worker of its own. Milliseconds from the kill, as clients measure them: median (lowest … highest).
+SIGKILL while sixteen streams decode, ${kills.length} times, each on a worker of its own. The next engine continues the
+streams: all of them end, with the text of an undisturbed one. Milliseconds as clients measure them: median
+(lowest … highest).
 
 ${table(
   ['what', 'ms'],
   [
     [
-      'until the last of sixteen streams is closed with `ENGINE_LOST`',
+      'until the next engine is open',
       spread(
-        kills.map(({ closedMs }) => closedMs),
+        kills.map(({ restartMs }) => restartMs),
+        0,
+      ),
+    ],
+    [
+      'longest time between two events of a stream',
+      spread(
+        kills.map(({ silenceMs }) => silenceMs),
         0,
       ),
     ],
