@@ -103,7 +103,8 @@ export class WorkerClient {
       job_id: jobId,
       // A job that stops with its connection could not be resumed.
       on_disconnect: onDisconnect ?? 'continue',
-      ...(continuation && { seed: request.seed ?? continuation.seed, resume: continuation.resume }),
+      // Without ids, the output could not go on after a second loss.
+      ...(continuation && { seed: request.seed ?? continuation.seed, ids: true, resume: continuation.resume }),
     };
     const submission = new Submission({
       connection: this.#connection,
