@@ -62,6 +62,7 @@ const fields = () => ({
   index: z.int().min(0).meta({ description: INDEX }),
   fingerprint: z
     .string()
+    .regex(/^[0-9A-Za-z]{1,64}$/)
     .meta({ description: `${FINGERPRINT}. The event \`started\` tells it with \`ids\`, and the event \`error\`` }),
 });
 

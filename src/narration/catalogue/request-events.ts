@@ -113,7 +113,7 @@ export const REQUEST_EVENTS = {
     level: 'INFO',
     when: 'the request has `resume`: the worker continues an answer that another stream has begun',
     required: ['tokens_kept'],
-    human: (f) => `Worker goes on with the earlier answer and keeps its first ${count(f.tokens_kept, 'token')}`,
+    human: (f) => `Engine goes on with the earlier answer and keeps its first ${count(f.tokens_kept, 'token')}`,
     cute: (f) => `🤝 Another bee handed us the pen after ${count(f.tokens_kept, 'token')}. We write on from there!`,
     story: () => '"Where did they stop?" asked the engine. "Right here," said the orchestrator and showed the page.',
   }),

@@ -1,9 +1,11 @@
 /** Outputs that are cut anywhere and continued by their ids on a second worker: both streams are one output. */
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectContinued, expectContinuedEverywhere, resumeAfter, toldBy } from '../../support/continuation.ts';
+import { Listener, longJob } from '../../support/listener.ts';
 import { reasoned, scriptedModel, toolCall } from '../../support/scripted-model/model.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 
@@ -137,6 +139,22 @@ describe('an output that is continued on another worker', { timeout: CEILING_MS 
     const body = { ...SEA, ...SEEDED };
     const whole = await toldBy(first, body);
     await expectContinued(second, body, whole, resumeAfter(whole, 0));
+  });
+
+  test('ends at once if it is complete, while all slots are busy', async () => {
+    const small = await startWorker({ args: ['--slots', '1'] });
+    const body = { ...SEA, ...SEEDED };
+    const whole = await toldBy(small, body);
+    // On a busy machine the long job can end before.
+    for (let hit = false; !hit; ) {
+      const long = await Listener.open(small, longJob(randomUUID()));
+      await long.untilToken();
+      const rest = await expectContinued(small, body, whole, resumeAfter(whole, whole.tokens.length));
+      expect(rest.tokens).toEqual([]);
+      hit = !long.events.some(({ data }) => data.type === 'end');
+      long.leave();
+    }
+    await small.stop();
   });
 
   test('goes on longer than the first request allowed', async () => {
