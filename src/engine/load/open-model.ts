@@ -181,7 +181,7 @@ function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened)
       ...checked,
       ...(typeof options.cacheMemory !== 'number' && plan.free !== undefined && { availableBytes: plan.free }),
       // If the system does not report free memory: the planned bytes.
-      deviceBytes: device.ownMemory ? (measured ?? plan.weights + plan.cache) : 0,
+      deviceBytes: device.ownMemory ? (measured ?? plan.weights + (session.growth === 'none' ? plan.cache : 0)) : 0,
       warmupMs: performance.now() - began,
     };
     const used = use({ session, facts });
