@@ -13,13 +13,13 @@ const TIMEOUT_MS = 600_000;
 const TOKEN_BYTES = 2 * 4 * 4 * 16 * 4;
 const TENSORS = 2 * 4;
 
-interface Outcome {
+type Logits = Record<'expected' | 'grown' | 'copied' | 'whole' | 'afterFailure' | 'again', readonly number[]>;
+type Bytes = Record<'small' | 'large' | 'stored' | 'kept' | 'tensors' | 'left', number>;
+
+interface Outcome extends Readonly<Logits>, Readonly<Bytes> {
   readonly growth: string;
   readonly copiesRows: boolean;
   readonly sizes: readonly number[];
-  readonly [logits: `${'expected' | 'grown' | 'copied' | 'whole' | 'again'}`]: readonly number[];
-  readonly afterFailure: readonly number[];
-  readonly [bytes: `${'small' | 'large' | 'stored' | 'kept' | 'tensors' | 'left'}`]: number;
   readonly failure: string;
   readonly copyFailure: string;
   readonly released: readonly number[];
