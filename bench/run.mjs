@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { againstPeers } from './against-peers.mjs';
 import { besidePrefill } from './beside-prefill.mjs';
+import { cacheMemory } from './cache-memory.mjs';
 import { cancelLatency } from './cancel-latency.mjs';
 import { coldStart } from './cold-start.mjs';
 import { dialects } from './dialects.mjs';
@@ -47,6 +48,7 @@ const BENCHES = {
   cancelLatency,
   engineAlone,
   engineLoss,
+  cacheMemory,
   memoryBandwidth,
   sampler,
   layersCost,
