@@ -30,10 +30,12 @@ import { narrateCall } from './narrate-call.mjs';
 import { narrationCost } from './narration-cost.mjs';
 import { overHttp } from './over-http.mjs';
 import { parserCost } from './parser-cost.mjs';
+import { prefixLookup } from './prefix-lookup.mjs';
 import { peerVersions, stopAll } from './processes.mjs';
 import { rollingRestart } from './rolling-restart.mjs';
 import { sampler } from './sampler.mjs';
 import { secondTurn } from './second-turn.mjs';
+import { sharedPrefix } from './shared-prefix.mjs';
 import { stalledReaders } from './stalled-readers.mjs';
 import { subscribers } from './subscribers.mjs';
 
@@ -49,6 +51,8 @@ const BENCHES = {
   engineAlone,
   engineLoss,
   cacheMemory,
+  sharedPrefix,
+  prefixLookup,
   memoryBandwidth,
   sampler,
   layersCost,
