@@ -27,7 +27,8 @@ export interface KillResult {
 
 /** One kill on a worker of its own. */
 export async function killOnce(round: number, ledger: Ledger): Promise<KillResult> {
-  const subject = await Subject.start(['--slots', String(STREAMS)]);
+  // One slot is free for the new request.
+  const subject = await Subject.start(['--slots', String(STREAMS + 1)]);
   try {
     const client = new Client(subject.url);
     const alone = await run(client, { ...LONG, job_id: `${round}-alone` });
