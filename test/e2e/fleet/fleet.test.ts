@@ -130,7 +130,8 @@ describe('a fleet', { timeout: CEILING_MS }, () => {
       });
       expect((await manager.endpoints()).map(({ pid }) => pid)).toContain(victim.pid);
       // On a busy machine the signal can reach the engine between two jobs: then it computes none.
-      lost = ended.some((events) => all(events, 'narration').some(({ event }) => event === 'request.engine_lost'));
+      const signs: readonly unknown[] = ['request.engine_lost', 'request.interrupted'];
+      lost = ended.some((events) => all(events, 'narration').some(({ event }) => signs.includes(event)));
     }
     expect((await orchestrator.counts()).failed).toBe(failed);
   });
