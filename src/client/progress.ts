@@ -37,7 +37,7 @@ export class Progress {
     return this.#before?.output ?? [];
   }
 
-  /** Undefined before the first event of the first worker. */
+  /** Undefined before the first event of the first worker, and for an output whose beginning is not known. */
   get continuation(): Continuation | undefined {
     // The worker has not generated again what the reader has: the earlier data tell more.
     if (this.#seed === undefined || this.#again) return this.#before;
@@ -64,7 +64,8 @@ export class Progress {
 
   /** A worker that does not know `resume`, or has refused it, generates the output from its first token. */
   #start({ seed, fingerprint, resumed_ids: kept }: Extract<StreamEvent, { type: 'started' }>): void {
-    this.#seed = seed;
+    // The output before a job that was resumed by its caller is not known.
+    this.#seed = kept !== undefined && !this.#before ? undefined : seed;
     const resume = this.#before?.resume;
     if (kept !== undefined) this.#told = resume && toldIn(resume);
     else {

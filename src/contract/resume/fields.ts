@@ -19,7 +19,8 @@ const INDEX =
   'Index of the next `token` event: one more than `i` of the last one that arrived, 0 before the first one. An id can ' +
   'complete several events: those with this index or a higher one are sent again';
 const FINGERPRINT =
-  'Digest of the weights, of the ids of the prompt, and of all parameters of the request that decide which ids are drawn';
+  'Digest of the weights, of the ids of the prompt, and of all parameters of the request that decide which ids are drawn ' +
+  'and how their text is divided';
 
 /** Data from which an output can be continued, as an event tells it. */
 export const resumeFacts = () =>

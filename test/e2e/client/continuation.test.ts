@@ -136,6 +136,13 @@ describe('a continued run', { timeout: CEILING_MS }, () => {
     expect((await rest.end()).tokens_out).toBe(60);
   });
 
+  test('has no data to go on if its caller has sent resume, so that the beginning of its output is not known', async () => {
+    const { continuation } = await begun(client, { ...SEA, ids: true }, 12);
+    const run = client.execute({ ...SEA, ids: true, resume: continuation.resume });
+    expect(await run.text()).toBe(whole.slice(continuation.output[0]?.t.length));
+    expect(run.continuation).toBeUndefined();
+  });
+
   test('gives a value, reasoning and tool calls of the whole output', async () => {
     const script = reasoned('A tool.', toolCall('get_weather', { city: 'Łódź' }));
     const model = await scriptedModel(join(root, 'scripted'), { plain: 'A', withTools: script });

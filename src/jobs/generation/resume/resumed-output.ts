@@ -44,7 +44,7 @@ export async function openOutput(
   const [prompt] = prepared.prompts;
   let known: string | undefined;
   const fingerprint = (): string => {
-    known ??= prompt ? fingerprintOf(prompt.sequence, model) : '';
+    known ??= prompt ? fingerprintOf(prompt.sequence, order, model) : '';
     return known;
   };
   const isSingle = prepared.prompts.length * prepared.choices === 1 && !prepared.scoresOnly;
