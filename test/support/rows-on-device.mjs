@@ -75,6 +75,7 @@ session.copyRow(0, 2, 299);
 outcome.whole = append(session, 2, PROMPT.slice(299), 299);
 
 // Without memory, a row keeps its content.
+session.releaseRow(1, 0);
 append(session, 1, PROMPT.slice(0, 250));
 untilFailure = 3;
 try {
