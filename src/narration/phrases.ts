@@ -48,17 +48,23 @@ export function cacheHitEnd(hit: {
   cached_tokens: number;
   tokens_in: number;
   diverged_at?: number | undefined;
-  copied_from?: string | undefined;
-  saved_ms?: number | undefined;
 }): string {
-  if (hit.copied_from !== undefined && hit.saved_ms !== undefined) {
-    const source = hit.copied_from === 'running' ? 'a running request' : 'an earlier request';
-    return `${source} has computed them, which saves ${formatMs(hit.saved_ms)}`;
-  }
   if (hit.diverged_at !== undefined) return `the prompt differs from position ${hit.diverged_at} on`;
   return hit.cached_tokens < hit.tokens_in - 2
     ? 'the prompt continues where the slot ended'
     : 'the last two are always computed';
+}
+
+/** The sentence about cached tokens that were copied from another row. */
+export function copiedHit(hit: {
+  cached_tokens: number;
+  tokens_in: number;
+  copied_from: string;
+  saved_ms?: number | undefined;
+}): string {
+  const source = hit.copied_from === 'running' ? 'a running request' : 'an earlier request';
+  const saved = hit.saved_ms === undefined ? '' : ` and saves ${formatMs(hit.saved_ms)}`;
+  return `Engine copies ${hit.cached_tokens} of ${count(hit.tokens_in, 'prompt token')}${saved}: ${source} had them`;
 }
 
 /** Characters at the start of a reason by which it is found in a sentence that was cut. */

@@ -54,8 +54,10 @@ export const ENGINE_EVENTS = {
     when: 'prefixes of ended requests were dropped from the cache, the least recently used first: running requests need the memory, or newer prefixes need the rows',
     required: ['prefixes_evicted', 'tokens_evicted'],
     target: () => 'engine',
-    human: (f) =>
-      `Engine dropped ${f.prefixes_evicted === 1 ? 'a stored prefix' : `${f.prefixes_evicted} stored prefixes`} of ${count(f.tokens_evicted, 'token')} from the cache`,
+    human: (f) => {
+      const prefixes = f.prefixes_evicted === 1 ? 'a stored prefix' : `${f.prefixes_evicted} stored prefixes`;
+      return `Engine dropped ${prefixes} from the cache: ${count(f.tokens_evicted, 'token')}`;
+    },
     cute: () => '🍂 Old notes make room for new ones!',
   }),
   'engine.warning': lifecycleEvent({

@@ -4,7 +4,7 @@
  */
 import { shorten } from '../../protocol/text/error-message.ts';
 import { type Facts, requestEvent } from '../entry.ts';
-import { cacheHitEnd, count, formatEta, formatMs, roundTo } from '../phrases.ts';
+import { cacheHitEnd, copiedHit, count, formatEta, formatMs, roundTo } from '../phrases.ts';
 
 const HTTP = 'http-server';
 const ENGINE = 'inference-engine';
@@ -167,8 +167,10 @@ export const REQUEST_EVENTS = {
     when: 'the cache already has a part of the prompt; the last two tokens of a prompt are always computed',
     required: ['cached_tokens', 'tokens_in', 'slot'],
     optional: ['diverged_at', 'copied_from', 'saved_ms'],
-    human: (f) =>
-      `Engine ${f.copied_from ? 'copies' : 'reuses'} ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`,
+    human: ({ copied_from, ...f }) =>
+      copied_from === undefined
+        ? `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`
+        : copiedHit({ ...f, copied_from }),
     cute: (f) =>
       f.cached_tokens === 1 ? '🧠 I remember the first token!' : `🧠 I remember the first ${f.cached_tokens} tokens!`,
   }),
