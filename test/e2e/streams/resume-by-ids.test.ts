@@ -73,6 +73,21 @@ describe('an output that is continued on another worker', { timeout: CEILING_MS 
     await expectContinuedEverywhere(second, body, whole);
   });
 
+  test('ends at once if its last id has completed a stop string', async () => {
+    const free = await toldBy(first, { ...SEA, ...SEEDED });
+    const text = free.tokens.map(({ t }) => t).join('');
+    const body = { ...SEA, ...SEEDED, stop: [text.slice(10, 16)] };
+    const whole = await toldBy(first, body);
+    // The events tell no id of the stop string.
+    const token_ids = free.ids.slice(0, Number(whole.end['tokens_out']));
+    expect(token_ids.length).toBeGreaterThan(whole.ids.length);
+    const resume = { ...resumeAfter(whole, whole.tokens.length), token_ids };
+    const rest = await toldBy(second, { ...body, resume });
+    expect(rest.tokens).toEqual([]);
+    const { tokens_out, stop_sequence_matched } = whole.end;
+    expect(rest.end).toMatchObject({ stop_reason: 'stop_sequence', stop_sequence_matched, tokens_out });
+  });
+
   test('may end with text that was kept back', async () => {
     const { tokens } = await toldBy(first, { ...SEA, ...SEEDED });
     const text = tokens.map(({ t }) => t).join('');
