@@ -1,7 +1,7 @@
 /**
- * Gives slots to waiting sequences, in order of the queue, and starts them. A sequence gets a slot if its input
- * and a first stretch of its output fit the memory. It then waits in its slot while another sequence computes
- * a prefix of its input, and copies that prefix.
+ * Gives slots to waiting sequences, in order of the queue, and starts them. A sequence gets a slot if its
+ * input and a first stretch of its output fit the memory. It then waits in its slot while another sequence
+ * computes a prefix of its input, and copies that prefix.
  */
 import type { CacheInput, KvCache } from './cache/kv-cache.ts';
 import type { Sequence } from './sequence.ts';
@@ -135,8 +135,8 @@ const saltOf = ({ request }: Sequence): string => request.cacheSalt ?? '';
 const isCopyOf = (one: Sequence, other: Sequence): boolean => one.request.copyOf === other.request.id;
 
 /**
- * True while another sequence computes a prefix of the input. A paused one may take long, so no sequence waits
- * for it. The scores of a prompt come before its outputs, so a copy always waits for a scored prompt.
+ * True while another sequence computes a prefix of the input. A paused one may take long, so no sequence
+ * waits for it. The scores of a prompt come before its outputs, so a copy always waits for a scored prompt.
  */
 function isWaiting({ sequence, leader }: Reserved, running: readonly Sequence[], copies: boolean): boolean {
   const original = running.find((one) => isCopyOf(sequence, one));

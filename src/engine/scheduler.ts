@@ -153,7 +153,7 @@ export class Scheduler {
     return Math.max(next, Math.min(next + drafted, request.prompt.length + request.maxTokens));
   }
 
-  /** The sequence to preempt: a paused one, or else the one that got its slot last. Undefined if one is alone. */
+  /** The sequence to preempt: a paused one, or the one that got its slot last; undefined if one is alone. */
   #victim(): Sequence | undefined {
     const started = this.#running.filter(isStarted);
     if (started.length <= 1) return undefined;

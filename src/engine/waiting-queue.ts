@@ -1,6 +1,6 @@
 /**
- * The sequences that wait for a slot, in order of arrival; preempted ones are in front. Tells each of them its
- * position and its expected wait, and estimates the wait of a sequence behind all of them.
+ * The sequences that wait for a slot, in order of arrival; preempted ones are in front. Tells each of them
+ * its position and its expected wait, and estimates the wait of a sequence behind all of them.
  */
 import type { QueueEstimate } from '../protocol/messages.ts';
 import type { Sequence } from './sequence.ts';
@@ -66,8 +66,8 @@ export class WaitingQueue {
   }
 
   /**
-   * Adds a note to each sequence whose position has changed. Estimates the wait behind the queue if its length
-   * has changed, or if the estimate is old.
+   * Adds a note to each sequence whose position has changed. Estimates the wait behind the queue if its
+   * length has changed, or if the estimate is old.
    * @param free number of free slots: the first sequences get them and have no position
    */
   notePositions(running: readonly Sequence[], free: number): void {

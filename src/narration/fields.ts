@@ -2,24 +2,7 @@
  * The typed fields: the only facts that a narration carries besides its sentences.
  * Their types, docs/narration.md and the OpenAPI schema are derived from this table.
  */
-
-interface FieldRow<T extends 'integer' | 'number' | 'string'> {
-  readonly type: T;
-  /** Meaning of the value, with its unit. */
-  readonly meaning: string;
-  /** For the documentation. */
-  readonly example: T extends 'string' ? string : number;
-  /** Maximum length in characters, if it differs from the general limit. */
-  readonly limit?: number;
-}
-
-const integer = (meaning: string, example: number): FieldRow<'integer'> => ({ type: 'integer', meaning, example });
-const number = (meaning: string, example: number): FieldRow<'number'> => ({ type: 'number', meaning, example });
-const text = (meaning: string, example: string): FieldRow<'string'> => ({ type: 'string', meaning, example });
-const longText = (meaning: string, example: string, limit: number): FieldRow<'string'> => ({
-  ...text(meaning, example),
-  limit,
-});
+import { integer, longText, number, text } from './field-rows.ts';
 
 export const FIELDS = {
   tokens_in: integer('Tokens of the prompt', 17),

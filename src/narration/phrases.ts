@@ -59,12 +59,12 @@ export function cacheHitEnd(hit: {
 export function copiedHit(hit: {
   cached_tokens: number;
   tokens_in: number;
-  copied_from: string;
+  copied_from?: string | undefined;
   saved_ms?: number | undefined;
 }): string {
   const source = hit.copied_from === 'running' ? 'a running request' : 'an earlier request';
-  const saved = hit.saved_ms === undefined ? '' : ` and saves ${formatMs(hit.saved_ms)}`;
-  return `Engine copies ${hit.cached_tokens} of ${count(hit.tokens_in, 'prompt token')}${saved}: ${source} had them`;
+  const saved = hit.saved_ms === undefined ? '' : `, which saves ${formatMs(hit.saved_ms)}`;
+  return `Engine copies ${hit.cached_tokens} of ${count(hit.tokens_in, 'prompt token')}; ${source} had them${saved}`;
 }
 
 /** Characters at the start of a reason by which it is found in a sentence that was cut. */

@@ -1,7 +1,7 @@
 /**
  * The rows of the KV cache: which ids each of them contains, which of them are the slots of sequences, and
- * which ids a new sequence takes from another row. A row keeps its ids after its sequence has ended, as long as
- * the budget allows. The session owns the memory.
+ * which ids a new sequence takes from another row. A row keeps its ids after the end of its sequence, as long
+ * as the budget allows. The session owns the memory.
  */
 import type { Match } from './prefix-tree.ts';
 import { RowBudget, type RowMemory } from './row-budget.ts';
@@ -16,7 +16,7 @@ const MIN_COMPUTED = 2;
 /** Fewer ids are neither copied nor stored: a run of a few ids more costs as little. */
 const MIN_COPIED = 32;
 /**
- * A sequence drops the ids of its slot after the common prefix if they are fewer than this part of the prefix.
+ * A sequence drops the ids of its slot after the common prefix if they are at most this part of the prefix.
  * Otherwise it copies the prefix to another slot, so that later sequences can use both.
  */
 const DROPPED_PART = 1 / 8;

@@ -1,6 +1,6 @@
 /**
- * Which ids are in which rows of the KV cache: a radix tree over ids. A lookup takes time in proportion to the
- * ids of the prompt, and not to the number of rows. Pure bookkeeping.
+ * Which ids are in which rows of the KV cache: a radix tree over ids. The time of a lookup is proportional to
+ * the ids of the prompt, and not to the number of rows. Pure bookkeeping.
  */
 
 /** A row, and the number of first ids that it has in common with a prompt. */
@@ -219,7 +219,7 @@ export class PrefixTree {
   }
 }
 
-/** The rows whose common prefix with a prompt ends at `depth` on the edge of a node, and those that end before. */
+/** The rows whose common prefix ends at `depth` on the edge of a node, and then those that end before. */
 function* rowsAt(node: Node, depth: number, below: Node | undefined): Generator<Match, void, void> {
   for (const child of node.children.values())
     if (child !== below) for (const row of rowsIn(child)) yield { row, length: depth };

@@ -51,6 +51,16 @@ const CAUSES: Readonly<Record<string, { readonly human: (f: Slow) => string; rea
 };
 
 export const INTERRUPTION_EVENTS = {
+  'request.continued': requestEvent({
+    actor: ENGINE,
+    action: 'request_continue',
+    level: 'INFO',
+    when: 'the request has `resume`: the worker continues an answer that another stream has begun',
+    required: ['tokens_kept'],
+    human: (f) => `Engine goes on with the earlier answer and keeps its first ${count(f.tokens_kept, 'token')}`,
+    cute: (f) => `🤝 Another bee handed us the pen after ${count(f.tokens_kept, 'token')}. We write on from there!`,
+    story: () => '"Where did they stop?" asked the engine. "Right here," said the orchestrator and showed the page.',
+  }),
   'batch.grew': requestEvent({
     ...CHANGE,
     actor: ENGINE,

@@ -107,16 +107,6 @@ export const REQUEST_EVENTS = {
     human: (f) => `Tokenizer split the prompt into ${count(f.tokens_in, 'token')} in ${f.duration_ms.toFixed(1)} ms`,
     cute: (f) => `✂️ Snip, snip: your words became ${count(f.tokens_in, 'tiny token')}!`,
   }),
-  'request.continued': requestEvent({
-    actor: ENGINE,
-    action: 'request_continue',
-    level: 'INFO',
-    when: 'the request has `resume`: the worker continues an answer that another stream has begun',
-    required: ['tokens_kept'],
-    human: (f) => `Engine goes on with the earlier answer and keeps its first ${count(f.tokens_kept, 'token')}`,
-    cute: (f) => `🤝 Another bee handed us the pen after ${count(f.tokens_kept, 'token')}. We write on from there!`,
-    story: () => '"Where did they stop?" asked the engine. "Right here," said the orchestrator and showed the page.',
-  }),
   'request.queued': requestEvent({
     actor: ENGINE,
     action: 'queue',
@@ -167,10 +157,10 @@ export const REQUEST_EVENTS = {
     when: 'the cache already has a part of the prompt; the last two tokens of a prompt are always computed',
     required: ['cached_tokens', 'tokens_in', 'slot'],
     optional: ['diverged_at', 'copied_from', 'saved_ms'],
-    human: ({ copied_from, ...f }) =>
-      copied_from === undefined
+    human: (f) =>
+      f.copied_from === undefined
         ? `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`
-        : copiedHit({ ...f, copied_from }),
+        : copiedHit(f),
     cute: (f) =>
       f.cached_tokens === 1 ? '🧠 I remember the first token!' : `🧠 I remember the first ${f.cached_tokens} tokens!`,
   }),
