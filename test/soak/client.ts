@@ -34,15 +34,15 @@ export interface Account {
   readonly cancel: number | undefined;
 }
 
-interface Call {
+export interface Call {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers?: Record<string, string>;
   readonly body?: object;
   readonly visit?: Visit;
   readonly narrow?: boolean;
-  /** Called with the number of events so far. */
-  readonly onEvents?: (count: number) => void;
+  /** Called with the number of events so far, and the name of the last one. */
+  readonly onEvents?: (count: number, event: string | undefined) => void;
 }
 
 export class Client {
@@ -172,7 +172,7 @@ async function readStream(response: http.IncomingMessage, call: Call, messages: 
   const { leaveAfter, stallAfter, stallMs } = call.visit ?? {};
   for await (const message of readMessages(response)) {
     messages.push(message);
-    call.onEvents?.(messages.length);
+    call.onEvents?.(messages.length, message.event);
     if (messages.length === leaveAfter) return 'left';
     if (messages.length === stallAfter) await sleep(stallMs);
   }
