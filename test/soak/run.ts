@@ -2,7 +2,9 @@
  * The soak: runs all parts and writes docs/reliability.md.
  *
  *   npm run soak [-- --requests n] [--minutes n] [--malformed n] [--engine-kills n] [--worker-kills n]
- *                [--storms n] [--continuations n] [--seed n]
+ *                [--storms n] [--continuations n] [--seed n] [--only survival]
+ *
+ * `--only survival` runs the parts of test/soak/survival alone, and prints their section.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -14,6 +16,7 @@ import { load } from './load.ts';
 import { page } from './page.ts';
 import { type ProbeResult, probe } from './probes.ts';
 import { ATTACKS, type AttackName, besiege, type SiegeResult } from './siege.ts';
+import { type Survival, survivalPart } from './survival/page.ts';
 import { survive } from './survival/run.ts';
 
 const DEFAULTS = {
@@ -35,9 +38,12 @@ const FAILS_EVERY = 4;
 const PAGE = new URL('../../docs/reliability.md', import.meta.url);
 
 const { values } = parseArgs({
-  options: Object.fromEntries(
-    Object.entries(DEFAULTS).map(([name, value]) => [name, { type: 'string' as const, default: value }]),
-  ),
+  options: {
+    ...Object.fromEntries(
+      Object.entries(DEFAULTS).map(([name, value]) => [name, { type: 'string' as const, default: value }]),
+    ),
+    only: { type: 'string', default: '' },
+  },
 });
 const numberOf = (name: keyof typeof DEFAULTS): number => Number(values[name]);
 const seed = numberOf('seed');
@@ -53,6 +59,25 @@ const say = (text: string): void => {
     `${minutes} min: ${text}; ${ledger.requests} requests, ${ledger.violations.length} violations\n`,
   );
 };
+
+const runSurvival = (): Promise<Survival> =>
+  survive(
+    {
+      seed,
+      engineKills: numberOf('engine-kills'),
+      workerKills: numberOf('worker-kills'),
+      storms: numberOf('storms'),
+      continuations: numberOf('continuations'),
+    },
+    ledger,
+    say,
+  );
+/** Zero if no check has failed. */
+const exitCode = (): number => (ledger.violations.length === 0 ? 0 : 1);
+if (values.only === 'survival') {
+  process.stdout.write(`${survivalPart(await runSurvival(), ledger)}\n`);
+  process.exit(exitCode());
+}
 
 const texts = await learnTexts();
 const kills: KillResult[] = [];
@@ -73,17 +98,7 @@ for (const end = performance.now() + numberOf('minutes') * 60_000; performance.n
   await live({ ...WAVE, seed: seed + lives, kills: lives % 3, fails: lives % FAILS_EVERY === 2 }, texts, ledger);
   say(`life ${lives + 1}`);
 }
-const survival = await survive(
-  {
-    seed,
-    engineKills: numberOf('engine-kills'),
-    workerKills: numberOf('worker-kills'),
-    storms: numberOf('storms'),
-    continuations: numberOf('continuations'),
-  },
-  ledger,
-  say,
-);
+const survival = await runSurvival();
 const loaded = await load(numberOf('requests'), seed, texts, ledger);
 say(`${loaded.requests} requests in a row`);
 
@@ -94,4 +109,4 @@ const usual = Object.entries(DEFAULTS).every(
 );
 if (usual) writeFileSync(PAGE, text);
 process.stdout.write(text);
-process.exit(ledger.violations.length === 0 ? 0 : 1);
+process.exit(exitCode());

@@ -30,7 +30,7 @@ test(
   'sixteen slots that share memory for two outputs write their right texts',
   async () => {
     const ledger = new Ledger();
-    const { preemptions } = await storm(60, SEED, ledger);
+    const { preemptions } = await storm(40, SEED, ledger);
     expect(ledger.violations).toEqual([]);
     expect(preemptions).toBeGreaterThan(0);
   },
@@ -53,7 +53,7 @@ test(
   'outputs that are cut after any event go on with their right texts',
   async () => {
     const ledger = new Ledger();
-    const { cuts, drained } = await continueOutputs(40, SEED, ledger);
+    const { cuts, drained } = await continueOutputs(30, SEED, ledger);
     expect(ledger.violations).toEqual([]);
     expect(cuts).toBeGreaterThan(20);
     expect(drained).toBeGreaterThan(0);

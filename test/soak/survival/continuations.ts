@@ -14,7 +14,9 @@ export const DRAINED = 'outputs that a drain ends, and another worker continues'
 const SLOTS = 8;
 const SIZES = { words: [2, 60], tokens: [20, 200] } as const;
 const LONG = { words: [2, 20], tokens: [400, 440] } as const;
-const TASKS = 45;
+/** Most tasks of each kind, and the outputs per round of tasks. */
+const ROUNDS = 5;
+const OUTPUTS_PER_ROUND = 40;
 /** An output is cut at most this many times, each time after at most this many events. */
 const MOST_CUTS = 3;
 const MOST_EVENTS = 90;
@@ -34,7 +36,8 @@ export async function continueOutputs(outputs: number, seed: number, ledger: Led
   const clients = subjects.map(({ url }) => new Client(url));
   try {
     const [first] = clients as [Client];
-    const known = await learn(first, '/execute', drawTasks(seed, TASKS, SIZES));
+    const rounds = Math.max(1, Math.min(ROUNDS, Math.ceil(outputs / OUTPUTS_PER_ROUND)));
+    const known = await learn(first, '/execute', drawTasks(seed, rounds, SIZES));
     const cuts = await cutAll({ clients, seed, outputs, known }, ledger);
     const drained = await drain({ clients, seed, subject: one }, ledger);
     for (const client of clients) client.close();
@@ -92,11 +95,13 @@ interface Draining {
 /** Stops a worker in the middle of streams. The other one continues those that end with DRAINING. */
 async function drain({ clients, seed, subject }: Draining, ledger: Ledger): Promise<number> {
   const [first, second] = clients as [Client, Client];
-  const known = await learn(second, '/execute', drawTasks(seed + 3, SLOTS, LONG));
+  const known = await learn(second, '/execute', drawTasks(seed + 3, 1, LONG));
   let [events, drained] = [0, 0];
   const streams = known.map(async ({ task, alone }, index) => {
     const output = new Output(task, `${seed}-drained-${index}`);
-    await output.go(first, undefined, () => void (events += 1));
+    await output.go(first, undefined, () => {
+      events += 1;
+    });
     if (output.isDrained) {
       drained += 1;
       ledger.injected(DRAINED);

@@ -22,7 +22,8 @@ const STREAMS = 8;
 const KILLS = 2;
 /** Prompts are longer than the model was trained for, and have two to four tokens per word. */
 const SIZES = { words: [150, 400], tokens: [40, 160] } as const;
-const TASKS = 27;
+/** Most tasks of each kind. */
+const ROUNDS = 3;
 /** Lives of workers at the same time: while one starts, the other computes. */
 const AT_ONCE = 2;
 /** Longest way from one kill to the next, in events of all streams together: a third of the shortest outputs. */
@@ -41,11 +42,12 @@ export interface EngineKillsResult {
 
 /** Lives of workers until the engines were killed this many times. */
 export async function killEngines(kills: number, seed: number, ledger: Ledger): Promise<EngineKillsResult> {
+  if (kills === 0) return { kills, interrupted: 0, resumed: 0, prompt: [0, 0] };
   const folder = mkdtempSync(join(tmpdir(), 'soak-'));
   const model = ['--model', join(folder, 'long')];
   try {
     await makeLongModel(join(folder, 'long'), CONTEXT);
-    const known = await learnAlone(model, seed);
+    const known = await learnAlone(model, seed, Math.min(ROUNDS, Math.ceil(kills / KILLS)));
     const lengths = known.map(({ alone }) => Number(alone.last?.['tokens_in']));
     const total = { kills: 0, interrupted: 0, resumed: 0 };
     let next = 0;
@@ -67,11 +69,11 @@ export async function killEngines(kills: number, seed: number, ledger: Ledger): 
   }
 }
 
-async function learnAlone(model: readonly string[], seed: number): Promise<KnownTask[]> {
+async function learnAlone(model: readonly string[], seed: number, rounds: number): Promise<KnownTask[]> {
   const subject = await Subject.start(['--slots', '1', ...model]);
   const client = new Client(subject.url);
   try {
-    return await learn(client, '/execute', drawTasks(seed, TASKS, SIZES));
+    return await learn(client, '/execute', drawTasks(seed, rounds, SIZES));
   } finally {
     client.close();
     await subject.kill();
@@ -96,7 +98,9 @@ async function liveThroughKills(life: Life, ledger: Ledger): Promise<{ interrupt
     const progress = { events: 0, open: STREAMS };
     const streams = drawNumbers(seed, STREAMS, known.length).map(async (pick, index) => {
       const { task, alone } = known[pick] as KnownTask;
-      const onEvents = (): void => void (progress.events += 1);
+      const onEvents = (): void => {
+        progress.events += 1;
+      };
       const body = { ...task, job_id: `${seed}-${index}` };
       const reading = readingOf(await client.call({ method: 'POST', path: '/execute', body, onEvents }));
       progress.open -= 1;

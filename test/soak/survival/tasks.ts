@@ -46,8 +46,12 @@ const KINDS: readonly Task[] = [
   { temperature: 1, schema: PERSON },
 ];
 
-/** The tasks of a seed. Each kind occurs. */
-export function drawTasks(seed: number, count: number, { words, tokens }: Sizes): Task[] {
+/**
+ * The tasks of a seed, `rounds` of each kind.
+ * @param rounds at least 1
+ */
+export function drawTasks(seed: number, rounds: number, { words, tokens }: Sizes): Task[] {
+  const count = rounds * KINDS.length;
   const some = fc.record({
     seed: fc.integer({ min: 0, max: 2 ** 31 }),
     length: fc.integer({ min: tokens[0], max: tokens[1] }),
