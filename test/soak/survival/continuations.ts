@@ -77,6 +77,7 @@ async function cutAll({ clients, seed, outputs, known }: Cutting, ledger: Ledger
         if (!isCut) break;
         cuts += 1;
         ledger.injected(CUTS);
+        ledger.ended('left after a random event, and continued');
       }
       judgeWhole(output.reading, alone, `continuations, seed ${seed}, output ${index}, places ${own}`, ledger);
     }
@@ -105,6 +106,7 @@ async function drain({ clients, seed, subject }: Draining, ledger: Ledger): Prom
     if (output.isDrained) {
       drained += 1;
       ledger.injected(DRAINED);
+      ledger.ended('DRAINING');
       await output.go(second);
     }
     judgeWhole(output.reading, alone, `continuations, seed ${seed}, drained output ${index}`, ledger);

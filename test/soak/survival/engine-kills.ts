@@ -9,6 +9,7 @@ import { Client } from '../client.ts';
 import type { Ledger } from '../ledger.ts';
 import { expectRest } from '../life.ts';
 import { Subject } from '../subject.ts';
+import { execute } from './accepted.ts';
 import { makeLongModel } from './long-model.ts';
 import { judgeWhole, readingOf } from './reading.ts';
 import { drawNumbers, drawTasks, type KnownTask, learn } from './tasks.ts';
@@ -20,8 +21,8 @@ const CONTEXT = 4096;
 const SLOTS = 6;
 const STREAMS = 8;
 const KILLS = 2;
-/** Prompts are longer than the model was trained for, and have two to four tokens per word. */
-const SIZES = { words: [150, 400], tokens: [40, 160] } as const;
+/** Most prompts are longer than the model was trained for. A word is about one token. */
+const SIZES = { words: [300, 1200], tokens: [40, 160] } as const;
 /** Most tasks of each kind. */
 const ROUNDS = 3;
 /** Lives of workers at the same time: while one starts, the other computes. */
@@ -50,16 +51,17 @@ export async function killEngines(kills: number, seed: number, ledger: Ledger): 
     const known = await learnAlone(model, seed, Math.min(ROUNDS, Math.ceil(kills / KILLS)));
     const lengths = known.map(({ alone }) => Number(alone.last?.['tokens_in']));
     const total = { kills: 0, interrupted: 0, resumed: 0 };
-    let next = 0;
+    let [lives, planned] = [0, 0];
     const lane = async (): Promise<void> => {
-      while (next < kills) {
-        const number = next;
-        next += KILLS;
-        const life = { seed: seed + number, kills: Math.min(KILLS, kills - number), model, known };
-        const { interrupted, resumed } = await liveThroughKills(life, ledger);
-        total.kills += life.kills;
-        total.interrupted += interrupted;
-        total.resumed += resumed;
+      while (planned < kills) {
+        const life = { seed: seed + lives++, kills: Math.min(KILLS, kills - planned), model, known };
+        planned += life.kills;
+        const lived = await liveThroughKills(life, ledger);
+        // A life whose streams end early has fewer kills.
+        planned -= life.kills - lived.kills;
+        total.kills += lived.kills;
+        total.interrupted += lived.interrupted;
+        total.resumed += lived.resumed;
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
@@ -88,31 +90,32 @@ interface Life {
 }
 
 /** One worker: its streams, the kills of its engine, and its stop. */
-async function liveThroughKills(life: Life, ledger: Ledger): Promise<{ interrupted: number; resumed: number }> {
+async function liveThroughKills(life: Life, ledger: Ledger): Promise<Omit<EngineKillsResult, 'prompt'>> {
   const { seed, kills, model, known } = life;
   const again = `engine kills, seed ${seed}, ${kills} kills`;
   const subject = await Subject.start(['--slots', String(SLOTS), ...REPLAY, ...model]);
   const client = new Client(subject.url);
   try {
     const { files } = subject;
-    const progress = { events: 0, open: STREAMS };
+    const progress = { begun: 0, events: 0, open: STREAMS };
     const streams = drawNumbers(seed, STREAMS, known.length).map(async (pick, index) => {
       const { task, alone } = known[pick] as KnownTask;
-      const onEvents = (): void => {
+      const onEvents = (count: number): void => {
+        if (count === 1) progress.begun += 1;
         progress.events += 1;
       };
       const body = { ...task, job_id: `${seed}-${index}` };
-      const reading = readingOf(await client.call({ method: 'POST', path: '/execute', body, onEvents }));
+      const reading = readingOf(await execute(client, { body, onEvents }, ledger));
       progress.open -= 1;
       judgeWhole(reading, alone, `${again}, stream ${index}, task ${pick}`, ledger);
     });
-    await killAmid({ subject, seed, kills, progress }, ledger);
+    const killed = await killAmid({ subject, seed, kills, progress }, ledger);
     await Promise.all(streams);
     const [interrupted = 0, resumed = 0] = await counted(subject);
     client.close();
     await expectRest(subject, { files, accepted: STREAMS }, again, ledger);
     await expectStop(subject, again, ledger);
-    return { interrupted, resumed };
+    return { kills: killed, interrupted, resumed };
   } finally {
     client.close();
     await subject.kill();
@@ -123,23 +126,26 @@ interface Killing {
   readonly subject: Subject;
   readonly seed: number;
   readonly kills: number;
-  /** Events that the clients have received, and streams that have not ended. */
-  readonly progress: { readonly events: number; readonly open: number };
+  /** Streams that have begun, events that the clients have received, and streams that have not ended. */
+  readonly progress: { readonly begun: number; readonly events: number; readonly open: number };
 }
 
 /**
- * Kills the engine after a random number of events: in prompts and in outputs.
- * The next kill waits for the next engine, which can be in the middle of the same prompts.
+ * Kills the engine after a random number of events: in prompts and in outputs. The next kill waits for the next
+ * engine, which can be in the middle of the same prompts.
+ * @returns the number of kills: fewer than asked for if all streams have ended
  */
-async function killAmid({ subject, seed, kills, progress }: Killing, ledger: Ledger): Promise<void> {
+async function killAmid({ subject, seed, kills, progress }: Killing, ledger: Ledger): Promise<number> {
+  await subject.until(() => progress.begun === STREAMS, 'serving all streams');
   for (const [index, wait] of drawNumbers(seed + 1, kills, MOST_EVENTS).entries()) {
     const from = progress.events;
     await subject.until(() => progress.events >= from + 1 + wait || progress.open === 0, 'at the next kill');
-    if (progress.open === 0) return;
+    if (progress.open === 0) return index;
     process.kill(subject.enginePid, 'SIGKILL');
     ledger.injected(LONG_KILLS);
     await subject.until(() => subject.count('engine.restarted') > index, 'ready with another engine');
   }
+  return kills;
 }
 
 /** Checks that the worker stops as always, and has reported no fault of its own. */

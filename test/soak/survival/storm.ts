@@ -7,6 +7,7 @@ import { Client } from '../client.ts';
 import type { Ledger } from '../ledger.ts';
 import { expectRest } from '../life.ts';
 import { Subject } from '../subject.ts';
+import { execute } from './accepted.ts';
 import { expectStop } from './engine-kills.ts';
 import { judgeWhole, readingOf } from './reading.ts';
 import { drawNumbers, drawTasks, type KnownTask, learn } from './tasks.ts';
@@ -89,7 +90,7 @@ function clientOf(storming: Storming, ledger: Ledger): () => Promise<void> {
       const leaves = index % ABORT_EVERY === ABORT_EVERY - 1;
       const visit = { awayMs: 0, ...(leaves && { leaveAfter: 1 + (lengths[index] ?? 0) }) };
       const body = { ...task, job_id: `${seed}-${index}` };
-      const went = await client.call({ method: 'POST', path: '/execute', body, visit });
+      const went = await execute(client, { body, visit }, ledger);
       state.done += 1;
       if (went?.how !== 'left') judgeWhole(readingOf(went), alone, `${again}, request ${index}`, ledger);
       else {
