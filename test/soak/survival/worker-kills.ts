@@ -16,7 +16,8 @@ const PATH = '/tasks';
 const SIZES = { words: [2, 40], tokens: [150, 400] } as const;
 /** Most tasks of each kind. */
 const ROUNDS = 4;
-/** Longest way from one kill to the next, in events of all users together. */
+/** From one kill to the next, in events of all users together: at least about thirty for each user. */
+const LEAST_EVENTS = 500;
 const MOST_EVENTS = 4000;
 
 export interface WorkerKillsResult {
@@ -88,9 +89,9 @@ interface Killing {
 /** Kills one of the workers whenever both are ready and the users have received some events. */
 async function killAll({ manager, seed, kills, state }: Killing, ledger: Ledger): Promise<void> {
   const victims = drawNumbers(seed + 1, kills, WORKERS);
-  for (const [index, wait] of drawNumbers(seed + 2, kills, MOST_EVENTS).entries()) {
+  for (const [index, wait] of drawNumbers(seed + 2, kills, MOST_EVENTS - LEAST_EVENTS).entries()) {
     const from = state.events;
-    while (state.events <= from + wait) await manager.untilReady(WORKERS);
+    while (state.events < from + LEAST_EVENTS + wait) await manager.untilReady(WORKERS);
     const victim = (await manager.endpoints())[victims[index] ?? 0];
     if (!victim) throw new Error('The pool-manager lost a worker that nobody has killed.');
     process.kill(victim.pid, 'SIGKILL');
