@@ -18,14 +18,17 @@ const PYTHONS = ['python3', '/usr/bin/python3'];
 export const weightFile = (dtype) => `onnx/model${{ fp32: '', q8: '_quantized', q4: '_q4' }[dtype]}.onnx`;
 
 /** Folder of the model: `fp32`, `q8` or `q4`. */
-export function modelFolder(dtype) {
-  const folder = join(MODELS, dtype);
-  return made(folder, (fresh) => {
+export const modelFolder = (dtype) => folderOf(join(MODELS, dtype), SHAPE, dtype);
+
+/** Folder of the model with a context of 131 072 tokens. */
+export const longModelFolder = (dtype) => folderOf(join(MODELS, `${dtype}-128k`), `${SHAPE}-128k`, dtype);
+
+const folderOf = (folder, shape, dtype) =>
+  made(folder, (fresh) => {
     mkdirSync(join(fresh, 'onnx'), { recursive: true });
-    python('onnx_llama.py', ['--shape', SHAPE, '--dtype', dtype, '--out', join(fresh, weightFile(dtype))]);
+    python('onnx_llama.py', ['--shape', shape, '--dtype', dtype, '--out', join(fresh, weightFile(dtype))]);
     python('byte_tokenizer.py', [String(configIn(fresh).vocab_size), fresh]);
   });
-}
 
 /** The same weights for llama.cpp: `q8` (Q8_0) or `q4` (Q4_0). */
 export function ggufFile(dtype) {

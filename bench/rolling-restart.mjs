@@ -31,7 +31,7 @@ export async function rollingRestart() {
     failed,
     helped.refused,
     helped.resumed,
-    helped.restarted,
+    helped.continued,
     `${quantile(took, 0.5).toFixed(0)} / ${Math.max(...took).toFixed(0)}`,
   ]);
   const head = [
@@ -42,13 +42,13 @@ export async function rollingRestart() {
     'failed',
     'refused',
     'resumed',
-    'begun again',
+    'continued',
     'p50 / max ms',
   ];
   return section(
     'Rolling restart',
     [
-      `The [examples](../examples/README.md): a pool-manager with ${WORKERS} workers, an orchestrator, and ${USERS} users who send their next request when their last one has ended, ${TOKENS} tokens each. The workers are replaced one after the other, and each user sends at least one more request afterwards. A request has failed if the user does not receive \`end\` with all tokens. Refused: answers of workers that the orchestrator absorbed. Resumed: connections that it opened again for the rest of a stream. Begun again: streams that another worker finished.`,
+      `The [examples](../examples/README.md): a pool-manager with ${WORKERS} workers, an orchestrator, and ${USERS} users who send their next request when their last one has ended, ${TOKENS} tokens each. The workers are replaced one after the other, and each user sends at least one more request afterwards. A request has failed if the user does not receive \`end\` with all tokens. Refused: answers of workers that the orchestrator absorbed. Resumed: connections that it opened again for the rest of a stream. Continued: streams that another worker finished.`,
       table(head, rows),
     ],
     [

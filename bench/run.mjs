@@ -10,10 +10,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { againstPeers } from './against-peers.mjs';
 import { besidePrefill } from './beside-prefill.mjs';
+import { cacheMemory } from './cache-memory.mjs';
 import { cancelLatency } from './cancel-latency.mjs';
 import { coldStart } from './cold-start.mjs';
 import { dialects } from './dialects.mjs';
 import { engineAlone } from './engine-alone.mjs';
+import { engineLoss } from './engine-loss.mjs';
 import { firstToken } from './first-token.mjs';
 import { fleet } from './fleet.mjs';
 import { grammarCost } from './grammar.mjs';
@@ -28,10 +30,12 @@ import { narrateCall } from './narrate-call.mjs';
 import { narrationCost } from './narration-cost.mjs';
 import { overHttp } from './over-http.mjs';
 import { parserCost } from './parser-cost.mjs';
+import { prefixLookup } from './prefix-lookup.mjs';
 import { peerVersions, stopAll } from './processes.mjs';
 import { rollingRestart } from './rolling-restart.mjs';
 import { sampler } from './sampler.mjs';
 import { secondTurn } from './second-turn.mjs';
+import { sharedPrefix } from './shared-prefix.mjs';
 import { stalledReaders } from './stalled-readers.mjs';
 import { subscribers } from './subscribers.mjs';
 
@@ -45,6 +49,10 @@ const BENCHES = {
   besidePrefill,
   cancelLatency,
   engineAlone,
+  engineLoss,
+  cacheMemory,
+  sharedPrefix,
+  prefixLookup,
   memoryBandwidth,
   sampler,
   layersCost,

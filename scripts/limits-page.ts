@@ -5,6 +5,7 @@ import { CLOSE_MS as CLOSE_CHILD_MS, KILL_MS, STDERR_TAIL } from '../src/bridge/
 import { ALIVE_MS } from '../src/bridge/heartbeat.ts';
 import { MAX_STALL_GROWTH, MAX_STALL_SHARE, STALL_STEPS } from '../src/bridge/stall-threshold.ts';
 import { CANCEL_MS } from '../src/bridge/submissions.ts';
+import { PROVEN_IDS } from '../src/bridge/suspects.ts';
 import { MAX_STDIN_BYTES } from '../src/commands/ask/arguments/stdin-text.ts';
 import { MAX_MESSAGES } from '../src/commands/ask/state/conversation.ts';
 import { MAX_HISTORY } from '../src/commands/ask/state/history.ts';
@@ -336,7 +337,8 @@ the time that it may need, and every other one on a thread.
 | sentences | ${LIMITS.human} characters, ${LIMITS.warning} at WARN and above, ${LIMITS.cute} and ${LIMITS.story} for \`cute\` and \`story\`; ${LIMITS.field} for a field, ${FIELDS.reason.limit} for \`reason\` | – | cut at a whole character; \`--log-format pretty\` and \`ask\` print the whole reason | \`narration/entry\`, \`narration/fields\` | \`contract/narration-limits\`, \`narration/narrate\` |
 | text that patterns are applied to | ${count(LONGEST_INPUT)} characters | – | cut first | \`narration/sanitize\` | \`narration/sanitize\` |
 | starts of an engine process without resources for it | ${MAX_SHORTAGES} in a row, about seven minutes | – | \`engine.not_started\`, then a loss | \`lifecycle/engine-supervisor\` | \`e2e/lifecycle/descriptors\` |
-| losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
+| losses of the engine that no request has caused | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
+| losses in a row in which a request ran; progress that ends the row | 2; ${PROVEN_IDS} tokens | \`--on-engine-loss\` | it runs alone; it ends with \`ENGINE_LOST\` if the engine is lost then | \`bridge/suspects\` | \`bridge/suspects\`, \`e2e/engine/suspects\` |
 | time for the ready callback | ${setting('callback-give-up')} s; one attempt if the certificate is not accepted or the answer is 410 | \`--callback-give-up\` | exit 1; \`callback.abandoned\` if the pool-manager has accepted an earlier announcement | \`lifecycle/callback/ready-callback\` | \`lifecycle/ready-callback\`, \`e2e/lifecycle/callback-retries\` |
 | an attempt of the ready callback; delay before the first one; delay between two | ${seconds(CALLBACK_TIMES.answerMs)}; up to ${seconds(CALLBACK_TIMES.spreadMs)}; ${seconds(CALLBACK_TIMES.firstDelayMs)}, doubling up to ${seconds(CALLBACK_TIMES.longestDelayMs)}, or \`Retry-After\` up to ${seconds(CALLBACK_TIMES.longestDelayMs)} | – | the next attempt | \`lifecycle/callback/ready-callback\` | \`lifecycle/ready-callback\`, \`protocol/backoff\` |
 | announcements that \`POST /announce\` and SIGUSR2 ask for | one at a time, one in ${seconds(ANNOUNCE_SPACING_MS)} | – | requests share the next one | \`lifecycle/callback/announcer\` | \`lifecycle/announcer\` |
@@ -369,7 +371,7 @@ the time that it may need, and every other one on a thread.
 | a restart | ${RESTART_FACTOR} times the first load, plus \`--step-timeout\` | \`--step-timeout\` | another loss | \`lifecycle/engine-supervisor\` | \`bridge/child\` |
 | narrated lines of the runtime | ${MAX_WARNINGS} per engine | – | not narrated | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-last-words\` |
 | last output of a lost engine | ${bytes(STDERR_TAIL)} kept and reported | – | earlier output is left out | \`bridge/child\` | \`e2e/engine/engine-last-words\` |
-| a cancel that the engine does not confirm | ${seconds(CANCEL_MS)} | – | the stream ends without it, \`cancel.unconfirmed\` | \`bridge/client\` | \`e2e/engine/engine-hangs\` |
+| a cancel that the engine does not confirm | ${seconds(CANCEL_MS)} | – | the stream ends without it, \`cancel.unconfirmed\` | \`bridge/submissions\` | \`e2e/engine/engine-hangs\` |
 | sequences left in a silent engine | slots + queue | \`--slots\`, \`--queue\` | 503 \`ALL_SLOTS_BUSY\` | \`jobs/admission\` | \`e2e/engine/engine-hangs\` |
 | an engine that closes | ${seconds(CLOSE_CHILD_MS)}, and ${seconds(KILL_MS)} more when killed; in a drain two thirds and one third of the time of its close | \`--shutdown-timeout\` | SIGKILL; then the worker does not wait for it | \`bridge/child\` | \`e2e/lifecycle/drain-budget\`, \`bridge/child\` |
 | a drain, from the request to stop to the end of the process | ${setting('shutdown-timeout')} s | \`--shutdown-timeout\` | the process ends; no stage can delay it | \`commands/serve/drain-budget\`, \`commands/serve/serve\` | \`e2e/lifecycle/drain-budget\` |
@@ -381,7 +383,7 @@ the time that it may need, and every other one on a thread.
 | file of a reservation | ${bytes(MAX_RESERVATION_BYTES)} | – | it counts for nothing | \`engine/host/reservations\` | \`engine/host/reservations\` |
 | expected time to compare a GPU with the CPU at the load | ${seconds(MAX_CPU_CHECK_MS)} | – | no comparison | \`engine/load/cpu-check\` | \`engine/load/cpu-check\` |
 | tokens of one run on a GPU | the longest run that was checked to be correct, of ${PROBES.join(' and of ')} | – | shorter runs | \`engine/load/numeric-check\` | \`engine/load/numeric-check\`, \`engine/devices/decoding.webgpu\` |
-| sequences that wait for the next engine | the length of the queue | \`--queue\` | new ones are refused: 503 | \`bridge/client\` | \`e2e/engine/engine-queue.long\` |
+| sequences that wait for the next engine | the length of the queue | \`--queue\` | new ones are refused: 503 | \`bridge/submissions\` | \`e2e/engine/engine-queue.long\` |
 
 ## An \`ask\`
 

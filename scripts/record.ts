@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { messagesIn } from '../src/client/sse.ts';
 import { reasoned, scriptedModel, toolCall } from '../test/support/scripted-model/model.ts';
 
 const FOLDER = fileURLToPath(new URL('../test/recordings/', import.meta.url));
@@ -79,6 +80,7 @@ async function recordService(): Promise<void> {
   await worker.ready();
   await recordProbes(worker);
   await recordJobs(worker);
+  await recordContinued(worker);
   await recordReplays(worker);
   await recordMessages(worker);
   await recordTokenizer(worker);
@@ -97,6 +99,31 @@ async function recordProbes(worker: Recorder): Promise<void> {
   await worker.record('health-healthy', 'The model is loaded', 'GET', '/health');
   await worker.record('live', 'The process answers', 'GET', '/live');
   await worker.record('ready', 'The model is loaded', 'GET', '/ready');
+}
+
+/** A job that tells its ids, and another one that continues its output. */
+async function recordContinued(worker: Recorder): Promise<void> {
+  const body = { prompt: 'Write a haiku about the sea', seed: 42, max_tokens: 8, ids: true };
+  await worker.record('execute-ids', 'Tokens with their ids', 'POST', '/execute', { job_id: 'job-25', ...body });
+  const recorded = recordings.get('execute-ids')?.response as { readonly body: string } | undefined;
+  const events = messagesIn(recorded?.body ?? '').map(
+    ({ data }) => JSON.parse(data) as Readonly<Record<string, unknown>>,
+  );
+  const [started] = events;
+  const tokens = events.filter(({ type }) => type === 'token').slice(0, 3);
+  const resume = {
+    token_ids: tokens.flatMap(({ ids = [] }) => ids),
+    index: tokens.length,
+    fingerprint: started?.['fingerprint'],
+  };
+  const about = 'The same output, continued after its third event';
+  await worker.record('execute-resumed', about, 'POST', '/execute', { job_id: 'job-26', ...body, resume });
+  await worker.record('execute-resume-refused', 'Another prompt than that of the ids', 'POST', '/execute', {
+    job_id: 'job-27',
+    ...body,
+    prompt: 'Write a haiku about a frog',
+    resume,
+  });
 }
 
 async function recordJobs(worker: Recorder): Promise<void> {

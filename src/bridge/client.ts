@@ -8,6 +8,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
+import { CacheUse, type Evicted } from './cache-use.ts';
 import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
 import type { Occupancy } from './occupancy.ts';
 import { type Backpressure, RemoteSequence, type Silence, type Step } from './sequence-inbox.ts';
@@ -40,6 +41,8 @@ export interface EngineClientOptions {
   readonly onLost?: (loss: Loss, lost: LostCounts) => void;
   /** Receives the lines of the engine's standard output and error, where the runtime writes its warnings. */
   readonly onLine?: (line: string) => void;
+  /** Receives the ids that an engine dropped from its KV cache, for lack of memory or of rows. */
+  readonly onEvicted?: (evicted: Evicted) => void;
   /** Receives the progress of each load. */
   readonly onLoadEvent?: (event: LoadEvent) => void;
 }
@@ -55,6 +58,7 @@ export class EngineClient {
   /** Why no other engine will start. */
   #abandoned: string | undefined;
   readonly #estimate = new SlotEstimate();
+  readonly #cache: CacheUse;
   /** Learns from the steps of all engines, because they run the same model. */
   readonly #threshold: StallThreshold | undefined;
   /** The silence of the stalled engine; undefined while there is none. */
@@ -71,6 +75,7 @@ export class EngineClient {
   constructor(options: EngineClientOptions, first?: ChildProcess) {
     const { stallMs, stepMs } = options;
     this.#options = options;
+    this.#cache = new CacheUse(options.onEvicted);
     this.#submissions = new Submissions(options.onEngineLoss ?? 'resume');
     this.#forked = first;
     this.#threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
@@ -103,6 +108,11 @@ export class EngineClient {
    */
   waitMs(ahead: number): number | undefined {
     return this.#estimate.waitMs(ahead);
+  }
+
+  /** The memory of the KV cache. */
+  get cache(): Pick<CacheUse, 'usedBytes' | 'evictions'> {
+    return this.#cache;
   }
 
   /** Milliseconds since the last message of any engine; undefined before the first message. */
@@ -211,6 +221,7 @@ export class EngineClient {
         return;
       case 'report':
         this.#estimate.note(message);
+        this.#cache.note(message.cache);
         if (message.stepMs !== undefined) this.#threshold?.noteStep(message.stepMs);
         this.#submissions.put(message);
         return;
@@ -240,6 +251,7 @@ export class EngineClient {
 
   #ended(loss: Loss): void {
     this.#estimate.forget();
+    this.#cache.forget();
     this.#stall = undefined;
     if (!this.#open) return; // the engine was never open: `start` fails with the loss
     this.#open = false;

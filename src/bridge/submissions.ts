@@ -133,6 +133,7 @@ export class Submissions {
     const counts = { interrupted: 0, failed: 0, waiting: 0 };
     for (const sequence of this.#inbox.sequences) {
       sequence.inEngine = false;
+      if (sequence.callerLeft || sequence.cancelled) this.#suspects.forget(sequence);
       if (sequence.callerLeft) this.#inbox.remove(sequence);
       else if (sequence.finished) continue;
       else if (sequence.cancelled) sequence.end();

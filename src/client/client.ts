@@ -6,8 +6,9 @@ import type { CancelResult, Health, JobsAnswer } from '../contract/answers.ts';
 import type { ExecuteRequest } from '../contract/execute.ts';
 import type { JobState } from '../contract/job-states.ts';
 import { type Call, Connection, refusalOf, type WorkerAddress } from './connection.ts';
-import { type Continuation, Progress } from './continuation.ts';
+import type { Continuation } from './continuation.ts';
 import { ConnectionError, DivergedError, JobError, RefusedError } from './errors.ts';
+import { Progress } from './progress.ts';
 import { Run } from './run.ts';
 import { messagesIn, readEvents, readMessages, type SseEvent } from './sse.ts';
 import { JobStream, STREAM_LIMITS, type StreamLimits } from './stream.ts';
@@ -102,7 +103,8 @@ export class WorkerClient {
       job_id: jobId,
       // A job that stops with its connection could not be resumed.
       on_disconnect: onDisconnect ?? 'continue',
-      ...(continuation && { seed: request.seed ?? continuation.seed, resume: continuation.resume }),
+      // Without ids, the output could not go on after a second loss.
+      ...(continuation && { seed: request.seed ?? continuation.seed, ids: true, resume: continuation.resume }),
     };
     const submission = new Submission({
       connection: this.#connection,

@@ -1,7 +1,8 @@
 /** One job as its caller sees it: its events, and the results that they add up to. */
 import type { StreamEvent } from '../contract/events.ts';
-import type { Continuation, OutputPiece, Progress } from './continuation.ts';
+import type { Continuation, OutputPiece } from './continuation.ts';
 import { ConnectionError, JobError } from './errors.ts';
+import type { Progress } from './progress.ts';
 import type { SseEvent } from './sse.ts';
 
 type EventOf<T extends StreamEvent['type']> = Extract<StreamEvent, { type: T }>;

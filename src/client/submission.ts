@@ -84,7 +84,9 @@ export class Submission {
   #beginsAgain(error: unknown): boolean {
     const { resume, ...body } = this.#body;
     if (resume === undefined || !(error instanceof RefusedError)) return false;
-    if (!error.violations.some(({ field }) => field.startsWith('resume'))) return false;
+    // A body of too many values has too many ids.
+    if (!error.violations.some(({ field, constraint }) => field.startsWith('resume') || constraint === 'values'))
+      return false;
     this.#body = body;
     return true;
   }

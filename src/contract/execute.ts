@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from './absent.ts';
+import { cacheSaltFields } from './cache/salt.ts';
 import { choiceField, FORMAT_LIMITS, regexField, schemaField } from './format/fields.ts';
 import { resumeFields } from './resume/fields.ts';
 import { logitBiasFields, samplingFields } from './sampling-fields.ts';
@@ -214,6 +215,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
     ...formatFields(),
     ...partFields(),
     ...resumeFields(),
+    ...cacheSaltFields(),
     on_disconnect: z
       .enum(['cancel', 'continue'])
       .optional()

@@ -194,7 +194,7 @@ export class Scheduler {
     const short = prefilling.filter(isShort);
     const long = prefilling.find((sequence) => !isShort(sequence));
     const longFirst = long !== undefined && (short.length === 0 || (rows > 0 && this.#budget.due));
-    const allowed = longFirst ? this.#budget.allowance(rows) : max;
+    const allowed = longFirst ? this.#budget.allowance(this.#pacedFor(long, rows)) : max;
     this.#budget.stepped(longFirst && allowed > 0);
     const chunks: Chunk[] = [];
     let budget = allowed;
@@ -205,6 +205,15 @@ export class Scheduler {
       budget -= size;
     }
     return chunks;
+  }
+
+  /**
+   * The decoding sequences for which the chunks of a long input are paced. After the loss of an engine all
+   * sequences are continued: those that decode again do not slow down those that are still silent.
+   */
+  #pacedFor(long: Sequence, rows: number): number {
+    if (!isContinued(long)) return rows;
+    return this.#active.filter((sequence) => sequence.state === 'decode' && !isContinued(sequence)).length;
   }
 
   /** The tokens of the budget that an input needs after its first `done` ids. Scores make a token dearer. */
@@ -222,6 +231,9 @@ export class Scheduler {
 
 /** True if a sequence holds memory: it has begun to compute its input. */
 const isStarted = ({ state }: Sequence): boolean => state === 'prefill' || state === 'decode';
+
+/** True if the input contains output: after the loss of an engine, or after a preemption. */
+const isContinued = ({ input, request }: Sequence): boolean => input.length > request.prompt.length;
 
 /**
  * The next chunk of the input, at most `max` ids. A chunk never has one id, and never leaves one id for the

@@ -46,6 +46,8 @@ export interface GenerationOrder {
   readonly toolFields?: readonly string[] | undefined;
   /** Strings that end the output. The output does not contain them. */
   readonly stop?: readonly string[] | undefined;
+  /** Only orders with the same salt share cached prefixes. */
+  readonly cacheSalt?: string | undefined;
   /** Report the log-probability of each token and of this many alternatives. */
   readonly logprobs?: number | undefined;
   /** Report the log-probability of each token of the prompts but the first, and of this many alternatives. */

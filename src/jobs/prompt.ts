@@ -133,6 +133,7 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
     ...(order.promptLogprobs !== undefined && { promptLogprobs: order.promptLogprobs }),
     ...(grammar && { grammar: { key: grammar.key, program: grammar.program } }),
     ...(order.logitBias && order.logitBias.length > 0 && { logitBias: order.logitBias }),
+    ...(order.cacheSalt !== undefined && { cacheSalt: order.cacheSalt }),
   };
   // An output of a form keeps a space that a decoder strips at the beginning of a text.
   const continued = opened.continues || order.format ? prompt : [];

@@ -75,6 +75,7 @@ export class EngineSupervisor {
         onSilence: (silence) => this.#silence(silence),
         onLost: (loss, lost) => void this.#restart(loss, lost),
         onLine: (line) => this.#warn(line),
+        onEvicted: ({ rows, tokens }) => narrate('cache.evicted', { prefixes_evicted: rows, tokens_evicted: tokens }),
         onLoadEvent: (event) => this.#onLoadEvent?.(event),
       },
       first,

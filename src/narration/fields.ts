@@ -53,6 +53,13 @@ export const FIELDS = {
     1024,
   ),
   cached_tokens: integer('Prompt tokens reused from the cache', 9),
+  copied_from: text(
+    'Where cached tokens were copied from: running (the slot of a running request) or idle (a stored prefix); absent if the slot had them',
+    'running',
+  ),
+  saved_ms: number('Estimated milliseconds of computation that cached tokens save', 850),
+  prefixes_evicted: integer('Stored prefixes that were dropped from the cache', 1),
+  tokens_evicted: integer('Tokens of these prefixes', 812),
   diverged_at: integer(
     'Index (from 0) of the first prompt token that differs from the tokens of the slot; absent if none differs',
     9,

@@ -55,6 +55,18 @@ export function cacheHitEnd(hit: {
     : 'the last two are always computed';
 }
 
+/** The sentence about cached tokens that were copied from another row. */
+export function copiedHit(hit: {
+  cached_tokens: number;
+  tokens_in: number;
+  copied_from: string;
+  saved_ms?: number | undefined;
+}): string {
+  const source = hit.copied_from === 'running' ? 'a running request' : 'an earlier request';
+  const saved = hit.saved_ms === undefined ? '' : ` and saves ${formatMs(hit.saved_ms)}`;
+  return `Engine copies ${hit.cached_tokens} of ${count(hit.tokens_in, 'prompt token')}${saved}: ${source} had them`;
+}
+
 /** Characters at the start of a reason by which it is found in a sentence that was cut. */
 const FOUND_BY = 16;
 

@@ -15,12 +15,22 @@ export type HttpRefusal = 'unauthorized' | 'forbidden_origin' | 'connection_refu
 /** How a request got the grammar of its output: `refused` if it has none that can be compiled. */
 export type GrammarOutcome = 'compiled' | 'cached' | 'refused';
 
+/** The memory of the KV cache. */
+export interface CacheFigures {
+  /** Share of the budget that the tokens of running sequences need, 0 to 1. */
+  readonly usage: number;
+  /** Bytes that running sequences and stored prefixes hold. */
+  readonly usedBytes: number;
+  readonly budgetBytes: number;
+  /** Prefixes of ended requests that were dropped since the start of the worker. */
+  readonly evictions: number;
+}
+
 /** Values that a scrape reads from the worker. */
 export interface Gauges {
   readonly running: () => number;
   readonly waiting: () => number;
-  /** Cached tokens of running sequences divided by the capacity of the cache in tokens, 0 to 1. */
-  readonly cacheUsage: () => number;
+  readonly cache: () => CacheFigures;
   readonly vramBytes: () => number;
   /** Memory of the worker and its engine; undefined if it cannot be read. */
   readonly memoryBytes: () => Promise<number | undefined>;
@@ -72,6 +82,10 @@ export class Metrics {
     'worker_requests_resumed_total',
     'Outputs that went on after an interruption, a test of suspects or a preemption',
   );
+  readonly #preempted = this.#counter(
+    'worker_requests_preempted_total',
+    'Outputs that gave back their slot and their memory for others, and continued later',
+  );
   readonly #tokensIn = this.#counter('worker_tokens_in_total', 'Prompt tokens of finished requests');
   readonly #tokensOut = this.#counter('worker_tokens_generated_total', 'Generated tokens');
   readonly #cached = this.#counter('worker_prefix_cache_tokens_total', 'Prompt tokens reused from the cache');
@@ -114,7 +128,7 @@ export class Metrics {
     this.#ofProcess = new ProcessMetrics(figures, this.#lag);
     this.#gauge('worker_requests_running', 'Requests that hold a slot', gauges.running);
     this.#gauge('worker_requests_waiting', 'Requests that wait for a slot', gauges.waiting);
-    this.#gauge('worker_kv_cache_usage_ratio', 'Used share of the cache, 0 to 1', gauges.cacheUsage);
+    this.#addCacheGauges(gauges);
     this.#gauge('worker_vram_bytes', 'Bytes used on the device; 0 on the CPU', gauges.vramBytes);
     this.#gauge(
       'worker_memory_bytes',
@@ -176,6 +190,11 @@ export class Metrics {
     this.#resumed.add(1);
   }
 
+  /** Counts one output that has given back its slot and its memory. */
+  preempted(): void {
+    this.#preempted.add(1);
+  }
+
   /** Counts one token of a step that decoded `batch` sequences. */
   token(batch: number): void {
     this.#tokensOut.add(1);
@@ -195,6 +214,22 @@ export class Metrics {
     if (account.timeToFirstTokenMs !== undefined) this.#firstToken.observe(account.timeToFirstTokenMs);
     if (account.decodeMs !== undefined && account.tokensOut > 1)
       this.#perToken.observe(account.decodeMs / (account.tokensOut - 1));
+  }
+
+  #addCacheGauges({ cache }: Gauges): void {
+    this.#gauge(
+      'worker_kv_cache_usage_ratio',
+      'Share of the budget of the cache that running requests need, 0 to 1',
+      () => cache().usage,
+    );
+    this.#gauge(
+      'worker_kv_cache_bytes',
+      'Bytes of the cache that running requests and stored prefixes hold',
+      () => cache().usedBytes,
+    );
+    this.#gauge('worker_kv_cache_budget_bytes', 'Maximum of worker_kv_cache_bytes', () => cache().budgetBytes);
+    const help = 'Prefixes of ended requests that were dropped from the cache for lack of memory or of rows';
+    this.#add(new Gauge('worker_kv_cache_evictions_total', help, () => cache().evictions, 'counter'));
   }
 
   #addEngineGauges({ engineStalled, heartbeatAgeSeconds }: Gauges): void {

@@ -246,6 +246,21 @@ test('a caller that leaves during the test of its sequence makes room when the e
   expect(scene.submissions.occupancy).toMatchObject({ busy: 0, waiting: 1, left: 0 });
 });
 
+test('a sequence that was cancelled or left before the loss is not tested', async () => {
+  const scene = new Scene();
+  const [left, cancelled, other] = [scene.add(), scene.add(), scene.add()];
+  for (let loss = 0; loss < 2; loss += 1) {
+    scene.start(left, cancelled, other);
+    await scene.delivered();
+    if (loss === 1) {
+      scene.submissions.leave(left);
+      clearTimeout(scene.submissions.cancel(cancelled));
+    }
+    scene.lose();
+  }
+  expect([scene.submittedIds, cancelled.finished]).toEqual([[idOf(other)], true]);
+});
+
 test('a suspect that is paused waits for its reader, and the others run meanwhile', async () => {
   const scene = new Scene();
   const { sequence: slow, pause } = scene.addPaused();

@@ -89,6 +89,18 @@ describe('prompts of different lengths', () => {
     expect(steps.flatMap((length, step) => (length === 8 ? [step] : []))).toEqual([0, 25]);
   });
 
+  it.each([
+    ['continued too, a step each', [1], [0, 1, 2]],
+    ['undisturbed, one step in 25', [], [0, 25]],
+  ])('give a long continued input, beside sequences that are %s', (_, continued, expected) => {
+    const { run, add } = setUp(2);
+    add(3, 60, { continued });
+    run();
+    add(8, 60, { continued: [1, 1] });
+    const steps = lengths(run, 45);
+    expect(steps.flatMap((length, step) => (length === 8 ? [step] : []))).toEqual(expected);
+  });
+
   it('do not starve a short prompt behind long ones', () => {
     const { run, add } = setUp(8);
     for (let index = 0; index < 6; index++) add(20 + index);

@@ -11,7 +11,7 @@ import { locateModel } from '../../src/model/locate.ts';
 import { readSpec } from '../../src/model/spec.ts';
 import type { EngineFacts } from '../../src/protocol/loading.ts';
 import { Bench } from '../engine/harness.ts';
-import { problemsIn, reasonOf } from './folders.ts';
+import { problemsIn } from './folders.ts';
 
 let work: string;
 beforeAll(async () => {
@@ -93,15 +93,17 @@ it.each([
   expect(sampling).toEqual(read.sampling);
 });
 
-describe('a model is refused', () => {
-  it('with a context that no memory holds, and the sum is reported', async () => {
-    const folder = await changed({
-      'config.json': { max_position_embeddings: 1e15 },
-      'tokenizer_config.json': { model_max_length: null },
-    });
-    expect(await reasonOf(factsOf(folder))).toMatchObject({ reason: { code: 'does_not_fit' } });
+it('a context that no memory holds is as long as the memory of the cache', async () => {
+  const folder = await changed({
+    'config.json': { max_position_embeddings: 1e15 },
+    'tokenizer_config.json': { model_max_length: null },
   });
+  const { context, cacheBytesPerToken, cacheBudgetBytes, cacheLimit } = await factsOf(folder);
+  expect(cacheLimit).toMatchObject({ cause: 'memory', context: 1e15 });
+  expect(context * cacheBytesPerToken).toBeLessThanOrEqual(cacheBudgetBytes);
+});
 
+describe('a model is refused', () => {
   it.each([
     ['num_hidden_layers', 2 ** 60],
     ['vocab_size', -1],

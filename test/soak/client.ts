@@ -41,8 +41,8 @@ export interface Call {
   readonly body?: object;
   readonly visit?: Visit;
   readonly narrow?: boolean;
-  /** Called with the number of events so far, and the name of the last one. */
-  readonly onEvents?: (count: number, event: string | undefined) => void;
+  /** Called with the number of events so far. */
+  readonly onEvents?: (count: number) => void;
 }
 
 export class Client {
@@ -172,7 +172,7 @@ async function readStream(response: http.IncomingMessage, call: Call, messages: 
   const { leaveAfter, stallAfter, stallMs } = call.visit ?? {};
   for await (const message of readMessages(response)) {
     messages.push(message);
-    call.onEvents?.(messages.length, message.event);
+    call.onEvents?.(messages.length);
     if (messages.length === leaveAfter) return 'left';
     if (messages.length === stallAfter) await sleep(stallMs);
   }

@@ -81,7 +81,7 @@ ${sieges(results.sieges)}`);
 }
 
 function goals({ load, attack, kills, probes, sieges: attacks, survival, ledger }: Results): string {
-  const silent = Math.max(...kills.map(({ silentMs }) => silentMs));
+  const silence = Math.max(...kills.map(({ silenceMs, restartMs }) => silenceMs - restartMs));
   const recovered = Math.max(...kills.map(({ recoveredMs }) => recoveredMs));
   // The dialects answer 504 to a request whose own deadline passes; the judge checks this cause.
   const errors = [...attack.statuses]
@@ -101,10 +101,10 @@ function goals({ load, attack, kills, probes, sieges: attacks, survival, ledger 
     [
       ...survivalGoals(survival, ledger).map((goal) => row(...goal)),
       row(
-        'engine killed under 16 streams: longest silence of a stream, worst round',
-        '≤ 3 000 ms',
-        `${silent.toFixed(0)} ms`,
-        silent <= 3000,
+        'engine killed under 16 streams: longest silence of a stream beyond the restart, worst round',
+        '≤ 1 000 ms',
+        `${silence.toFixed(0)} ms`,
+        silence <= 1000,
       ),
       row(
         'engine killed under 16 streams: until a new request has succeeded, worst round',
@@ -196,15 +196,24 @@ half ${slope.toFixed(0)} bytes per request. Neither the worker nor its engine re
 function lostEngine(kills: readonly KillResult[]): string {
   return `## Time to recover from a killed engine
 
-SIGKILL while sixteen streams decode, ${kills.length} times, each on a worker of its own. Milliseconds from the kill, as clients measure them: median (lowest … highest).
+SIGKILL while sixteen streams decode, ${kills.length} times, each on a worker of its own. The next engine continues the
+streams: all of them end, with the text of an undisturbed one. Milliseconds as clients measure them: median
+(lowest … highest).
 
 ${table(
   ['what', 'ms'],
   [
     [
-      'longest time without a token, of sixteen streams that go on',
+      'until the next engine is open',
       spread(
-        kills.map(({ silentMs }) => silentMs),
+        kills.map(({ restartMs }) => restartMs),
+        0,
+      ),
+    ],
+    [
+      'longest time between two events of a stream',
+      spread(
+        kills.map(({ silenceMs }) => silenceMs),
         0,
       ),
     ],

@@ -57,7 +57,7 @@ const zero = (): number => 0;
 export const NO_GAUGES: Gauges = {
   running: zero,
   waiting: zero,
-  cacheUsage: zero,
+  cache: () => ({ usage: 0, usedBytes: 0, budgetBytes: 0, evictions: 0 }),
   vramBytes: zero,
   memoryBytes: async () => 0,
   logBytes: zero,

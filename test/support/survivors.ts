@@ -12,15 +12,13 @@ export const interruptions = ({ told }: Listener): string[] =>
 export const openAll = (worker: TestWorker, seeds: readonly number[], more: object = {}): Promise<Listener[]> =>
   Promise.all(seeds.map((seed) => Listener.open(worker, longJob(`job-${seed}`, { seed, ...more }))));
 
-/** The texts of these jobs on an engine that is not disturbed, one after the other. */
+/** The texts of these jobs on an engine that is not disturbed. */
 export async function undisturbed(worker: TestWorker, seeds: readonly number[], more: object = {}): Promise<string[]> {
-  const texts: string[] = [];
-  for (const seed of seeds) {
-    const stream = await Listener.open(worker, longJob(`undisturbed-${seed}`, { seed, ...more }));
-    await stream.ended;
-    texts.push(stream.text);
-  }
-  return texts;
+  const open = (seed: number): Promise<Listener> =>
+    Listener.open(worker, longJob(`undisturbed-${seed}`, { seed, ...more }));
+  const streams = await Promise.all(seeds.map(open));
+  await Promise.all(streams.map(({ ended }) => ended));
+  return streams.map(({ text }) => text);
 }
 
 /** A stream has ended well, with this text, each token once. */

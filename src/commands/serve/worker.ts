@@ -32,6 +32,7 @@ import { reportStarted } from '../../protocol/start/started.ts';
 import { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
+import { cacheFigures } from './cache-figures.ts';
 import { closeServer, finishJobs, within } from './drain.ts';
 import { DrainBudget } from './drain-budget.ts';
 import { narrateFault } from './fault-report.ts';
@@ -96,8 +97,7 @@ export class Worker {
       memoryBytes: () => this.#memory.read(),
       running: () => engine.occupancy.busy,
       waiting: () => engine.occupancy.waiting,
-      cacheUsage: () =>
-        this.#model ? engine.occupancy.tokens / (this.#model.facts.slots * this.#model.facts.context) : 0,
+      cache: () => cacheFigures(engine, this.#model?.facts),
       vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
       logBytes: () => this.#jobs.logBytes,
       uptimeSeconds: () => this.#state.uptimeSeconds,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../absent.ts';
+import { cacheSaltFields } from '../cache/salt.ts';
 import { logitBiasFields, samplingFields } from '../sampling-fields.ts';
 import { text } from '../schema.ts';
 import { TOOL_LIMITS } from '../tools/fields.ts';
@@ -67,6 +68,7 @@ export const sharedFields = () => ({
   }),
   ignore_eos: z.boolean().optional().meta({ description: 'true: the output does not end at an end of sequence' }),
   n: z.int().min(1).max(OPENAI_LIMITS.choices).optional().meta({ description: 'Outputs for each prompt. Default: 1' }),
+  ...cacheSaltFields(),
   ...samplingFields(),
   top_k: z.int().min(-1).optional().meta({
     description:

@@ -19,7 +19,8 @@ const INDEX =
   'Index of the next `token` event: one more than `i` of the last one that arrived, 0 before the first one. An id can ' +
   'complete several events: those with this index or a higher one are sent again';
 const FINGERPRINT =
-  'Digest of the weights, of the ids of the prompt, and of all parameters of the request that decide which ids are drawn';
+  'Digest of the weights, of the ids of the prompt, and of all parameters of the request that decide which ids are drawn ' +
+  'and how their text is divided';
 
 /** Data from which an output can be continued, as an event tells it. */
 export const resumeFacts = () =>
@@ -62,6 +63,7 @@ const fields = () => ({
   index: z.int().min(0).meta({ description: INDEX }),
   fingerprint: z
     .string()
+    .regex(/^[0-9A-Za-z]{1,64}$/)
     .meta({ description: `${FINGERPRINT}. The event \`started\` tells it with \`ids\`, and the event \`error\`` }),
 });
 

@@ -181,12 +181,14 @@ function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened)
       ...checked,
       ...(typeof options.cacheMemory !== 'number' && plan.free !== undefined && { availableBytes: plan.free }),
       // If the system does not report free memory: the planned bytes.
-      deviceBytes: device.ownMemory ? (measured ?? plan.weights + plan.cache) : 0,
+      deviceBytes: device.ownMemory ? (measured ?? plan.weights + (session.growth === 'none' ? plan.cache : 0)) : 0,
       warmupMs: performance.now() - began,
     };
     const used = use({ session, facts });
-    // Memory of a device is allocated at once. Memory of the host is taken when it is used first.
-    if (device.ownMemory) reserved.release();
+    // The memory of a device is in use now, except for a cache that grows. Memory of the host is taken when
+    // it is used first.
+    if (device.ownMemory && session.growth === 'none') reserved.release();
+    else if (device.ownMemory) reserved.keepCache();
     return used;
   } catch (error) {
     session.close();
@@ -218,8 +220,8 @@ type WarmUpFacts = Omit<
 >;
 
 /**
- * Why the cache has fewer tokens in a row than requested, or no rows that store prefixes. A part of these rows
- * is enough.
+ * Why the cache has fewer tokens in a row than requested, or no rows that store prefixes. A part of these
+ * rows is enough.
  */
 function limitOf(
   { rows, context }: Pick<MemoryPlan, 'rows' | 'context'>,

@@ -27,6 +27,8 @@ export interface ReservedPlan {
   readonly problem?: string;
   /** Ends the reservation. */
   readonly release: () => void;
+  /** Reserves the cache only, which grows later: the rest is in use and no longer free. Never throws. */
+  readonly keepCache: () => void;
 }
 
 /** The inputs of a plan besides the needs of the model. */
@@ -40,7 +42,7 @@ export interface PlanTarget {
   readonly freeBytes: (held: readonly HeldMemory[]) => number | undefined;
 }
 
-const NOTHING = (): void => undefined;
+const UNRESERVED = { release: (): void => undefined, keepCache: (): void => undefined };
 
 /**
  * Plans and reserves in one step that excludes other processes. If memory cannot be reserved, plans without
@@ -53,14 +55,14 @@ export function planReserved(needs: Omit<Needs, 'free' | 'others'>, target: Plan
   const alone = planMemory({ ...needs, free }, requested);
   const memory = device.memoryId();
   if (folder === undefined || memory === undefined || free === undefined || alone.total < free * NEGLIGIBLE_SHARE)
-    return { plan: alone, release: NOTHING };
+    return { plan: alone, ...UNRESERVED };
   try {
     const reservations = new Reservations(folder);
     return reservations.exclusively(() => reserve(reservations, needs, { ...target, memory }));
   } catch (error) {
     if (error instanceof LoadError) throw error;
     if (!(error instanceof ReservationError)) throw error;
-    return { plan: alone, problem: messageOf(error), release: NOTHING };
+    return { plan: alone, problem: messageOf(error), ...UNRESERVED };
   }
 }
 
@@ -84,7 +86,7 @@ function reserve(
   const others = { bytes, workers: outstanding.length };
   const plan = planMemory({ ...needs, free, ...(bytes > 0 && { others }) }, requested);
   const { weights, total } = plan;
-  reservations.publish({
+  const own: Reservation = {
     machine,
     pid: process.pid,
     namespace,
@@ -94,8 +96,16 @@ function reserve(
     rest: total - weights,
     before: anonymousBytes(process.pid) ?? 0,
     groups: controlGroups('memory').map(groupId),
-  });
-  return { plan, release: () => reservations.release() };
+  };
+  reservations.publish(own);
+  const keepCache = (): void => {
+    try {
+      reservations.exclusively(() => reservations.publish({ ...own, weights: 0, rest: plan.cache }));
+    } catch {
+      reservations.release(); // The folder is gone: nobody reads it.
+    }
+  };
+  return { plan, release: () => reservations.release(), keepCache };
 }
 
 /** What the reader of a reservation shares with its owner. */

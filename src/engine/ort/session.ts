@@ -12,7 +12,9 @@ import type { OrtApi } from './api.ts';
 import { CacheGrowing } from './cache/growing.ts';
 import { type CacheGrowth, growthOf } from './cache/growth.ts';
 import { CacheInPlace } from './cache/in-place.ts';
+import { CacheInRows } from './cache/in-rows.ts';
 import type { CacheMemory, Rows } from './cache/memory.ts';
+import { RowCopier } from './cache/row-copier.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
 import { readSessionIo } from './session-io.ts';
@@ -123,7 +125,8 @@ export class Session {
     api.disableMemPattern(sessionOptions);
     options.configure?.(api, sessionOptions);
     const inPlace = updatesInPlace(model, options.names ?? {});
-    device.appendProvider(api, sessionOptions, { free: device.freeBytes(), grows: !inPlace });
+    const use = { free: device.freeBytes(), grows: !inPlace };
+    device.appendProvider(api, sessionOptions, use);
     const session = tensors.own(openModel(api, env, sessionOptions, model), api.releaseSession);
     this.#session = session;
     this.signature = readSignature(readSessionIo(api, session), options.names);
@@ -135,10 +138,11 @@ export class Session {
     const { caches } = this.signature;
     const copiesRows = !device.ownMemory;
     this.growth = growthOf(device, { appends: !inPlace, canMap });
-    const parts = { api, session, caches, memoryInfo, copiesRows };
-    this.#cache = inPlace
-      ? new CacheInPlace({ ...parts, tensors, batchesRows: device.rowViews, growth: this.growth })
-      : new CacheGrowing(parts);
+    const parts = { api, session, tensors, caches, memoryInfo, copiesRows };
+    if (this.growth === 'runs') this.#cache = new CacheGrowing(parts);
+    else if (this.growth === 'doubling')
+      this.#cache = new CacheInRows({ ...parts, copier: new RowCopier({ ...parts, env, device, use }) });
+    else this.#cache = new CacheInPlace({ ...parts, growth: this.growth });
   }
 
   /**
@@ -270,7 +274,8 @@ export class Session {
 
   /**
    * Bytes of memory that a row takes while its first `tokens` tokens are used. Address space: the pages of
-   * each head. A growing cache: the bytes of these tokens. A cache that is allocated at once: the share of
+   * each head. Rows of their own: the size that these tokens need, a power of two. A growing cache: the bytes
+   * of these tokens. A cache that is allocated at once: the share of
    * one row, and 0 for an empty row.
    */
   bytesFor(tokens: number): number {

@@ -42,6 +42,7 @@ export function orderOf(
     stop: body.stop,
     format,
     logprobs: body.logprobs,
+    cacheSalt: body.cache_salt,
     ids: body.ids,
     resume: body.resume && resumeOf(body.resume),
     timeoutMs: body.timeout_ms,

@@ -189,12 +189,19 @@ export class GenerationNarrator implements SpeedListener {
   }
 
   #started(
-    { slot, cachedTokens, divergedAt, others, queueMs }: Extract<Note, { note: 'started' }>,
+    { slot, cachedTokens, divergedAt, copiedFrom, savedMs, others, queueMs }: Extract<Note, { note: 'started' }>,
     promptTokens: number,
   ): void {
     narrate('cache.reset', { slot, cached_tokens: cachedTokens, queue_ms: queueMs });
     if (cachedTokens > 0)
-      narrate('cache.hit', { cached_tokens: cachedTokens, tokens_in: promptTokens, slot, diverged_at: divergedAt });
+      narrate('cache.hit', {
+        cached_tokens: cachedTokens,
+        tokens_in: promptTokens,
+        slot,
+        diverged_at: divergedAt,
+        ...(copiedFrom && { copied_from: copiedFrom.running ? 'running' : 'idle' }),
+        ...(savedMs !== undefined && { saved_ms: savedMs }),
+      });
     if (others > 0) narrate('batch.joined', { batch_size: others + 1 });
   }
 }

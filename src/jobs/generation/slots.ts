@@ -14,7 +14,7 @@ interface SlotParts {
   readonly job: Pick<Job, 'progress' | 'demand'>;
   readonly choices: readonly Choice[];
   readonly narrator: GenerationNarrator;
-  readonly metrics: Pick<Metrics, 'interrupted' | 'resumed'>;
+  readonly metrics: Pick<Metrics, 'interrupted' | 'resumed' | 'preempted'>;
 }
 
 export class Slots {
@@ -60,6 +60,7 @@ export class Slots {
     const { narrator, job } = this.#parts;
     if (note.note === 'preempted') {
       this.#interruptions.preempted(choice, note.tokens);
+      this.#parts.metrics.preempted();
       this.#setSlot(choice, false);
     }
     if (note.note === 'started') {

@@ -47,6 +47,19 @@ export const ENGINE_EVENTS = {
     },
     cute: () => '💪 The engine is on its feet again!',
   }),
+  'cache.evicted': lifecycleEvent({
+    actor: ENGINE,
+    action: 'cache_evict',
+    level: 'INFO',
+    when: 'prefixes of ended requests were dropped from the cache, the least recently used first: running requests need the memory, or newer prefixes need the rows',
+    required: ['prefixes_evicted', 'tokens_evicted'],
+    target: () => 'engine',
+    human: (f) => {
+      const prefixes = f.prefixes_evicted === 1 ? 'a stored prefix' : `${f.prefixes_evicted} stored prefixes`;
+      return `Engine dropped ${prefixes} from the cache: ${count(f.tokens_evicted, 'token')}`;
+    },
+    cute: () => '🍂 Old notes make room for new ones!',
+  }),
   'engine.warning': lifecycleEvent({
     actor: ENGINE,
     action: 'warning',

@@ -4,7 +4,7 @@
  */
 import { shorten } from '../../protocol/text/error-message.ts';
 import { type Facts, requestEvent } from '../entry.ts';
-import { cacheHitEnd, count, formatEta, formatMs, roundTo } from '../phrases.ts';
+import { cacheHitEnd, copiedHit, count, formatEta, formatMs, roundTo } from '../phrases.ts';
 
 const HTTP = 'http-server';
 const ENGINE = 'inference-engine';
@@ -113,7 +113,7 @@ export const REQUEST_EVENTS = {
     level: 'INFO',
     when: 'the request has `resume`: the worker continues an answer that another stream has begun',
     required: ['tokens_kept'],
-    human: (f) => `Worker goes on with the earlier answer and keeps its first ${count(f.tokens_kept, 'token')}`,
+    human: (f) => `Engine goes on with the earlier answer and keeps its first ${count(f.tokens_kept, 'token')}`,
     cute: (f) => `🤝 Another bee handed us the pen after ${count(f.tokens_kept, 'token')}. We write on from there!`,
     story: () => '"Where did they stop?" asked the engine. "Right here," said the orchestrator and showed the page.',
   }),
@@ -166,8 +166,11 @@ export const REQUEST_EVENTS = {
     level: 'INFO',
     when: 'the cache already has a part of the prompt; the last two tokens of a prompt are always computed',
     required: ['cached_tokens', 'tokens_in', 'slot'],
-    optional: ['diverged_at'],
-    human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`,
+    optional: ['diverged_at', 'copied_from', 'saved_ms'],
+    human: ({ copied_from, ...f }) =>
+      copied_from === undefined
+        ? `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`
+        : copiedHit({ ...f, copied_from }),
     cute: (f) =>
       f.cached_tokens === 1 ? '🧠 I remember the first token!' : `🧠 I remember the first ${f.cached_tokens} tokens!`,
   }),

@@ -116,6 +116,8 @@ describe('a request that continues an output', () => {
     ['a logit bias', { logit_bias: { '5': 1 } }],
     ['another least length', { min_tokens: 0 }],
     ['a form', { regex: '[a-z]+' }],
+    ['a stop string', { stop: ['\u2603'] }],
+    ['parts', { parts: true }],
   ])('is refused for %s than the first request had', async (_, change) => {
     const found = await refused({ ...BODY, ...change, resume: half() });
     expect(found).toMatchObject([{ field: 'resume.fingerprint', constraint: 'fingerprint' }]);
@@ -132,7 +134,10 @@ describe('a request that continues an output', () => {
 
   test('is refused for ids behind a stop string', async () => {
     const text = whole.tokens.map(({ t }) => t).join('');
-    const found = await refused({ ...BODY, stop: [text.slice(2, 6)], resume: half() });
+    const body = { ...BODY, stop: [text.slice(2, 6)] };
+    const { started } = await toldBy(worker, body);
+    const resume = { ...half(), fingerprint: started['fingerprint'] };
+    const found = await refused({ ...body, resume });
     expect(found).toMatchObject([{ field: 'resume.token_ids', constraint: 'end', value: 10 }]);
     expect(found[0]?.message).toMatch(/it ends at a stop string after \d+ ids, but the list has 10/);
   });

@@ -136,6 +136,13 @@ describe('a continued run', { timeout: CEILING_MS }, () => {
     expect((await rest.end()).tokens_out).toBe(60);
   });
 
+  test('has no data to go on if its caller has sent resume, so that the beginning of its output is not known', async () => {
+    const { continuation } = await begun(client, { ...SEA, ids: true }, 12);
+    const run = client.execute({ ...SEA, ids: true, resume: continuation.resume });
+    expect(await run.text()).toBe(whole.slice(continuation.output[0]?.t.length));
+    expect(run.continuation).toBeUndefined();
+  });
+
   test('gives a value, reasoning and tool calls of the whole output', async () => {
     const script = reasoned('A tool.', toolCall('get_weather', { city: 'Łódź' }));
     const model = await scriptedModel(join(root, 'scripted'), { plain: 'A', withTools: script });
@@ -182,10 +189,15 @@ describe('a continued run', { timeout: CEILING_MS }, () => {
       if (!(error instanceof JobError)) continue;
       const { continuation, text } = error;
       expect(text).toBe(pieces.join(''));
+      const expected = await client.execute({ ...LONG, seed: 11 }).text();
       const rest = client.execute({ ...LONG, seed: 11 }, { continuation });
-      const events = await eventsOf(rest);
-      expect(events[0]).toMatchObject({ type: 'started', resumed_ids: continuation?.resume?.token_ids.length });
-      expect(await rest.text()).toBe(await client.execute({ ...LONG, seed: 11 }).text());
+      for await (const event of rest) {
+        if (event.type === 'started') expect(event.resumed_ids).toBe(continuation?.resume?.token_ids.length);
+        if (event.type === 'token') break;
+      }
+      const last = client.execute({ ...LONG, seed: 11 }, { continuation: rest.continuation });
+      expect(await last.text()).toBe(expected);
+      expect(rest.continuation?.resume?.token_ids.length).toBeGreaterThan(continuation?.resume?.token_ids.length ?? 0);
     }
   });
 });

@@ -17,7 +17,7 @@ test.each([
   ['seeded', { temperature: 1 }],
 ])('sixteen %s streams end with their right texts, and are told once of the interruption', async (_, more) => {
   worker = await startWorker({ args: ['--slots', '16'] });
-  const jobs = { ...more, prompt: 'The old pond' };
+  const jobs = { ...more, prompt: 'The old pond', min_tokens: 240, max_tokens: 240 };
   const texts = await undisturbed(worker, SEEDS, jobs);
   const streams = await openAll(worker, SEEDS, jobs);
   // Each stream is at another place.

@@ -19,6 +19,7 @@ afterEach(async () => {
 
 const CULPRIT = 4_242;
 const SEEDS = Array.from({ length: 15 }, (_, seed) => seed);
+const SHORTER = { min_tokens: 240, max_tokens: 240 };
 const losses = () => worker.lines.filter(({ event }) => event === 'engine.lost');
 
 describe('a request that ends every engine', () => {
@@ -29,10 +30,10 @@ describe('a request that ends every engine', () => {
   ])('%s is ended with ENGINE_LOST, and fifteen others get their right texts', async (_, at, slots) => {
     faulty = new FaultyEngine({ seed: CULPRIT, at });
     worker = await startWorker({ args: ['--slots', String(slots)], env: faulty.env });
-    const texts = await undisturbed(worker, SEEDS);
-    const innocent = await openAll(worker, SEEDS.slice(0, 8));
+    const texts = await undisturbed(worker, SEEDS, SHORTER);
+    // All are accepted before the first loss: a worker without an engine accepts none.
+    const innocent = await openAll(worker, SEEDS, SHORTER);
     const culprit = await Listener.open(worker, longJob('culprit', { seed: CULPRIT }));
-    innocent.push(...(await openAll(worker, SEEDS.slice(8))));
     const events = await culprit.ended;
     expect(lastOf(events)).toMatchObject({ type: 'error', code: 'ENGINE_LOST', retriable: true });
     const told = all(events, 'narration').find(({ event }) => event === 'request.engine_lost');
@@ -95,8 +96,8 @@ test('an engine that is killed twice from outside costs nobody anything', async 
   for (const stream of streams) {
     const told = interruptions(stream);
     expect(told.filter((event) => event === 'request.interrupted').length).toBeLessThanOrEqual(2);
-    // Every interruption, and every wait for a test, has an end.
-    if (told.length > 0) expect(told.at(-1)).toBe('request.resumed');
+    // Every interruption has an end.
+    if (told.includes('request.interrupted')) expect(told.at(-1)).toBe('request.resumed');
   }
   expect(await worker.stop()).toBe(0);
 });

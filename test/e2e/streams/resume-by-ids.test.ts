@@ -1,9 +1,11 @@
 /** Outputs that are cut anywhere and continued by their ids on a second worker: both streams are one output. */
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectContinued, expectContinuedEverywhere, resumeAfter, toldBy } from '../../support/continuation.ts';
+import { Listener, longJob } from '../../support/listener.ts';
 import { reasoned, scriptedModel, toolCall } from '../../support/scripted-model/model.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 
@@ -69,6 +71,21 @@ describe('an output that is continued on another worker', { timeout: CEILING_MS 
     const whole = await toldBy(first, body);
     expect(whole.end).toMatchObject({ stop_reason: 'stop_sequence', stop_sequence_matched: stop[0] });
     await expectContinuedEverywhere(second, body, whole);
+  });
+
+  test('ends at once if its last id has completed a stop string', async () => {
+    const free = await toldBy(first, { ...SEA, ...SEEDED });
+    const text = free.tokens.map(({ t }) => t).join('');
+    const body = { ...SEA, ...SEEDED, stop: [text.slice(10, 16)] };
+    const whole = await toldBy(first, body);
+    // The events tell no id of the stop string.
+    const token_ids = free.ids.slice(0, Number(whole.end['tokens_out']));
+    expect(token_ids.length).toBeGreaterThan(whole.ids.length);
+    const resume = { ...resumeAfter(whole, whole.tokens.length), token_ids };
+    const rest = await toldBy(second, { ...body, resume });
+    expect(rest.tokens).toEqual([]);
+    const { tokens_out, stop_sequence_matched } = whole.end;
+    expect(rest.end).toMatchObject({ stop_reason: 'stop_sequence', stop_sequence_matched, tokens_out });
   });
 
   test('may end with text that was kept back', async () => {
@@ -137,6 +154,22 @@ describe('an output that is continued on another worker', { timeout: CEILING_MS 
     const body = { ...SEA, ...SEEDED };
     const whole = await toldBy(first, body);
     await expectContinued(second, body, whole, resumeAfter(whole, 0));
+  });
+
+  test('ends at once if it is complete, while all slots are busy', async () => {
+    const small = await startWorker({ args: ['--slots', '1'] });
+    const body = { ...SEA, ...SEEDED };
+    const whole = await toldBy(small, body);
+    // On a busy machine the long job can end before.
+    for (let hit = false; !hit; ) {
+      const long = await Listener.open(small, longJob(randomUUID()));
+      await long.untilToken();
+      const rest = await expectContinued(small, body, whole, resumeAfter(whole, whole.tokens.length));
+      expect(rest.tokens).toEqual([]);
+      hit = !long.events.some(({ data }) => data.type === 'end');
+      long.leave();
+    }
+    await small.stop();
   });
 
   test('goes on longer than the first request allowed', async () => {

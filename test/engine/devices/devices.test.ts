@@ -98,13 +98,13 @@ describe('while a model is opened', () => {
 
   it('a model that does not fit is refused before it is loaded, with the plan and a suggestion', () => {
     const said: string[] = [];
-    const large = { ...options, slots: 200, context: 1_000_000_000 };
+    const large = { ...options, slots: 200, context: 1_000_000_000, cacheMemory: 2 ** 45 };
     expect(refused(() => Engine.open(large, ({ kind }) => said.push(kind)))).toMatchObject({
       device: 'cpu',
       reason: {
         code: 'does_not_fit',
         plan: { slots: 200, context: 1_000_000_000, total: expect.any(Number), free: expect.any(Number) },
-        suggestion: { slots: expect.any(Number) },
+        suggestion: { cacheMemory: expect.any(Number) },
       },
     });
     expect(said).toEqual(['loading']);

@@ -121,6 +121,15 @@ describe.runIf(process.platform === 'linux')('five workers that start together',
     expect(plan().plan).not.toHaveProperty('reserved');
   });
 
+  test('leave to the others all but the cache that grows, once the rest is in use', () => {
+    const device = { memoryId: () => 'uuid-of-a-gpu' };
+    const first = plan({ device }, 100e9, 'doubling');
+    expect(gigabytes(plan({ device }, 100e9).plan)[1]).toBe(Math.round(first.plan.total / 1e9));
+    first.keepCache();
+    const reserved = plans.slice(1).map(({ plan: { total } }) => total);
+    expect(gigabytes(plan({ device }, 100e9).plan)[1]).toBe(Math.round((first.plan.cache + sum(reserved)) / 1e9));
+  });
+
   test('get the memory back when a worker ends', () => {
     const first = plan();
     first.release();

@@ -17,7 +17,18 @@ export function growthOf(
   { appends, canMap }: { readonly appends: boolean; readonly canMap: boolean },
 ): CacheGrowth {
   if (appends) return 'runs';
-  return canMap && rowViews && !ownMemory ? 'pages' : 'none';
+  if (!rowViews) return 'doubling';
+  return canMap && !ownMemory ? 'pages' : 'none';
+}
+
+/** Tokens of the smallest row that grows by doubling. */
+const SMALLEST_ROW = 256;
+
+/** Tokens for which a row that grows by doubling has space, if it holds this many. */
+export function sizeClass(tokens: number, capacity: number): number {
+  let size = SMALLEST_ROW;
+  while (size < tokens) size *= 2;
+  return Math.min(size, capacity);
 }
 
 /**

@@ -1,8 +1,7 @@
 /**
  * The KV cache of a model whose attention updates it in place: made once, and bound as past and as present at
- * the same address. If the device supports addresses inside a buffer, all rows are in one tensor and several
- * rows run together. Otherwise each row has separate tensors and runs alone. In host memory, the rows are
- * address space that becomes memory as it is used.
+ * the same address, on a device that supports addresses inside a buffer: all rows are in one tensor, and
+ * several rows run together. In host memory, the rows are address space that becomes memory as it is used.
  */
 import type { Pointer } from '../../ffi.ts';
 import { MappedMemory, pageBytes } from '../../host/mapped-memory.ts';
@@ -26,8 +25,6 @@ interface CacheParts {
   readonly caches: readonly CacheTensor[];
   /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
   readonly memoryInfo: Pointer;
-  /** True if an address inside a buffer of this memory is valid. */
-  readonly batchesRows: boolean;
   /** True if this process can copy the memory. */
   readonly copiesRows: boolean;
   readonly growth: CacheGrowth;
@@ -39,7 +36,7 @@ interface RowsMemory {
 }
 
 export class CacheInPlace implements CacheMemory {
-  readonly batchesRows: boolean;
+  readonly batchesRows = true;
   readonly copiesRows: boolean;
   readonly truncates = true;
   readonly #api: OrtApi;
@@ -49,10 +46,7 @@ export class CacheInPlace implements CacheMemory {
   readonly #memoryInfo: Pointer;
   /** IO bindings with the cache bound. Key: first row and count. Least recently used first. */
   readonly #bindings = new Map<string, Pointer>();
-  /**
-   * One per cache tensor, `[rows, kvHeads, capacity, headDim]`; if not `batchesRows`, one per row and cache
-   * tensor.
-   */
+  /** One per cache tensor, `[rows, kvHeads, capacity, headDim]`. */
   #buffers: readonly RowsMemory[] = [];
   /** The same memory if it is address space; otherwise empty. */
   #mappings: readonly MappedMemory[] = [];
@@ -62,7 +56,7 @@ export class CacheInPlace implements CacheMemory {
   /** The largest number of tokens of each row since its memory was released. */
   #held: number[] = [];
 
-  constructor({ api, session, tensors, caches, memoryInfo, batchesRows, copiesRows, growth }: CacheParts) {
+  constructor({ api, session, tensors, caches, memoryInfo, copiesRows, growth }: CacheParts) {
     this.#api = api;
     this.copiesRows = copiesRows;
     this.#page = growth === 'pages' ? pageBytes() : 0;
@@ -70,7 +64,6 @@ export class CacheInPlace implements CacheMemory {
     this.#tensors = tensors;
     this.#caches = caches;
     this.#memoryInfo = memoryInfo;
-    this.batchesRows = batchesRows;
   }
 
   /** Does not clear the rows: attention reads only the part that it has written. */
@@ -81,12 +74,10 @@ export class CacheInPlace implements CacheMemory {
       this.#map(rows);
       return;
     }
-    const rowsPerBuffer = this.batchesRows ? rows : 1;
-    const count = this.batchesRows ? 1 : rows;
     this.#capacity = capacity;
-    this.#buffers = Array.from({ length: count }, () =>
-      this.#caches.map(({ type, shape }) => this.#tensors.allocate(allocator, type, this.#shape(shape, rowsPerBuffer))),
-    ).flat();
+    this.#buffers = this.#caches.map(({ type, shape }) =>
+      this.#tensors.allocate(allocator, type, this.#shape(shape, rows)),
+    );
   }
 
   /** One mapping for each cache tensor, or none if the system refuses one of them. */
@@ -198,8 +189,7 @@ export class CacheInPlace implements CacheMemory {
   }
 
   #address(cache: number, row: number, rowBytes: number): Pointer {
-    const buffer = this.#buffers[this.batchesRows ? cache : row * this.#caches.length + cache];
-    return (buffer?.pointer ?? 0n) + (this.batchesRows ? BigInt(row * rowBytes) : 0n);
+    return (this.#buffers[cache]?.pointer ?? 0n) + BigInt(row * rowBytes);
   }
 
   #forgetOldest(): void {

@@ -57,6 +57,7 @@ export function sharedOrder(body: SharedBody, maxTokens: number | undefined, req
     ignoreEos: body.ignore_eos,
     sampling: samplingOrder(body),
     logitBias: logitBiasIn(body),
+    cacheSalt: body.cache_salt,
     stop: stopsOf(body.stop),
     timeoutMs: body.timeout_ms,
     deadline: deadlineOrder(request),

@@ -44,7 +44,7 @@ export async function openOutput(
   const [prompt] = prepared.prompts;
   let known: string | undefined;
   const fingerprint = (): string => {
-    known ??= prompt ? fingerprintOf(prompt.sequence, model) : '';
+    known ??= prompt ? fingerprintOf(prompt.sequence, order, model) : '';
     return known;
   };
   const isSingle = prepared.prompts.length * prepared.choices === 1 && !prepared.scoresOnly;
@@ -148,8 +148,8 @@ const otherFingerprint = (given: string, own: string): WorkerError =>
   invalid({
     field: 'resume.fingerprint',
     constraint: 'fingerprint',
-    message: `resume.fingerprint must be ${own} for this model and this request, but is another one; send the request of the first stream to a worker with the same weights, or send it without resume`,
-    value: given.slice(0, own.length),
+    message: `resume.fingerprint must be ${own} for this model and this request, but is ${given}; send the request of the first stream to a worker with the same weights, or send it without resume`,
+    value: given,
   });
 
 const invalid = (violation: Violation): WorkerError =>
