@@ -34,7 +34,7 @@ export interface Account {
   readonly cancel: number | undefined;
 }
 
-interface Call {
+export interface Call {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers?: Record<string, string>;

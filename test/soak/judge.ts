@@ -10,6 +10,8 @@ import type { Ledger } from './ledger.ts';
 export interface Circumstances {
   /** The engine was killed. */
   readonly killed: boolean;
+  /** The worker runs with `--on-engine-loss fail`: a lost engine ends the streams that it served. */
+  readonly fails?: boolean;
   /** The worker received SIGTERM. */
   readonly stopping: boolean;
   /** The text of each job when it runs alone. */
@@ -137,13 +139,13 @@ function isForeign(data: Event['data'], jobId: string, correlationId: string): b
 }
 
 /** True if the actions of the client or the faults explain this end. */
-function isExplained(how: string, { plan, visits }: Account, { killed, stopping }: Circumstances): boolean {
+function isExplained(how: string, { plan, visits }: Account, { killed, fails, stopping }: Circumstances): boolean {
   const left = visits.some((went) => went?.how === 'left' || went?.how === 'broken');
   switch (how) {
     case 'end':
       return true;
     case 'ENGINE_LOST':
-      return killed;
+      return killed && fails === true;
     case 'CANCELLED':
       return plan.cancelAfter !== undefined || left;
     case 'TIMEOUT':

@@ -11,6 +11,9 @@ export const INVARIANTS = {
   ids: 'event ids are 0, 1, 2 … over all visits of a subscriber',
   indices: '`i` of tokens is 0, 1, 2 …',
   text: 'the text equals that of a run alone, or is its beginning if an error ends the stream',
+  figures: 'the counts and the stop reason of an interrupted output are those of a run alone',
+  survives: 'an output reaches its end although its engine or its worker is lost, or its memory is taken',
+  budget: 'the memory of the cache is never above its budget',
   own: 'every event carries the correlation id and job id of its own request only',
   explained: 'an error has a cause among the faults of this request',
   replay: 'a replay equals the live stream, byte for byte',
@@ -32,12 +35,16 @@ export class Ledger {
   readonly faults = new Map<string, number>();
   readonly ends = new Map<string, number>();
   readonly violations: string[] = [];
+  /** Number of violations of each invariant. */
+  readonly broken = new Map<Invariant, number>();
   requests = 0;
 
   /** Checks an invariant; `details` is called only if it does not hold. */
   expect(invariant: Invariant, holds: boolean, details: () => string): void {
     raise(this.checks, invariant);
-    if (!holds) this.violations.push(`${INVARIANTS[invariant]}: ${details()}`);
+    if (holds) return;
+    raise(this.broken, invariant);
+    this.violations.push(`${INVARIANTS[invariant]}: ${details()}`);
   }
 
   /** Counts an injected fault. */

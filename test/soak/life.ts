@@ -15,6 +15,8 @@ export interface LifeOptions {
   readonly spreadMs: number;
   /** At most two: the third loss within ten minutes ends the worker. */
   readonly kills: number;
+  /** True: a lost engine ends the streams that it served. Otherwise the next engine continues them. */
+  readonly fails?: boolean;
 }
 
 /** Few slots and short timeouts, so that clients reach the queue, refusals and limits. */
@@ -32,12 +34,13 @@ const ARGS = [
 ];
 /** Logs are kept long enough for clients to return, and dropped early enough to observe it. */
 const REPLAY = ['--replay-ttl', '5'];
+const FAILS = ['--on-engine-loss', 'fail'];
 
 /** Runs one life and records the results in the ledger. `texts` comes from `learnTexts`. */
 export async function live(options: LifeOptions, texts: readonly string[], ledger: Ledger): Promise<void> {
-  const { seed, clients, spreadMs, kills } = options;
-  const again = `seed ${seed}, ${clients} clients in ${spreadMs} ms, ${kills} kills`;
-  const subject = await Subject.start([...ARGS, ...REPLAY]);
+  const { seed, clients, spreadMs, kills, fails = false } = options;
+  const again = `seed ${seed}, ${clients} clients in ${spreadMs} ms, ${kills} kills${fails ? ' that fail streams' : ''}`;
+  const subject = await Subject.start([...ARGS, ...REPLAY, ...(fails ? FAILS : [])]);
   try {
     const client = new Client(subject.url);
     const files = subject.files;
@@ -46,7 +49,8 @@ export async function live(options: LifeOptions, texts: readonly string[], ledge
     const accounts = await wave(client, plans, `${seed}-a`);
     await Promise.all(faults);
     countActions(accounts, ledger);
-    for (const account of accounts) judge(account, { killed: kills > 0, stopping: false, texts, again }, ledger);
+    const circumstances = { killed: kills > 0, fails, stopping: false, texts, again };
+    for (const account of accounts) judge(account, circumstances, ledger);
     client.close();
     const accepted = accounts.filter(({ visits }) => visits[0]?.status === 200).length;
     await expectRest(subject, { files, accepted }, again, ledger);

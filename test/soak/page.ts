@@ -7,6 +7,8 @@ import { INVARIANTS, type Ledger } from './ledger.ts';
 import type { LoadResult } from './load.ts';
 import type { ProbeResult } from './probes.ts';
 import { ATTACKS, PROBE_MS, type SiegeResult } from './siege.ts';
+import { type Survival, survivalGoals, survivalPart } from './survival/page.ts';
+import { thousands } from './thousands.ts';
 
 export interface Results {
   readonly seed: number;
@@ -18,12 +20,12 @@ export interface Results {
   readonly kills: readonly KillResult[];
   readonly probes: readonly ProbeResult[];
   readonly sieges: readonly SiegeResult[];
+  readonly survival: Survival;
 }
 
 /** Bytes per request below which a slope counts as flat. One leaked line of a log would be more. */
 const FLAT = 200;
 
-const thousands = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
 const counted = (counts: ReadonlyMap<string, number>): string[][] =>
   [...counts].toSorted(([, a], [, b]) => b - a).map(([what, count]) => [what, thousands(count)]);
 const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
@@ -43,9 +45,9 @@ Written by \`npm run soak\` on ${new Date().toISOString().slice(0, 10)}: ${machi
 that other work shares (load average of the last 15 minutes at the end: ${loadavg()[2]?.toFixed(1)}). That load affects
 times, and does not affect counts.
 
-All random choices come from seed ${seed}: \`npm run soak -- --seed ${seed}\` draws the same clients, faults and malformed requests. \`--requests\`, \`--malformed\` and \`--minutes\` (of
-the lives under attack) make a run shorter or longer. Only a run of the usual length writes this page. A violation is printed with the seed and the plan of its client. A short form
-runs with every \`npm test\` (\`test/e2e/api/fuzz.test.ts\`, \`test/e2e/api/malformed.test.ts\`).
+All random choices come from seed ${seed}: \`npm run soak -- --seed ${seed}\` draws the same clients, faults and malformed requests. \`--requests\`, \`--malformed\`, \`--engine-kills\`,
+\`--worker-kills\`, \`--storms\`, \`--continuations\` and \`--minutes\` (of the lives under attack) make a run shorter or longer. Only a run of the usual length writes this page. A violation is printed with the seed and the plan of its client. A short form
+of its parts runs with every \`npm test\` (\`test/e2e/engine/survival.test.ts\`, \`test/e2e/api/malformed.test.ts\`) or with \`npm run test:long\` (\`test/e2e/api/fuzz.long.test.ts\`).
 
 ## Violations: ${ledger.violations.length}
 
@@ -70,13 +72,15 @@ ${memory(results.load)}
 
 ${malformed(results.attack)}
 
+${survivalPart(results.survival, ledger)}
+
 ${lostEngine(results.kills)}
 
 ${probes(results.probes)}
 ${sieges(results.sieges)}`);
 }
 
-function goals({ load, attack, kills, probes, sieges: attacks }: Results): string {
+function goals({ load, attack, kills, probes, sieges: attacks, survival, ledger }: Results): string {
   const silence = Math.max(...kills.map(({ silenceMs, restartMs }) => silenceMs - restartMs));
   const recovered = Math.max(...kills.map(({ recoveredMs }) => recoveredMs));
   // The dialects answer 504 to a request whose own deadline passes; the judge checks this cause.
@@ -95,6 +99,7 @@ function goals({ load, attack, kills, probes, sieges: attacks }: Results): strin
   return table(
     ['what', 'goal', 'measured', 'reached'],
     [
+      ...survivalGoals(survival, ledger).map((goal) => row(...goal)),
       row(
         'engine killed under 16 streams: longest silence of a stream beyond the restart, worst round',
         '≤ 1 000 ms',

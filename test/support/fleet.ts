@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { vi } from 'vitest';
 import { enginesOf, kill, track, untilGone } from './processes.ts';
 import type { LogLine } from './worker.ts';
 
@@ -77,14 +77,13 @@ export class Manager extends Example {
   }
 
   /** Waits until `count` workers are ready, besides those that are gone: the table may still have them. */
-  untilReady(count: number, gone: readonly Endpoint[] = []): Promise<void> {
-    const isReady = async (): Promise<void> => {
+  async untilReady(count: number, gone: readonly Endpoint[] = []): Promise<void> {
+    for (const end = performance.now() + CEILING_MS; ; await sleep(50)) {
       const listed = await this.endpoints();
       const found = listed.filter(({ pid }) => gone.every((other) => other.pid !== pid));
-      if (found.length !== count || listed.length !== count)
-        throw new Error(`${found.length} workers of ${count} are ready.`);
-    };
-    return vi.waitFor(isReady, { timeout: CEILING_MS, interval: 50 });
+      if (found.length === count && listed.length === count) return;
+      if (performance.now() > end) throw new Error(`${found.length} workers of ${count} are ready.`);
+    }
   }
 
   roll(): Promise<Response> {

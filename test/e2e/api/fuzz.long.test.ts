@@ -15,13 +15,14 @@ beforeAll(async () => {
 });
 
 test.each([
-  [SEED, 1],
-  [SEED + 1, 2],
+  [SEED, 1, 'resume'],
+  [SEED + 1, 2, 'resume'],
+  [SEED + 2, 2, 'fail'],
 ])(
-  'seed %i, with %i kills of the engine',
-  async (seed, kills) => {
+  'seed %i, with %i kills of the engine and --on-engine-loss %s',
+  async (seed, kills, onLoss) => {
     const ledger = new Ledger();
-    await live({ seed, clients: 40, spreadMs: 1500, kills }, texts, ledger);
+    await live({ seed, clients: 40, spreadMs: 1500, kills, fails: onLoss === 'fail' }, texts, ledger);
     expect(ledger.violations).toEqual([]);
     // The waves had the intended mix: some jobs ended well, some were ended, some were read twice.
     expect(ledger.ends.get('end')).toBeGreaterThan(0);
