@@ -169,7 +169,9 @@ export class KvCache {
       this.truncate(slot, own);
       this.#ids.setSalt(slot, input.salt);
     }
-    this.budget.release(slot, Math.max(this.length(slot), tokens));
+    // A row that cannot drop a part has given back all of its memory if it keeps nothing.
+    const { truncates = true } = this.#options;
+    this.budget.release(slot, truncates ? Math.max(this.length(slot), tokens) : this.length(slot));
     const compared = copied ? this.length(source.row) : before;
     const shared = common.get(copied ? source.row : slot) ?? 0;
     return {
