@@ -97,7 +97,8 @@ export class KvCache {
     this.capacity = capacity;
     this.#rows = slots + storedRows;
     this.#ids = new RowIds(this.#rows, capacity, truncates);
-    this.budget = new RowBudget(this.#rows, budget, memory, (row) => this.#evict(row));
+    const evict = (row: number): void => this.#evict(row);
+    this.budget = new RowBudget({ rows: this.#rows, bytes: budget, memory, evict });
   }
 
   /** Number of free slots. */

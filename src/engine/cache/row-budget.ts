@@ -22,17 +22,27 @@ interface Holding {
   busy: boolean;
 }
 
+interface RowBudgetParts {
+  readonly rows: number;
+  /** Maximum of `used`. */
+  readonly bytes: number;
+  readonly memory: RowMemory;
+  /** Drops the ids of a row; the memory of the row is given back after it. */
+  readonly evict: (row: number) => void;
+}
+
 export class RowBudget {
   /** Maximum of `used`, in bytes. */
   readonly bytes: number;
   readonly #memory: RowMemory;
+  /** Bytes of a row, by its number of tokens: computed once, because every step asks for them. */
+  readonly #bytesOf = new Map<number, number>();
   readonly #rows: readonly Holding[];
   readonly #evict: (row: number) => void;
   #used = 0;
   #uses = 0;
 
-  /** @param evict drops the ids of a row; the memory of the row is given back after it */
-  constructor(rows: number, bytes: number, memory: RowMemory, evict: (row: number) => void) {
+  constructor({ rows, bytes, memory, evict }: RowBudgetParts) {
     this.bytes = bytes;
     this.#memory = memory;
     this.#evict = evict;
@@ -46,7 +56,11 @@ export class RowBudget {
 
   /** Bytes that a row holds when its first `tokens` tokens are used. */
   bytesFor(tokens: number): number {
-    return this.#memory.bytesFor(tokens);
+    const known = this.#bytesOf.get(tokens);
+    if (known !== undefined) return known;
+    const bytes = this.#memory.bytesFor(tokens);
+    this.#bytesOf.set(tokens, bytes);
+    return bytes;
   }
 
   /** Sequence number of the last use of a row; 0 for an unused row. */
@@ -82,7 +96,7 @@ export class RowBudget {
    */
   take(row: number, tokens: number, kept?: number, before = Number.POSITIVE_INFINITY): boolean {
     const holding = this.#at(row);
-    const more = this.#memory.bytesFor(tokens) - holding.bytes;
+    const more = this.bytesFor(tokens) - holding.bytes;
     if (more <= 0) return true;
     while (this.#used + more > this.bytes) {
       const oldest = this.#oldest(before, row, kept);
@@ -98,7 +112,7 @@ export class RowBudget {
   /** Gives back the memory of a row after its first `tokens` tokens. */
   release(row: number, tokens: number): void {
     const holding = this.#at(row);
-    if (holding.bytes <= this.#memory.bytesFor(tokens)) return;
+    if (holding.bytes <= this.bytesFor(tokens)) return;
     const bytes = this.#memory.releaseRow(row, tokens);
     this.#used += bytes - holding.bytes;
     holding.bytes = bytes;
