@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Client } from '../client.ts';
 import type { Ledger } from '../ledger.ts';
 import { expectRest } from '../life.ts';
+import { LONG_TEXT, send } from '../malformed.ts';
 import { Subject } from '../subject.ts';
 import { execute } from './accepted.ts';
 import { makeLongModel } from './long-model.ts';
@@ -96,6 +97,8 @@ async function liveThroughKills(life: Life, ledger: Ledger): Promise<Omit<Engine
   const subject = await Subject.start(['--slots', String(SLOTS), ...REPLAY, ...model]);
   const client = new Client(subject.url);
   try {
+    // A long prompt starts the thread of the tokenizer, which has files of its own.
+    await send(subject.url, LONG_TEXT);
     const { files } = subject;
     const progress = { begun: 0, events: 0, open: STREAMS };
     const streams = drawNumbers(seed, STREAMS, known.length).map(async (pick, index) => {
