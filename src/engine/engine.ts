@@ -76,7 +76,7 @@ export class Engine {
       budget: facts.cacheBudgetBytes,
       memory: session,
       ...(session.copiesRows && { copyRow: (from: Match, to: number) => this.#runner.copyRow(from, to) }),
-      copyPays: (tokens) => costs.copies.pays(tokens, costs.tokens.estimate(tokens)),
+      copyPays: (tokens, share) => costs.copies.pays(tokens, share * costs.tokens.estimate(tokens)),
     });
     const budget = new PrefillBudget(costs, facts.prefillChunk, session.scoredPositions);
     this.#runner = new Runner(session, this.cache, costs, now);
@@ -198,10 +198,11 @@ export class Engine {
     const began = now();
     const cancelled = this.#scheduler.settle();
     this.#scheduler.admit();
+    const admitMs = now() - began;
     this.#report(cancelled, { batch: 0 }, publish);
     if (this.#closed) return; // the receiver of the report closed the engine
     const plan = this.#scheduler.plan();
-    const prefill = this.#run(plan);
+    const prefill = this.#run(plan, admitMs);
     const decoded = plan.decode.length + (plan.verify ? 1 : 0);
     if (decoded > 0) this.#waits.noteStep(now() - began);
     // Frees the slots of finished sequences before their finish is reported.
@@ -210,8 +211,12 @@ export class Engine {
     this.#report(ended, { batch, stepMs: now() - began, ...(prefill && { prefill }) }, publish);
   }
 
-  /** Runs a plan, and draws the next ids. Returns the work for prompts; undefined if there was none. */
-  #run(plan: Plan): PrefillWork | undefined {
+  /**
+   * Runs a plan, and draws the next ids.
+   * @param admitMs milliseconds in which sequences got slots, and copied prefixes
+   * @returns the work for prompts; undefined if there was none
+   */
+  #run(plan: Plan, admitMs: number): PrefillWork | undefined {
     const { prefill } = plan;
     if (prefill.length === 0) {
       for (const result of this.#runner.run(plan)) this.#sample(result);
@@ -219,7 +224,7 @@ export class Engine {
     }
     const began = now();
     for (const result of this.#runner.run({ prefill, decode: [] })) this.#sample(result);
-    const ms = now() - began;
+    const ms = admitMs + now() - began;
     for (const result of this.#runner.run({ ...plan, prefill: [] })) this.#sample(result);
     return { sequences: prefill.length, tokens: prefill.reduce((sum, { count }) => sum + count, 0), ms };
   }

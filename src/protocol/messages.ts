@@ -240,7 +240,7 @@ export interface PrefillWork {
   readonly sequences: number;
   /** Prompt tokens that the step computed. */
   readonly tokens: number;
-  /** Milliseconds of the step that these tokens took. */
+  /** Milliseconds of the step that these tokens took, with the copies of prefixes. */
   readonly ms: number;
 }
 

@@ -20,6 +20,8 @@ const MIN_COPIED = 32;
  * Otherwise it copies the prefix to another slot, so that later sequences can use both.
  */
 const DROPPED_PART = 1 / 8;
+/** Assumed share of the stored ids that a later sequence uses. */
+const STORED_USED = 1 / 8;
 
 /** The ids of a new sequence in the cache, and where they come from. */
 export interface Begun {
@@ -64,8 +66,11 @@ export interface KvCacheOptions {
    * memory of the device cannot be copied.
    */
   readonly copyRow?: (from: Match, to: number) => boolean;
-  /** True if a copy of so many ids takes less time than their computation; default: always. */
-  readonly copyPays?: (tokens: number) => boolean;
+  /**
+   * True if a copy of so many ids takes less time than this share of their computation; default: always. The
+   * share is the probability with which the copy saves the computation.
+   */
+  readonly copyPays?: (tokens: number, share: number) => boolean;
 }
 
 /** Contents that were dropped for lack of memory or of rows. */
@@ -251,13 +256,17 @@ export class KvCache {
       best = { row, length: usable };
       least = usable + 1;
     }
+    return best && this.#copyPays(best.length - own, 1) ? best : undefined;
+  }
+
+  #copyPays(tokens: number, share: number): boolean {
     const { copyPays = () => true } = this.#options;
-    return best && copyPays(best.length - own) ? best : undefined;
+    return copyPays(tokens, share);
   }
 
   /** Copies a slot's ids to a row that stores them, if it drops ids that are worth it. */
   #store(slot: number, kept: number): void {
-    if (!this.copies || !this.#isDear(slot, kept)) return;
+    if (!this.copies || !this.#isDear(slot, kept) || !this.#copyPays(this.length(slot), STORED_USED)) return;
     const usedAt = this.budget.usedAt(slot);
     const row = this.#storedRow(usedAt);
     if (row === undefined) return;
