@@ -1,8 +1,8 @@
 /**
  * The lives of one sequence. A sequence can lose its slot with a lost engine, to a sequence that needs its
- * memory, or for the test of another sequence; it is then continued from its ids. Keeps the ids of the output.
- * Joins the reports of several lives: no token and no score comes twice, and times are those of the whole.
- * Sends nothing.
+ * memory, or for the test of another sequence; it is then continued from its ids. Keeps the ids of the
+ * output. Joins the reports of several lives: no token and no score comes twice, and the times are those of
+ * the whole. Sends nothing.
  */
 import type { Finish, Note, PromptScores, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 

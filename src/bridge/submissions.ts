@@ -14,7 +14,7 @@ import { VocabularyDelivery } from './vocabulary-delivery.ts';
 /** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
 export const CANCEL_MS = 1000;
 
-/** What happens to the sequences with a slot when their engine is lost (`--on-engine-loss`). */
+/** The fate of the sequences with a slot when their engine is lost (`--on-engine-loss`). */
 export type OnEngineLoss = 'resume' | 'fail';
 
 /** The sequences that were in the engine when it was lost. */
