@@ -32,7 +32,7 @@ async function choose(avoided) {
   return best;
 }
 
-/** Runs a task. `send` gets each event once; of a second worker, only those behind the ones of the first. */
+/** Runs a task. `send` gets each event once: of a second worker, only those that the first did not have. */
 async function run(task, send, signal) {
   const avoided = new Set();
   const limits = { resumeForMs: 250, acceptWithinMs: 60_000, signal };

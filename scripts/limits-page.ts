@@ -21,6 +21,7 @@ import { MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.
 import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
+import { MAX_SALT_UNITS } from '../src/contract/cache/salt.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
 import { FORMAT_LIMITS } from '../src/contract/format/fields.ts';
 import { MAX_BROKEN } from '../src/contract/openai/chosen-form.ts';
@@ -35,6 +36,7 @@ import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
+import { storedRows } from '../src/engine/ort/cache/growth.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
@@ -189,6 +191,8 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | JSON text of a schema (\`guided_json\`, \`structured_outputs.json\`) | levels, keys and values of a body | – | 400 | \`http/openai/shared/format\` | \`http/openai/formats\`, \`loop/openai\` |
 | OpenAI: messages; parts of one; calls of one; tools; name of a function; stop strings | ${count(OPENAI_LIMITS.messages)}; ${OPENAI_LIMITS.parts}; ${OPENAI_LIMITS.calls}; ${OPENAI_LIMITS.tools}; ${OPENAI_LIMITS.nameChars} characters; ${OPENAI_LIMITS.stops} of ${OPENAI_LIMITS.stopChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
 | OpenAI: outputs for each prompt; prompts × outputs; alternatives of a token; \`model\` and ids of calls | ${OPENAI_LIMITS.choices}; ${OPENAI_LIMITS.sequences}; ${OPENAI_LIMITS.topLogprobs}; ${OPENAI_LIMITS.valueChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
+| \`cache_salt\` | ${MAX_SALT_UNITS} characters | – | 400 | \`contract/cache/salt\` | \`e2e/engine/shared-memory\` |
+| ids of \`resume\` | \`max_tokens\`, and the values of a body | \`max_tokens\` | 400 | \`jobs/generation/resume/resumed-output\` | \`e2e/api/resume-checks\` |
 | OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
 | violations of a body of \`/execute\` that an error reports | ${MAX_ISSUES} | – | the others are left out | \`http/validate\` | \`loop/bodies\` |
 | violations of a body of a dialect that an error reports | ${MAX_VIOLATIONS} | – | the others are left out | \`http/dialect/check\` | \`http/openai/bodies\` |
@@ -350,8 +354,8 @@ the time that it may need, and every other one on a thread.
 | unknown settings that are reported | ${MAX_UNKNOWN} | – | counted in \`unknown_settings\` | \`config/unknown-settings\` | \`config/unknown-settings\` |
 | wait for the writer of a named pipe with settings | ${seconds(MAX_PIPE_MS)} | – | exit 2 | \`config/settings-file\` | \`config/settings-encodings\` |
 | file of settings | ${bytes(MAX_SETTINGS_FILE_BYTES)} | – | exit 2 | \`config/settings-file\` | \`config/settings\` |
-| memory of the cache | half of what is free besides the model, and two full contexts for each slot at most; taken as it is used | \`--cache-memory\` | the tokens of a slot are fewer: \`cache.limited\` at the start, \`413 PROMPT_TOO_LONG\` | \`engine/load/memory-plan\`, \`engine/ort/cache/in-place\` | \`engine/load/memory-plan\`, \`engine/ort/cache/in-place\` |
-| rows of the cache that only store prefixes | 48, and none where all rows are allocated at once or grow with each run | – | – | \`engine/ort/cache/growth\` | \`engine/load/memory-plan\` |
+| memory of the cache | half of the memory that is free besides the model, and two full contexts for each slot at most; taken as it is used. CUDA, CPU of Windows: slots × context, allocated at the start | \`--cache-memory\`, \`--slots\` | the tokens of a slot are fewer: \`cache.limited\` at the start, \`413 PROMPT_TOO_LONG\` | \`engine/load/memory-plan\`, \`engine/ort/cache/in-place\` | \`engine/load/memory-plan\`, \`engine/ort/cache/in-place\` |
+| rows of the cache that only store prefixes | ${storedRows('pages')}, and none where all rows are allocated at once or grow with each run | – | – | \`engine/ort/cache/growth\` | \`engine/load/memory-plan\` |
 | tokens of one run of a prompt | ${MAX_CHUNK}, and at most ${seconds(LONGEST_MS)} | \`--prefill-chunk\` | the next chunk | \`engine/runner\`, \`engine/prefill-budget\` | \`engine/prefill-budget\` |
 | logits of a run that scores a prompt | ${MAX_SCORED_POSITIONS} positions, ${bytes(MAX_SCORED_BYTES)} of float32; allocated at the first such request | – | the next chunk | \`engine/ort/session\` | \`engine/prompt-scores\` |
 | states of the automaton that runs one grammar; its remembered masks | ${count(MAX_AUTOMATON_STATES)}; ${bytes(MAX_MASK_BYTES)} | – | the states are made again when the text needs them; the oldest masks are computed again | \`grammar/matching/grammar\`, \`grammar/matching/masks\` | \`grammar/matching/masks\` |

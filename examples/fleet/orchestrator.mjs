@@ -21,7 +21,7 @@ const POLL_MS = 250;
 const PROBE_MS = 500;
 /** A worker that is silent for longer is lost: two intervals of `--sse-heartbeat` (15 s). */
 const SILENCE_MS = Number(silence) * 1000;
-/** A worker whose broken stream cannot be read on for longer is lost: the answer goes on elsewhere. */
+/** A worker whose broken stream cannot be resumed in this time is lost: the answer goes on elsewhere. */
 const RESUME_MS = 250;
 /** A task that fails for this long without a new character ends. */
 const GIVE_UP_MS = 120_000;
@@ -142,7 +142,7 @@ async function accept(request, response) {
   const { 'x-correlation-id': correlationId, ...given } = request.headers;
   const passed = ['x-deadline', 'traceparent'].filter((name) => name in given);
   const options = { correlationId, headers: Object.fromEntries(passed.map((name) => [name, given[name]])) };
-  // The seed is drawn here, so that a second worker draws the tokens of the first, even if that told nothing.
+  // The seed is drawn here, so that a second worker draws the tokens of the first, even if the first told nothing.
   const body = { seed: randomInt(2 ** 47), ...(await json(request)), ids: true };
   return { id: randomUUID(), body, options, response, left: leaving.signal, events: 0, failingSince: 0 };
 }

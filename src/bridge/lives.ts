@@ -1,8 +1,8 @@
 /**
- * The lives of one sequence: it can lose its slot with a lost engine, for the memory of its keys and values,
- * or for the test of another sequence, and is then continued from its ids. Keeps the ids of the output, and
- * makes the reports of several lives one story: no token and no score twice, and the times of the whole.
- * Sends nothing.
+ * The lives of one sequence. A sequence can lose its slot with a lost engine, to a sequence that needs its
+ * memory, or for the test of another sequence; it is then continued from its ids. Keeps the ids of the
+ * output. Joins the reports of several lives: no token and no score comes twice, and the times are those of
+ * the whole. Sends nothing.
  */
 import type { Finish, Note, PromptScores, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 
@@ -167,6 +167,6 @@ export class Lives {
   }
 }
 
-/** True if a report brings its caller further. */
+/** True if a report has a token, a score or the end of a complete output. */
 const hasProgress = ({ tokens, promptScores, finish }: SequenceReport): boolean =>
   tokens.length > 0 || promptScores !== undefined || finish?.reason === 'eos' || finish?.reason === 'max_tokens';

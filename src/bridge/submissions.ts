@@ -1,7 +1,7 @@
 /**
- * Decides which sequences the engine has. Usually it has all of them. After a loss, the next engine gets the
- * interrupted ones first, and then those that waited. While there are suspects, the engine has one sequence:
- * the suspect that is tested; all others are held. Owns the worker's view of all sequences.
+ * Decides which sequences the engine has: usually all of them. After a loss, the next engine gets the
+ * interrupted ones first, and then the waiting ones. While there are suspects, the engine has one sequence,
+ * the tested suspect, and all others are held. Owns the worker's view of all sequences.
  */
 import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
@@ -14,7 +14,7 @@ import { VocabularyDelivery } from './vocabulary-delivery.ts';
 /** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
 export const CANCEL_MS = 1000;
 
-/** What happens to the sequences with a slot when their engine is lost (`--on-engine-loss`). */
+/** The fate of the sequences with a slot when their engine is lost (`--on-engine-loss`). */
 export type OnEngineLoss = 'resume' | 'fail';
 
 /** The sequences that were in the engine when it was lost. */
@@ -179,7 +179,7 @@ export class Submissions {
     if (this.#isTesting) this.#settle();
   }
 
-  /** Forgets a sequence that has ended: it may have been the one that was tested. */
+  /** Forgets a sequence that has ended. It may have been the tested suspect. */
   #forget(sequence: RemoteSequence): void {
     if (this.#suspects.size === 0 && !this.#isTesting) return;
     this.#suspects.forget(sequence);
@@ -217,8 +217,8 @@ export class Submissions {
   }
 
   /**
-   * Sends all sequences that the engine does not have: first those that had a slot, then the others, both in
-   * order of arrival.
+   * Sends all sequences that the engine does not have: first the ones that had a slot, then the others, both
+   * in order of arrival.
    */
   #sendAll(engine: Receiver): void {
     const held = [...this.#inbox.sequences].filter(

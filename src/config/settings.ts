@@ -47,7 +47,7 @@ export const SETTINGS = {
   slots: setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, 256)]),
     meaning:
-      'number of requests that run at the same time, decoded together if model and device allow it; auto takes 16, and on CUDA as many as fit into a quarter of the free memory',
+      'number of requests that run at the same time, decoded together if model and device allow it; auto takes 16, and on CUDA and on the CPU of Windows as many as fit into a quarter of the free memory, at most 16',
     allowed: 'auto, or 1 to 256',
     fallback: 'auto',
   }),
@@ -60,7 +60,7 @@ export const SETTINGS = {
   'cache-memory': setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, MAX_CACHE_MIB)]),
     meaning:
-      'memory for the keys and values of all requests together, taken as they need it; auto takes half of what is free besides the model, at most two full contexts per slot',
+      'memory for the keys and values of all requests together, taken as they need it; auto takes half of the memory that is free besides the model, at most two full contexts per slot',
     allowed: `auto, or 1 to ${MAX_CACHE_MIB} MiB`,
     fallback: 'auto',
   }),

@@ -7,7 +7,7 @@ import type { CacheInput, KvCache } from './cache/kv-cache.ts';
 import type { Sequence } from './sequence.ts';
 import type { WaitingQueue } from './waiting-queue.ts';
 
-/** A step copies no further row after this many milliseconds: other sequences wait for the copies. */
+/** After this many milliseconds, a step begins no further copy: the other sequences wait for the copies. */
 const COPY_MS = 100;
 /** A prefix of fewer ids is computed twice: a sequence does not wait for it. */
 const MIN_SHARED = 32;
@@ -58,8 +58,8 @@ export class Admission {
   }
 
   /**
-   * Moves waiting sequences to the running ones, as long as there are slots and memory, and starts those that
-   * wait for no other sequence.
+   * Moves waiting sequences to the running ones, as long as there are slots and memory. Starts the sequences
+   * that wait for no other one.
    */
   admit(running: Sequence[]): void {
     this.#lacksMemory = false;
@@ -81,7 +81,7 @@ export class Admission {
     this.#reserved = this.#reserved.filter(({ sequence }) => sequence.state === 'waiting');
   }
 
-  /** True if the memory suffices for the sequence beside the running ones. Alone, each one has all of it. */
+  /** True if the memory suffices for the sequence beside the running ones. A lone sequence has all memory. */
   #fits(next: Sequence, running: readonly Sequence[]): boolean {
     const { budget } = this.#cache;
     if (running.length === 0) return true;
@@ -110,8 +110,8 @@ export class Admission {
   }
 
   /**
-   * The earlier sequence that will compute the longest prefix of the input, if that is longer than the prefix
-   * that the cache has now. Only an earlier one, so that two sequences never wait for each other.
+   * The earlier sequence that will compute the longest prefix of the input, if that prefix is longer than the
+   * one that the cache has now. A later sequence never counts, so that no two wait for each other.
    */
   #leaderOf(next: Sequence, earlier: readonly Sequence[]): Leader | undefined {
     if (!this.#cache.copies || next.scoresPrompt) return undefined;

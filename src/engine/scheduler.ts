@@ -209,7 +209,7 @@ export class Scheduler {
 
   /**
    * The decoding sequences for which the chunks of a long input are paced. After the loss of an engine all
-   * sequences are continued: those that decode again do not slow down those that are still silent.
+   * sequences are continued: the ones that decode again must not delay the ones that are still silent.
    */
   #pacedFor(long: Sequence, rows: number): number {
     if (!isContinued(long)) return rows;

@@ -17,8 +17,8 @@ export class WaitingQueue {
   readonly #now: () => number;
   #sequences: Sequence[] = [];
   /**
-   * Milliseconds from a free slot to a slot for a sequence behind a queue of `length`, and by which one more
-   * waiting sequence delays the next one; estimated `at`.
+   * `ms`: milliseconds from a free slot to a slot for a sequence behind a queue of `length`. `eachMs`: the
+   * delay by one more waiting sequence. `at`: time of the estimate.
    */
   #tail = { ms: 0, eachMs: 0, length: 0, at: Number.NEGATIVE_INFINITY };
 

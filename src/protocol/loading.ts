@@ -47,7 +47,7 @@ export interface EngineOptions {
    * allocated at once and the memory is short.
    */
   readonly slots: number | 'auto';
-  /** Tokens per slot, prompt and output together. Less if the memory of the cache holds fewer in one row. */
+  /** Tokens per slot, prompt and output together; fewer if the memory of the cache holds fewer in one row. */
   readonly context: number;
   /**
    * Bytes of memory for the KV cache, which all rows share; `auto` or absent = half of the memory that the

@@ -1,17 +1,17 @@
 /** The field that keeps the cached prefixes of tenants apart. Rule: `cache_salt` of vLLM. */
 import { text } from '../schema.ts';
 
-/** UTF-16 units of a salt. */
-const MOST_UNITS = 256;
+/** Maximum length of a salt in UTF-16 units. */
+export const MAX_SALT_UNITS = 256;
 
 export const cacheSaltFields = () => ({
   cache_salt: text()
     .min(1)
-    .max(MOST_UNITS)
+    .max(MAX_SALT_UNITS)
     .optional()
     .meta({
       description:
-        `A text of 1 to ${MOST_UNITS} characters. Only requests with the same text share cached prefixes, so that the time of an ` +
+        `A text of 1 to ${MAX_SALT_UNITS} characters. Only requests with the same text share cached prefixes, so that the time of an ` +
         'answer tells nothing about the prompts of others. When absent: the request shares prefixes with all others without it',
     }),
 });

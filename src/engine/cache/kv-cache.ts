@@ -28,7 +28,7 @@ export interface Begun {
   readonly slot: number;
   /** Length of the input's prefix that the slot contains: 0 … input − 2. */
   readonly cachedTokens: number;
-  /** The other row from which they were copied, and if a sequence was running there; absent: none was. */
+  /** The row from which they were copied, and if a sequence was running there; absent: no copy. */
   readonly copiedFrom?: { readonly row: number; readonly running: boolean };
   /** Index of the first id that differs from the row's id; absent if one is a prefix of the other. */
   readonly divergedAt?: number;
@@ -166,7 +166,7 @@ export class KvCache {
     const source = this.#source(common, input, slot, own);
     const before = this.length(slot);
     this.budget.setBusy(slot, true);
-    // The source is then used later than the ids of the slot: they do not take its row or its memory.
+    // The source becomes newer than the ids of the slot, so that their copy does not take its row or memory.
     if (source) this.budget.touch(source.row);
     this.#store(slot, source ? 0 : own);
     this.budget.touch(slot);

@@ -108,7 +108,7 @@ function reserve(
   return { plan, release: () => reservations.release(), keepCache };
 }
 
-/** What the reader of a reservation shares with its owner. */
+/** The resources that the reader of a reservation shares with its owner. */
 interface Reader {
   readonly weightsId: string;
   readonly namespace: string;

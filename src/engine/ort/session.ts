@@ -275,8 +275,7 @@ export class Session {
   /**
    * Bytes of memory that a row takes while its first `tokens` tokens are used. Address space: the pages of
    * each head. Rows of their own: the size that these tokens need, a power of two. A growing cache: the bytes
-   * of these tokens. A cache that is allocated at once: the share of
-   * one row, and 0 for an empty row.
+   * of these tokens. A cache that is allocated at once: the share of one row, and 0 for an empty row.
    */
   bytesFor(tokens: number): number {
     return this.#cache.bytesFor(tokens);

@@ -62,8 +62,8 @@ export const SILENCE_EVENTS = {
     actor: ENGINE,
     action: 'hold',
     level: 'INFO',
-    when: 'two engine processes in a row were lost, and the engine tests one of the requests alone that ran in both; this request waits',
-    human: () => 'The request waits while the engine runs requests alone that may have ended it',
+    when: 'two engine processes in a row were lost, and the engine tests the requests that ran in both, one at a time; this request waits',
+    human: () => 'The request waits while the engine tests requests alone that may have caused its losses',
     cute: () => '🕵️ Somebody keeps tripping the engine. We ask one bee at a time, then you go on!',
   }),
   'request.preempted': requestEvent({
