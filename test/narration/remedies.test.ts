@@ -131,7 +131,8 @@ const EVENTS: readonly (readonly [remedy: string, event: EventName, changes: Rea
   ['Start the worker with --callback-url', 'callback.unset', {}],
   ['Keep the other end of --ready-fd 3 open', 'ready_fd.failed', { reason: 'EPIPE' }],
   ['run git lfs pull', 'model.problem', { reason: 'is a Git LFS pointer: run git lfs pull' }],
-  ['The request can be retried', 'request.engine_lost', { reason: LONG_PATH }],
+  ['The request can be retried', 'request.engine_lost', { reason: LONG_PATH, engine_losses: undefined }],
+  ['Change the request', 'request.engine_lost', { reason: LONG_PATH }],
 ];
 
 test.each(EVENTS)('%s is at the start of %s', async (remedy, event, changes) => {
