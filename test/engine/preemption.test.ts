@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Sequence } from '../../src/engine/sequence.ts';
+import type { SequenceRequest } from '../../src/protocol/messages.ts';
 import { setUp } from './simulated.ts';
 
 const memory = { bytesFor: (tokens: number) => tokens, releaseRow: (_: number, tokens: number) => tokens };
@@ -99,6 +100,70 @@ describe('when the budget is used up', () => {
     b.end('cancelled', 0);
     expect(scheduler.settle()).toEqual([b]);
   });
+});
+
+describe('a sequence that waits for a prefix which a preempted one computes', () => {
+  /** An old sequence grows until the leader, which still computes its input, is preempted. */
+  const led = (more: Partial<SequenceRequest> = {}) => {
+    const set = setUp(4, 4, { copies: [], cache: { budget: 290, memory, capacity: 300 } });
+    const old = set.add(20, 280);
+    set.run();
+    const leader = set.add(60, 10, more);
+    const follower = set.add(60, 10, { copyOf: leader.request.id });
+    set.run();
+    expect([leader.state, follower.state]).toEqual(['prefill', 'waiting']);
+    runUntil(set.run, () => leader.slot < 0);
+    return { ...set, old, leader, follower };
+  };
+
+  it('does not wait for it for ever, also if both get their slots at once', () => {
+    const { run, scheduler, old, leader, follower } = led();
+    old.end('cancelled', 0);
+    scheduler.settle();
+    runUntil(run, () => leader.state === 'finished' && follower.state === 'finished');
+    expect([leader.generated, follower.generated]).toEqual([10, 10]);
+  });
+
+  it('begins after it, if it has scores', () => {
+    const { run, scheduler, cache, old, leader, follower } = led({ promptLogprobs: 0 });
+    expect([follower.state, follower.slot, cache.free]).toEqual(['waiting', -1, 3]);
+    for (let step = 0; step < 5; step += 1) run();
+    expect(follower.state).toBe('waiting');
+    old.end('cancelled', 0);
+    scheduler.settle();
+    runUntil(run, () => follower.state !== 'waiting');
+    expect(leader.generated).toBeGreaterThan(0);
+    runUntil(run, () => leader.state === 'finished' && follower.state === 'finished');
+  });
+});
+
+it('a draft has memory, also beside a paused sequence', () => {
+  const { run, add, cache } = withBudget(300);
+  const paused = add(4, 50);
+  run();
+  paused.paused = true;
+  const a = add(3, 50);
+  run();
+  for (;;) {
+    const length = cache.length(a.slot);
+    const { verify } = run();
+    expect(a.state).toBe('decode');
+    if (!verify) continue;
+    expect(cache.budget.used).toBeGreaterThanOrEqual(cache.length(paused.slot) + length + 1 + verify.ids.length);
+    break;
+  }
+});
+
+it('the expected time of an input after a preemption counts from its new start', () => {
+  const { clock, run, scheduler, add } = setUp(2, 4, { cache: { budget: 300, memory, capacity: 300 } });
+  const a = add(12, 20);
+  run();
+  clock.now = 10_000;
+  scheduler.admit();
+  a.preempt(4, clock.now);
+  a.start({ slot: 0, cachedTokens: 0 }, 0, clock.now);
+  a.notePrefill(4, clock.now + 10);
+  expect(a.report()?.notes.at(-1)).toMatchObject({ note: 'prefill', elapsedMs: 10, etaMs: 20 });
 });
 
 it('every sequence ends with all of its tokens, whatever runs beside it, and the budget is kept', () => {
