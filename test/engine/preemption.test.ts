@@ -209,3 +209,61 @@ it('every sequence ends with all of its tokens, whatever runs beside it, and the
     { seed: 1, numRuns: 200 },
   );
 });
+
+it('every sequence ends, also if prefixes, copies, scores, pauses, cancels and preemptions come together', () => {
+  const one = fc.record({
+    length: fc.constantFrom(3, 40, 40, 55),
+    maxTokens: fc.integer({ min: 1, max: 200 }),
+    delay: fc.integer({ min: 0, max: 40 }),
+    pausedAt: fc.integer({ min: 0, max: 300 }),
+    pausedFor: fc.integer({ min: 0, max: 60 }),
+    cancelledAt: fc.integer({ min: 1, max: 900 }),
+    scores: fc.boolean(),
+    copies: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(one, { minLength: 2, maxLength: 10 }),
+      fc.integer({ min: 260, max: 500 }),
+      fc.integer({ min: 2, max: 5 }),
+      (asked, budget, slots) => {
+        const { add, run, cache, scheduler } = setUp(slots, 4, {
+          cache: { budget, memory, capacity: 260, storedRows: 2 },
+          copies: [],
+        });
+        const sequences: { sequence: Sequence; index: number }[] = [];
+        const originals = new Map<number, Sequence>();
+        for (let step = 0; ; step += 1) {
+          for (const [index, { length, maxTokens, delay, scores, copies }] of asked.entries()) {
+            if (delay !== step) continue;
+            const original = originals.get(length);
+            const sequence = add(length, maxTokens, {
+              ...(copies && original && { copyOf: original.request.id }),
+              ...(scores && !(copies && original) && { promptLogprobs: 0 }),
+            });
+            if (!original) originals.set(length, sequence);
+            sequences.push({ sequence, index });
+          }
+          for (const { sequence, index } of sequences) {
+            const { pausedAt, pausedFor, cancelledAt } = asked[index]!;
+            sequence.paused = step >= pausedAt && step < pausedAt + pausedFor;
+            if (step === cancelledAt) sequence.end('cancelled', 0);
+          }
+          scheduler.settle();
+          run();
+          expect(cache.budget.used).toBeLessThanOrEqual(budget);
+          for (const { sequence } of sequences) {
+            const original = sequences.find(({ sequence: { request } }) => request.id === sequence.request.copyOf);
+            if (original?.sequence.scoresPrompt && original.sequence.state !== 'finished')
+              expect(sequence.generated).toBe(0);
+          }
+          if (sequences.length === asked.length && sequences.every(({ sequence: { state } }) => state === 'finished'))
+            break;
+          expect(step).toBeLessThan(20_000);
+        }
+        expect(cache.free).toBe(slots);
+      },
+    ),
+    { seed: 1, numRuns: 150 },
+  );
+});
