@@ -101,7 +101,7 @@ export class Lives {
     this.#lastStep = now;
     // A sequence that is preempted in this step had its tokens before that.
     const gapFrom = this.#hasSlot || report.finish ? this.#gapFrom : gapBefore;
-    const isGapOver = gapFrom !== undefined && hasProgress(report);
+    const isGapOver = gapFrom !== undefined && hasProgress({ ...rest, ...(promptScores && { promptScores }) });
     if (isGapOver && gapFrom === this.#gapFrom) this.#gapFrom = undefined;
     return {
       report: {

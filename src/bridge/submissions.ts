@@ -176,7 +176,8 @@ export class Submissions {
     if (!sequence.finished) this.#suspects.progressed(sequence);
     else if (!sequence.cancelled && !sequence.callerLeft) this.#suspects.completed(sequence);
     else this.#suspects.forget(sequence);
-    if (this.#isTesting) this.#settle();
+    // A released sequence may be confirmed after the test: it is then submitted again at once.
+    if (this.#isTesting || (!sequence.inEngine && !sequence.finished)) this.#settle();
   }
 
   /** Forgets a sequence that has ended. It may have been the tested suspect. */

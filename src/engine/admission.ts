@@ -63,6 +63,7 @@ export class Admission {
    */
   admit(running: Sequence[]): void {
     this.#lacksMemory = false;
+    this.#dropLeaders();
     for (let next = this.#queue.first; next; next = this.#queue.first) {
       this.#lacksMemory = !this.#fits(next, running);
       const slot = this.#lacksMemory ? undefined : this.#cache.take(inputOf(next));
@@ -79,6 +80,34 @@ export class Admission {
   settle(): void {
     this.#lacksMemory = false;
     this.#reserved = this.#reserved.filter(({ sequence }) => sequence.state === 'waiting');
+  }
+
+  /**
+   * Takes the slots away from the sequences that wait in them for the scores of this prompt, because it is
+   * preempted. The caller queues them behind it. The ids in their slots stay.
+   * @returns these sequences, in order of arrival
+   */
+  withdraw(original: Sequence): readonly Sequence[] {
+    const copies = this.#reserved
+      .map(({ sequence }) => sequence)
+      .filter((sequence) => original.scoresPrompt && isCopyOf(sequence, original) && !sequence.scoresPrompt);
+    this.#reserved = this.#reserved.filter(({ sequence }) => !copies.includes(sequence));
+    for (const copy of copies) {
+      this.#cache.release(copy.slot);
+      copy.slot = -1;
+    }
+    return copies;
+  }
+
+  /**
+   * Forgets the leaders that compute no input any more. A preempted leader gets a slot again after its
+   * followers: without this, it could wait for a follower that waits for it.
+   */
+  #dropLeaders(): void {
+    this.#reserved = this.#reserved.map(({ sequence, leader }) => ({
+      sequence,
+      leader: leader && isComputing(leader.sequence) ? leader : undefined,
+    }));
   }
 
   /** True if the memory suffices for the sequence beside the running ones. A lone sequence has all memory. */

@@ -221,21 +221,30 @@ export class Runner {
     if (!this.#session.batchesRows) return slots.map((first) => ({ first, count: 1 }));
     const { rows } = this.#costs;
     const groups: { first: number; count: number }[] = [];
+    const padded: number[] = [];
     for (const slot of slots) {
       const last = groups.at(-1);
       const wider = last ? slot - last.first + 1 : 0;
       const next = wider === (last?.count ?? 0) + 1;
       const pays = last && rows.estimate(wider) <= rows.estimate(last.count) + rows.estimate(1);
-      if (last && (next || (pays && this.#canPad(last.first + last.count, slot)))) last.count = wider;
+      if (last && (next || (pays && this.#canPad(last.first + last.count, slot, padded)))) last.count = wider;
       else groups.push({ first: slot, count: 1 });
     }
+    for (const slot of padded) this.#cache.budget.setBusy(slot, false);
     return groups;
   }
 
-  /** True if there is memory for one more id in each of these rows, which are idle. */
-  #canPad(from: number, to: number): boolean {
-    for (let slot = from; slot < to; slot += 1)
-      if (!this.#cache.budget.take(slot, Math.min(this.#cache.length(slot) + 1, this.#cache.capacity))) return false;
+  /**
+   * True if there is memory for one more id in each of these rows, in which no sequence decodes.
+   * @param padded gets those of them that were idle: they are busy, so that no row takes their memory
+   */
+  #canPad(from: number, to: number, padded: number[]): boolean {
+    const { budget, capacity } = this.#cache;
+    for (let slot = from; slot < to; slot += 1) {
+      if (!budget.take(slot, Math.min(this.#cache.length(slot) + 1, capacity))) return false;
+      if (!budget.isBusy(slot)) padded.push(slot);
+      budget.setBusy(slot, true);
+    }
     return true;
   }
 

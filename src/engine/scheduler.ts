@@ -11,7 +11,6 @@ import { Admission } from './admission.ts';
 import type { KvCache } from './cache/kv-cache.ts';
 import type { RunCost } from './cost-model.ts';
 import { type Draft, draftFor } from './drafts/draft.ts';
-import { MAX_DRAFT } from './drafts/prompt-lookup.ts';
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 import type { WaitEstimate } from './wait-estimate.ts';
@@ -146,11 +145,8 @@ export class Scheduler {
 
   /** Number of tokens of a sequence in the cache after the next step. A whole input is taken at once. */
   #tokensAfterStep(sequence: Sequence): number {
-    const { state, slot, input, request } = sequence;
-    if (state === 'prefill') return input.length;
-    const next = this.#cache.length(slot) + 1;
-    const drafted = this.#draftCost && this.#running.length === 1 ? MAX_DRAFT : 0;
-    return Math.max(next, Math.min(next + drafted, request.prompt.length + request.maxTokens));
+    const { state, slot, input } = sequence;
+    return state === 'prefill' ? input.length : this.#cache.length(slot) + 1;
   }
 
   /** The sequence to preempt: a paused one, or the one that got its slot last; undefined if one is alone. */
@@ -164,9 +160,11 @@ export class Scheduler {
   #preempt(sequence: Sequence): void {
     const { slot } = sequence;
     const tokens = this.#cache.length(slot);
+    const copies = this.#admission.withdraw(sequence);
     this.#cache.release(slot);
-    this.#running = this.#running.filter((one) => one !== sequence);
+    this.#running = this.#running.filter((one) => one !== sequence && !copies.includes(one));
     sequence.preempt(tokens, this.#now());
+    for (const copy of copies.toReversed()) this.#queue.addFirst(copy);
     this.#queue.addFirst(sequence);
   }
 
@@ -175,11 +173,16 @@ export class Scheduler {
     return this.#running.filter((sequence) => !sequence.paused);
   }
 
-  /** The draft for the only running sequence. The last token before `maxTokens` needs no draft. */
+  /**
+   * The draft for the only running sequence; undefined if there is no memory for it. The last token before
+   * `maxTokens` needs no draft.
+   */
   #draft(sequence: Sequence): Draft | undefined {
     if (!this.#draftCost) return undefined;
     const max = sequence.request.maxTokens - sequence.generated - 1;
-    return draftFor(sequence, max, this.#draftCost);
+    const draft = draftFor(sequence, max, this.#draftCost);
+    const tokens = this.#cache.length(sequence.slot) + 1 + (draft?.ids.length ?? 0);
+    return draft && this.#cache.budget.take(sequence.slot, tokens) ? draft : undefined;
   }
 
   /** The prefill chunks of the next step: short prompts first, unless a chunk of a long prompt is due. */

@@ -63,6 +63,8 @@ export class Sequence {
   /** Cached tokens of the first start. */
   #firstCached: number | undefined;
   #started: number | undefined;
+  /** Time of the last start: the first one, or the one after a preemption. */
+  #startedAgain = 0;
   #firstToken: number | undefined;
   #lastToken: number | undefined;
   /** Generated ids. */
@@ -134,6 +136,7 @@ export class Sequence {
     this.cachedTokens = cachedTokens;
     this.computed = cachedTokens;
     this.#started ??= now;
+    this.#startedAgain = now;
     this.#firstCached ??= cachedTokens;
     const saved = cachedTokens > 0 && savedMs !== undefined && { savedMs };
     this.note({ note: 'started', slot, cachedTokens, ...source, ...saved, others, queueMs: now - this.#waitsSince });
@@ -158,7 +161,7 @@ export class Sequence {
   notePrefill(done: number, now: number): void {
     this.computed = done;
     const total = this.input.length;
-    const elapsedMs = now - (this.#started ?? now);
+    const elapsedMs = now - this.#startedAgain;
     const etaMs = (elapsedMs / (done - this.cachedTokens)) * (total - done);
     this.note({ note: 'prefill', done, total, elapsedMs, etaMs });
   }

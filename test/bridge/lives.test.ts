@@ -152,6 +152,10 @@ test('scores of the prompt are reported once', () => {
   expect(lives.add(scored(1, 17, 42)).report.promptScores).toEqual({ from: 1, scores: [17, 42].map(score) });
   lives.interrupt();
   lives.add(report({ notes: [started()] }));
-  expect(lives.add(scored(1, 17)).report).not.toHaveProperty('promptScores');
-  expect(lives.add(scored(2, 42, 7)).report.promptScores).toEqual({ from: 3, scores: [score(7)] });
+  const repeated = lives.add(scored(1, 17));
+  expect(repeated.report).not.toHaveProperty('promptScores');
+  expect(repeated.resumed).toBeUndefined();
+  const { report: next, resumed } = lives.add(scored(2, 42, 7));
+  expect(next.promptScores).toEqual({ from: 3, scores: [score(7)] });
+  expect(resumed).toBeDefined();
 });

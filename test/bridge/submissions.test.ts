@@ -287,6 +287,31 @@ test('a suspect that is paused waits for its reader, and the others run meanwhil
   expect(scene.submittedIds.at(-1)).toBe(idOf(other));
 });
 
+test.each(['is cancelled', 'is paused again'])(
+  'a sequence that made room for a suspect goes on if the suspect %s',
+  async (end) => {
+    const scene = new Scene();
+    const { sequence: slow, pause } = scene.addPaused();
+    const other = scene.add();
+    for (let loss = 0; loss < 2; loss += 1) {
+      scene.start(slow, other);
+      await scene.delivered();
+      scene.lose();
+    }
+    pause(true);
+    await scene.end(slow, 'cancelled');
+    scene.start(other);
+    await scene.generate(other, PROVEN_IDS);
+    pause(false);
+    expect(scene.cancelled).toEqual([idOf(slow), idOf(other)]);
+    // Before the engine confirms that the other sequence has made room.
+    if (end === 'is cancelled') scene.submissions.cancel(slow);
+    else pause(true);
+    await scene.end(other, 'cancelled');
+    expect(scene.submittedIds).toEqual([idOf(slow), idOf(other), idOf(other)]);
+  },
+);
+
 test('a paused or preempted sequence is no suspect, and is continued; a paused one is submitted paused', async () => {
   const scene = new Scene();
   const { sequence: paused, pause } = scene.addPaused();

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Sequence } from '../../src/engine/sequence.ts';
+import type { SequenceRequest } from '../../src/protocol/messages.ts';
 import { setUp } from './simulated.ts';
 
 const memory = { bytesFor: (tokens: number) => tokens, releaseRow: (_: number, tokens: number) => tokens };
@@ -101,6 +102,70 @@ describe('when the budget is used up', () => {
   });
 });
 
+describe('a sequence that waits for a prefix which a preempted one computes', () => {
+  /** An old sequence grows until the leader, which still computes its input, is preempted. */
+  const led = (more: Partial<SequenceRequest> = {}) => {
+    const set = setUp(4, 4, { copies: [], cache: { budget: 290, memory, capacity: 300 } });
+    const old = set.add(20, 280);
+    set.run();
+    const leader = set.add(60, 10, more);
+    const follower = set.add(60, 10, { copyOf: leader.request.id });
+    set.run();
+    expect([leader.state, follower.state]).toEqual(['prefill', 'waiting']);
+    runUntil(set.run, () => leader.slot < 0);
+    return { ...set, old, leader, follower };
+  };
+
+  it('does not wait for it for ever, also if both get their slots at once', () => {
+    const { run, scheduler, old, leader, follower } = led();
+    old.end('cancelled', 0);
+    scheduler.settle();
+    runUntil(run, () => leader.state === 'finished' && follower.state === 'finished');
+    expect([leader.generated, follower.generated]).toEqual([10, 10]);
+  });
+
+  it('begins after it, if it has scores', () => {
+    const { run, scheduler, cache, old, leader, follower } = led({ promptLogprobs: 0 });
+    expect([follower.state, follower.slot, cache.free]).toEqual(['waiting', -1, 3]);
+    for (let step = 0; step < 5; step += 1) run();
+    expect(follower.state).toBe('waiting');
+    old.end('cancelled', 0);
+    scheduler.settle();
+    runUntil(run, () => follower.state !== 'waiting');
+    expect(leader.generated).toBeGreaterThan(0);
+    runUntil(run, () => leader.state === 'finished' && follower.state === 'finished');
+  });
+});
+
+it('a draft has memory, also beside a paused sequence', () => {
+  const { run, add, cache } = withBudget(300);
+  const paused = add(4, 50);
+  run();
+  paused.paused = true;
+  const a = add(3, 50);
+  run();
+  for (;;) {
+    const length = cache.length(a.slot);
+    const { verify } = run();
+    expect(a.state).toBe('decode');
+    if (!verify) continue;
+    expect(cache.budget.used).toBeGreaterThanOrEqual(cache.length(paused.slot) + length + 1 + verify.ids.length);
+    break;
+  }
+});
+
+it('the expected time of an input after a preemption counts from its new start', () => {
+  const { clock, run, scheduler, add } = setUp(2, 4, { cache: { budget: 300, memory, capacity: 300 } });
+  const a = add(12, 20);
+  run();
+  clock.now = 10_000;
+  scheduler.admit();
+  a.preempt(4, clock.now);
+  a.start({ slot: 0, cachedTokens: 0 }, 0, clock.now);
+  a.notePrefill(4, clock.now + 10);
+  expect(a.report()?.notes.at(-1)).toMatchObject({ note: 'prefill', elapsedMs: 10, etaMs: 20 });
+});
+
 it('every sequence ends with all of its tokens, whatever runs beside it, and the budget is kept', () => {
   const one = fc.record({
     length: fc.integer({ min: 2, max: 60 }),
@@ -142,5 +207,63 @@ it('every sequence ends with all of its tokens, whatever runs beside it, and the
       },
     ),
     { seed: 1, numRuns: 200 },
+  );
+});
+
+it('every sequence ends, also if prefixes, copies, scores, pauses, cancels and preemptions come together', () => {
+  const one = fc.record({
+    length: fc.constantFrom(3, 40, 40, 55),
+    maxTokens: fc.integer({ min: 1, max: 200 }),
+    delay: fc.integer({ min: 0, max: 40 }),
+    pausedAt: fc.integer({ min: 0, max: 300 }),
+    pausedFor: fc.integer({ min: 0, max: 60 }),
+    cancelledAt: fc.integer({ min: 1, max: 900 }),
+    scores: fc.boolean(),
+    copies: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(one, { minLength: 2, maxLength: 10 }),
+      fc.integer({ min: 260, max: 500 }),
+      fc.integer({ min: 2, max: 5 }),
+      (asked, budget, slots) => {
+        const { add, run, cache, scheduler } = setUp(slots, 4, {
+          cache: { budget, memory, capacity: 260, storedRows: 2 },
+          copies: [],
+        });
+        const sequences: { sequence: Sequence; index: number }[] = [];
+        const originals = new Map<number, Sequence>();
+        for (let step = 0; ; step += 1) {
+          for (const [index, { length, maxTokens, delay, scores, copies }] of asked.entries()) {
+            if (delay !== step) continue;
+            const original = originals.get(length);
+            const sequence = add(length, maxTokens, {
+              ...(copies && original && { copyOf: original.request.id }),
+              ...(scores && !(copies && original) && { promptLogprobs: 0 }),
+            });
+            if (!original) originals.set(length, sequence);
+            sequences.push({ sequence, index });
+          }
+          for (const { sequence, index } of sequences) {
+            const { pausedAt, pausedFor, cancelledAt } = asked[index]!;
+            sequence.paused = step >= pausedAt && step < pausedAt + pausedFor;
+            if (step === cancelledAt) sequence.end('cancelled', 0);
+          }
+          scheduler.settle();
+          run();
+          expect(cache.budget.used).toBeLessThanOrEqual(budget);
+          for (const { sequence } of sequences) {
+            const original = sequences.find(({ sequence: { request } }) => request.id === sequence.request.copyOf);
+            if (original?.sequence.scoresPrompt && original.sequence.state !== 'finished')
+              expect(sequence.generated).toBe(0);
+          }
+          if (sequences.length === asked.length && sequences.every(({ sequence: { state } }) => state === 'finished'))
+            break;
+          expect(step).toBeLessThan(20_000);
+        }
+        expect(cache.free).toBe(slots);
+      },
+    ),
+    { seed: 1, numRuns: 150 },
   );
 });

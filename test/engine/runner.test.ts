@@ -124,6 +124,41 @@ it('runs distant rows separately if the rows between them cost more than another
   expect(outer).toEqual([expected(sequences[3]!, 2)[1], expected(sequences[0]!, 2)[1]]);
 });
 
+it('keeps the budget of the rows between them: no such row takes the memory of another one', () => {
+  poison();
+  const memory = {
+    bytesFor: (tokens: number) => Math.ceil(tokens / 8),
+    releaseRow: (_: number, tokens: number) => Math.ceil(tokens / 8),
+  };
+  const cache = new KvCache({ slots: 4, capacity: 256, budget: 3, memory });
+  const runs: unknown[] = [];
+  const costs = new CostModel();
+  for (const rows of [1, 2, 3, 4]) costs.noteRows(rows, 100 + rows);
+  const watched = new Proxy(session, {
+    get: (target, name) => {
+      const value = Reflect.get(target, name, target);
+      if (name === 'run')
+        return (run: Run) => {
+          runs.push(run.rows);
+          return target.run(run);
+        };
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const runner = new Runner(watched, cache, costs, () => 0);
+  const sequences = prefilled(runner, cache, [5, 5, 5, 5]);
+  for (const row of [1, 2]) {
+    cache.clear(row);
+    cache.release(row);
+  }
+  for (const row of [0, 3]) cache.budget.take(row, 6);
+  runs.length = 0;
+  draw(runner, { prefill: [], decode: [sequences[0]!, sequences[3]!] });
+  // There is memory for one of the two rows between them.
+  expect(runs).toEqual([0, 3].map((first) => ({ first, count: 1 })));
+  expect([0, 1, 2, 3].map((row) => cache.budget.isBusy(row))).toEqual([true, false, false, true]);
+});
+
 it('limits a chunk to 512 ids, the requested number, and 64 MiB of logits', () => {
   expect(prefillChunk(4 * 1024, 4096)).toBe(512);
   expect(prefillChunk(0, 4096)).toBe(512);
