@@ -89,10 +89,20 @@ describe('a start that fails', () => {
       const json = JSON.parse(await readFile(join(wide, name), 'utf8')) as object;
       await writeFile(join(wide, name), JSON.stringify({ ...json, [field]: 1_048_576 }));
     }
-    const { code, stdout } = await runCli(['--port', '0', '--model', wide, '--slots', '256']);
+    // More memory than the machine has, in MiB.
+    const { code, stdout } = await runCli([
+      '--port',
+      '0',
+      '--model',
+      wide,
+      '--slots',
+      '256',
+      '--cache-memory',
+      '16777216',
+    ]);
     expect(code).toBe(1);
     expect(stdout).toMatch(
-      /use --slots \d+: the model needs [\d.]+ [GT]B on cpu \(weights 3\.52 MB, cache [\d.]+ [GT]B \(256 slots of 1048576 tokens\), logits .*?\), and .*? are free/,
+      /use --cache-memory \d+: the model needs [\d.]+ [GT]B on cpu \(weights 3\.52 MB, cache [\d.]+ [GT]B.*?, logits .*?\), and .*? are free/,
     );
     expect(stdout).not.toContain('model.load_progress');
   });
