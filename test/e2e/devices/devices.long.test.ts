@@ -1,13 +1,14 @@
 /**
  * The choice of a device: what `auto` skips and why, a device selected by name, a model that does not fit.
  */
-import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../../src/protocol/devices.ts';
 import { runCli } from '../../support/cli.ts';
+import { makeWideModel } from '../../support/wide-model.ts';
 import { type LogLine, startWorker, textOf } from '../../support/worker.ts';
 import { GREEDY, textOnCpu } from './greedy.ts';
 
@@ -81,14 +82,7 @@ describe('a start that fails', () => {
 
   test('for lack of memory reports the sum and a setting that fits', async () => {
     const wide = join(folder, 'wide');
-    await cp(embeddedModel(), wide, { recursive: true });
-    for (const [name, field] of [
-      ['config.json', 'max_position_embeddings'],
-      ['tokenizer_config.json', 'model_max_length'],
-    ] as const) {
-      const json = JSON.parse(await readFile(join(wide, name), 'utf8')) as object;
-      await writeFile(join(wide, name), JSON.stringify({ ...json, [field]: 1_048_576 }));
-    }
+    await makeWideModel(wide, 1_048_576);
     // More memory than the machine has, in MiB.
     const { code, stdout } = await runCli([
       '--port',
