@@ -141,11 +141,13 @@ export class KvCache {
    * @returns undefined if no slot is free
    */
   take(input: CacheInput): number | undefined {
+    const free = this.#free;
+    if (free.length === 0) return undefined;
     const common = this.#common(input);
     const copied = this.#source(common, input)?.length ?? 0;
     let best: number | undefined;
     let least: readonly number[] = [];
-    for (const slot of this.#free) {
+    for (const slot of free) {
       const kept = this.#kept(slot, common, input);
       const continued = !this.copies || (kept > copied - MIN_COPIED && !this.#isDear(slot, kept));
       const order = [continued ? -kept : 0, this.#ids.isCovered(slot) ? 0 : 1, this.budget.usedAt(slot)];
