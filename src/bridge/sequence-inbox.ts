@@ -257,12 +257,12 @@ export class RemoteSequence {
     return this.#lives.next;
   }
 
-  /** Called when the engine is told to cancel a life that the sequence survives. */
+  /** Called when the client cancels the sequence in the engine, and will submit the rest of it later. */
   release(): void {
     this.#isReleased = true;
   }
 
-  /** True while the engine has the sequence and was told to end it. */
+  /** True while the engine has the sequence, after the message that cancels it. */
   get isLeaving(): boolean {
     return this.inEngine && (this.#isReleased || this.cancelled || this.callerLeft);
   }

@@ -38,6 +38,15 @@ class Scene {
     this.submissions.opened({ send: (message) => this.sent.push(message) });
   }
 
+  /** Two losses in a row in which these sequences ran. */
+  async loseTwice(...sequences: RemoteSequence[]): Promise<void> {
+    for (let loss = 0; loss < 2; loss += 1) {
+      this.start(...sequences);
+      await this.delivered();
+      this.lose();
+    }
+  }
+
   /** The engine is lost, and the next one opens. */
   lose(): ReturnType<Submissions['lost']> {
     const counts = this.submissions.lost(LOSS);
@@ -152,11 +161,7 @@ test('with `fail`, a sequence with a slot fails, and there are no suspects', asy
 async function twiceLost(count: number) {
   const scene = new Scene();
   const all = Array.from({ length: count }, () => scene.add());
-  for (let loss = 0; loss < 2; loss += 1) {
-    scene.start(...all);
-    await scene.delivered();
-    scene.lose();
-  }
+  await scene.loseTwice(...all);
   return { scene, all };
 }
 
@@ -265,11 +270,7 @@ test('a suspect that is paused waits for its reader, and the others run meanwhil
   const scene = new Scene();
   const { sequence: slow, pause } = scene.addPaused();
   const other = scene.add();
-  for (let loss = 0; loss < 2; loss += 1) {
-    scene.start(slow, other);
-    await scene.delivered();
-    scene.lose();
-  }
+  await scene.loseTwice(slow, other);
   expect(scene.submittedIds).toEqual([idOf(slow)]);
   pause(true);
   expect(scene.cancelled).toEqual([idOf(slow)]);
@@ -293,11 +294,7 @@ test.each(['is cancelled', 'is paused again'])(
     const scene = new Scene();
     const { sequence: slow, pause } = scene.addPaused();
     const other = scene.add();
-    for (let loss = 0; loss < 2; loss += 1) {
-      scene.start(slow, other);
-      await scene.delivered();
-      scene.lose();
-    }
+    await scene.loseTwice(slow, other);
     pause(true);
     await scene.end(slow, 'cancelled');
     scene.start(other);

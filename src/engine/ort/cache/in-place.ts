@@ -9,7 +9,7 @@ import type { OrtApi } from '../api.ts';
 import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
 import type { Tensors } from '../tensors.ts';
 import { type CacheGrowth, headsOf, pagedBytes, pagedCapacity, roundUp, tokenBytes } from './growth.ts';
-import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './memory.ts';
+import { type CacheMemory, copyTokens, type InPlaceParts, type RowMemory, type Rows } from './memory.ts';
 
 /**
  * Maximum number of IO bindings to keep. Each references all cache tensors, and many slots give many sets of
@@ -17,14 +17,7 @@ import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './memor
  */
 const MAX_BINDINGS = 64;
 
-interface CacheParts {
-  readonly api: OrtApi;
-  readonly session: Pointer;
-  readonly tensors: Tensors;
-  /** The cache tensors of the model. */
-  readonly caches: readonly CacheTensor[];
-  /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
-  readonly memoryInfo: Pointer;
+interface CacheParts extends InPlaceParts {
   /** True if this process can copy the memory. */
   readonly copiesRows: boolean;
   readonly growth: CacheGrowth;

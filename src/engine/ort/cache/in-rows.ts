@@ -4,21 +4,13 @@
  * new memory, a copy on the device, and the end of the old memory.
  */
 import type { Pointer } from '../../ffi.ts';
-import type { OrtApi } from '../api.ts';
-import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
-import type { TensorMemory, Tensors } from '../tensors.ts';
+import { bytesOf, rowOf } from '../signature.ts';
+import type { TensorMemory } from '../tensors.ts';
 import { sizeClass } from './growth.ts';
-import type { CacheMemory, Rows } from './memory.ts';
+import type { CacheMemory, InPlaceParts, Rows } from './memory.ts';
 import type { RowCopier } from './row-copier.ts';
 
-interface CacheParts {
-  readonly api: OrtApi;
-  readonly session: Pointer;
-  readonly tensors: Tensors;
-  /** The cache tensors of the model. */
-  readonly caches: readonly CacheTensor[];
-  /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
-  readonly memoryInfo: Pointer;
+interface CacheParts extends InPlaceParts {
   readonly copier: RowCopier;
 }
 

@@ -3,7 +3,9 @@
  * interface.
  */
 import { copyMemory, type Pointer } from '../../ffi.ts';
+import type { OrtApi } from '../api.ts';
 import type { CacheTensor } from '../signature.ts';
+import type { Tensors } from '../tensors.ts';
 import { headsOf, tokenBytes } from './growth.ts';
 
 /** Consecutive rows of the KV cache. */
@@ -49,6 +51,17 @@ export interface CacheMemory {
    */
   releaseRow(row: number, tokens: number): number;
   release(): void;
+}
+
+/** The parts of a session that a cache updated in place uses. */
+export interface InPlaceParts {
+  readonly api: OrtApi;
+  readonly session: Pointer;
+  readonly tensors: Tensors;
+  /** The cache tensors of the model. */
+  readonly caches: readonly CacheTensor[];
+  /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
+  readonly memoryInfo: Pointer;
 }
 
 /** One cache tensor of one row in host memory. */
