@@ -55,24 +55,34 @@ export class RunCost {
   }
 }
 
-/** A copy that is refused counts as this much cheaper the next time, so that it is measured again. */
-const REFUSED_FACTOR = 0.9;
+/** So many measured copies decide if another one pays. Fewer do not: one of them may have been disturbed. */
+const LEAST_COPIES = 4;
+const MOST_COPIES = 8;
+/** After this many refused copies the measurements are out of date. */
+const MOST_REFUSALS = 16;
 
 /** Milliseconds to copy the keys and values of a token from one row to another. */
 export class CopyCost {
-  #tokenMs = 0;
+  /** Of the last copies, the oldest first. */
+  #tokenMs: number[] = [];
+  #refusals = 0;
 
   /** Records that a copy of `tokens` tokens (at least 1) took `ms` milliseconds. */
   note(tokens: number, ms: number): void {
-    const tokenMs = ms / tokens;
-    this.#tokenMs += this.#tokenMs === 0 ? tokenMs : (tokenMs - this.#tokenMs) * AVERAGE_WEIGHT;
+    this.#tokenMs = [...this.#tokenMs, ms / tokens].slice(-MOST_COPIES);
   }
 
-  /** True if the copy takes less time than the computation, which takes `computeMs`. */
+  /**
+   * True if the copy takes less time than the computation, which takes `computeMs`. The fastest of the last
+   * copies counts: other work on the machine only makes a copy slower.
+   */
   pays(tokens: number, computeMs: number): boolean {
-    const pays = tokens * this.#tokenMs <= computeMs;
-    if (!pays) this.#tokenMs *= REFUSED_FACTOR;
-    return pays;
+    if (this.#tokenMs.length < LEAST_COPIES || tokens * Math.min(...this.#tokenMs) <= computeMs) return true;
+    this.#refusals += 1;
+    if (this.#refusals < MOST_REFUSALS) return false;
+    this.#refusals = 0;
+    this.#tokenMs = [];
+    return false;
   }
 }
 
