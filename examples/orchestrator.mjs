@@ -62,9 +62,10 @@ const server = createServer(async (request, response) => {
   response.once('close', () => left.abort());
   const send = (event) => response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   const fail = ({ code = 'NO_WORKER', message, retry = 'elsewhere' }) => send({ type: 'error', code, message, retry });
-  const task = { seed: randomInt(2 ** 47), ...(await json(request).catch(() => ({}))) };
+  const { resume, ...body } = await json(request).catch(() => ({}));
   response.setHeader('Content-Type', 'text/event-stream');
-  await run(task, send, left.signal).catch(fail);
+  if (resume) fail({ code: 'INVALID_REQUEST', message: 'A task must have no "resume".', retry: 'never' });
+  else await run({ seed: randomInt(2 ** 47), ...body }, send, left.signal).catch(fail);
   response.end();
 });
 await once(server.listen(Number(port), '127.0.0.1'), 'listening');

@@ -6,7 +6,7 @@
  *   node examples/fleet/orchestrator.mjs [pool-manager=http://127.0.0.1:9100] [port=9200] [seconds of silence=30]
  *   curl -N http://127.0.0.1:9200/tasks -d '{"prompt": "Write a haiku about the sea"}'
  *
- * A task is a body of `POST /execute` without `job_id`. `GET /counts` counts troubles that no caller has seen.
+ * A task is a body of `POST /execute` without `job_id` and without `resume`. `GET /counts` counts troubles that no caller has seen.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -144,12 +144,18 @@ async function accept(request, response) {
   const options = { correlationId, headers: Object.fromEntries(passed.map((name) => [name, given[name]])) };
   // The seed is drawn here, so that a second worker draws the tokens of the first, even if the first told nothing.
   const body = { seed: randomInt(2 ** 47), ...(await json(request)), ids: true };
+  if (body.resume) throw new Error('The orchestrator itself goes on with a lost answer.');
   return { id: randomUUID(), body, options, response, left: leaving.signal, events: 0, failingSince: 0 };
+}
+
+function refuse(response, { message }) {
+  const error = { code: 'INVALID_REQUEST', message, retriable: false, retry: 'never' };
+  response.writeHead(400, { 'Content-Type': 'application/json' }).end(JSON.stringify({ error }));
 }
 
 const server = createServer((request, response) => {
   const route = `${request.method} ${request.url}`;
-  if (route === 'POST /tasks') accept(request, response).then(run, () => response.writeHead(400).end());
+  if (route === 'POST /tasks') accept(request, response).then(run, (error) => refuse(response, error));
   else if (route === 'GET /counts') response.end(JSON.stringify(counts));
   else response.writeHead(404).end();
 });

@@ -137,7 +137,9 @@ export class EngineClient {
         if (child === this.#child) this.#receive(message);
       },
       ...(onLine && { onLine }),
-      onEnded: (loss) => this.#ended(loss),
+      onEnded: (loss) => {
+        if (child === this.#child) this.#ended(loss);
+      },
       threshold: this.#threshold,
       onSilence: (silence) => this.#silence(silence),
     });

@@ -164,11 +164,13 @@ export class Submissions {
   }
 
   /**
-   * True if a sequence was in the steps of the lost engine. While a suspect is tested, the engine has no
-   * other sequence: it may have been lost before it could tell that the suspect has a slot.
+   * True if a sequence was in the steps of the lost engine. The engine may have been lost before it could
+   * tell that the tested suspect has a slot.
    */
-  #ran({ inEngine, hasSlot, finished, paused }: RemoteSequence): boolean {
-    return inEngine && !finished && !paused && (hasSlot || this.#isTesting);
+  #ran(sequence: RemoteSequence): boolean {
+    const { inEngine, hasSlot, finished, paused } = sequence;
+    const isTested = this.#isTesting && sequence === this.#suspects.alone;
+    return inEngine && !finished && !paused && (hasSlot || isTested);
   }
 
   /** Called after each report of a sequence. */
@@ -176,7 +178,7 @@ export class Submissions {
     if (!sequence.finished) this.#suspects.progressed(sequence);
     else if (!sequence.cancelled && !sequence.callerLeft) this.#suspects.completed(sequence);
     else this.#suspects.forget(sequence);
-    // A released sequence may be confirmed after the test: it is then submitted again at once.
+    // The engine may confirm the cancel of a released sequence after the test: the sequence is then sent again.
     if (this.#isTesting || (!sequence.inEngine && !sequence.finished)) this.#settle();
   }
 

@@ -64,7 +64,7 @@ export class Suspects<S extends Suspect> {
 
   /**
    * Notes that the engine was lost while a suspect ran alone.
-   * @returns the losses that it has caused, with this one
+   * @returns the number of losses that it has caused, with this one
    */
   convict(culprit: S): { readonly losses: number; readonly isEngineSuspected: boolean } {
     const losses = (this.#losses.get(culprit)?.count ?? 0) + 1;

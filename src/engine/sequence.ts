@@ -190,6 +190,7 @@ export class Sequence {
       this.end('eos', now);
       return;
     }
+    this.constraint?.accept(token.id, this);
     this.#add(token.id);
     this.#tokens.push(token);
     this.#promptLookup?.push(token.id);
@@ -227,18 +228,18 @@ export class Sequence {
 
   /**
    * Brings the sequence to its state after the continued ids. Each of them took one random number.
+   * @throws Error if the grammar does not allow an id
    */
   #replay(continued: readonly number[], now: number): void {
     for (const id of continued) {
+      this.constraint?.follow(id);
       this.#add(id);
       this.random.uniform();
     }
     if (continued.length > 0) this.#endIfComplete(now);
   }
 
-  /** @throws Error if the grammar does not allow the id */
   #add(id: number): void {
-    this.constraint?.accept(id, this);
     this.lastId = id;
     this.occurrences?.add(id, 1);
     this.#output.push(id);

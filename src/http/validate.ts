@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../contract/absent.ts';
+import { MAX_SALT_UNITS } from '../contract/cache/salt.ts';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
 import { CHOICE_RULE, FORMAT_LIMITS, REGEX_RULE, SCHEMA_RULE } from '../contract/format/fields.ts';
@@ -43,6 +44,7 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   ids: () => 'true or false',
   resume: () => RESUME_RULE,
   on_disconnect: () => 'cancel or continue',
+  cache_salt: () => `a text of 1 to ${MAX_SALT_UNITS} characters`,
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
 
@@ -55,7 +57,7 @@ const FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** Fields that contain text of a user: a violation never repeats their values. */
-const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop', 'schema', 'regex', 'choice', 'tools']);
+const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop', 'schema', 'regex', 'choice', 'tools', 'cache_salt']);
 
 /** Longest value of a field that a violation repeats, in UTF-16 units. */
 export const MAX_SHOWN = 64;

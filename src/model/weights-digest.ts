@@ -5,9 +5,12 @@
 import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 
-/** Bytes of a sample, and samples of a file. A fine-tuned model differs in nearly all of its bytes. */
-const SAMPLE_BYTES = 4096;
-const SAMPLES = 16;
+/**
+ * Bytes of a sample, and samples of a file. A model that differs in a tenth of its bytes, such as one with a
+ * merged adapter, has another digest but for one case in 10^11.
+ */
+const SAMPLE_BYTES = 512;
+const SAMPLES = 256;
 
 /**
  * The digest of the sizes and of evenly spread samples of all files, in hex digits. The names and the order

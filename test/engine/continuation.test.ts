@@ -41,7 +41,6 @@ const RULES: Readonly<Record<string, Rules>> = {
 const rest = ({ tokens, finish }: Outcome, cut: number) => ({
   ids: tokens.slice(cut).map(({ id }) => id),
   reason: finish.reason,
-  forced: finish.forced,
   incomplete: 'incomplete' in finish,
 });
 
@@ -102,7 +101,14 @@ describe('a continued sequence', () => {
     const asked = { grammar: literal('the pond'), maxTokens: 20 };
     const whole = await plain.run(asked);
     const matched = await plain.run({ ...asked, continued: whole.ids });
-    expect(matched).toMatchObject({ ids: [], finish: { reason: 'eos', forced: whole.ids.length } });
+    expect(matched).toMatchObject({ ids: [], finish: { reason: 'eos', forced: 0 } });
+  });
+
+  it('counts the forced tokens of its own', async () => {
+    const asked = { grammar: literal('the old pond'), maxTokens: 20 };
+    const whole = await plain.run(asked);
+    const { finish } = await plain.run({ ...asked, continued: whole.ids.slice(0, 2) });
+    expect(finish.forced).toBe(whole.ids.length - 2);
   });
 
   it('that its grammar does not allow fails, and nothing else does', async () => {

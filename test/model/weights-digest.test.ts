@@ -40,6 +40,12 @@ describe('the digest of weights', () => {
     expect(await digestWeights([fileOf(LARGE, changes)])).not.toBe(await digestWeights([fileOf(LARGE)]));
   });
 
+  test.each([[0], [0.37], [0.9]])('differs if a tenth of the bytes differs, from %d of the file on', async (from) => {
+    const first = Math.floor(from * LARGE);
+    const changes = Object.fromEntries(Array.from({ length: LARGE / 10 }, (_, at) => [first + at, 3]));
+    expect(await digestWeights([fileOf(LARGE, changes)])).not.toBe(await digestWeights([fileOf(LARGE)]));
+  });
+
   test('differs if the size differs', async () => {
     expect(await digestWeights([fileOf(LARGE + 1)])).not.toBe(await digestWeights([fileOf(LARGE)]));
     expect(await digestWeights([fileOf(0)])).not.toBe(await digestWeights([fileOf(1)]));

@@ -17,7 +17,7 @@ export const FINGERPRINT_CHARS = 32;
 const IDS = 'Ids of the output so far, in order: those of all `ids`';
 const INDEX =
   'Index of the next `token` event: one more than `i` of the last one that arrived, 0 before the first one. An id can ' +
-  'complete several events: those with this index or a higher one are sent again';
+  'complete several events: the stream goes on with the one that has this index';
 const FINGERPRINT =
   'Digest of the weights, of the ids of the prompt, and of all parameters of the request that decide which ids are drawn ' +
   'and how their text is divided';

@@ -20,7 +20,7 @@ export class Constraint {
   #left: number;
   /** Mask of the next token; undefined until it is needed. */
   #mask: Mask | undefined;
-  /** Number of tokens for which there was no choice. */
+  /** Number of tokens for which there was no choice, without those of an earlier sequence. */
   forced = 0;
   /** Called once, when the sequence has ended. */
   readonly release: () => void;
@@ -78,6 +78,14 @@ export class Constraint {
    */
   accept(id: number, ends: Ends): void {
     if (this.onlyId(ends) !== undefined) this.forced += 1;
+    this.follow(id);
+  }
+
+  /**
+   * Adds an id that an earlier sequence has drawn. Computes no mask: a long output has thousands of ids.
+   * @throws Error if the grammar does not allow it
+   */
+  follow(id: number): void {
     if (!this.#matcher.accept(id)) throw new Error(`The grammar does not allow the id ${id}`);
     this.#left -= 1;
     this.#mask = undefined;

@@ -104,9 +104,9 @@ export class Choice {
   get endReason(): StopReasonOfOutput {
     if (this.stopped) return this.matched === undefined ? 'eos' : 'stop_sequence';
     const { maxTokens } = this.prompt.sequence;
-    // The engine ends a resumed output that is complete at its last id.
-    const isCut = this.#resumed === 0 || this.#ids.length >= maxTokens;
-    return isCut && this.finish?.reason === 'max_tokens' ? 'max_tokens' : 'eos';
+    // The engine ends a resumed output that is complete at its last id. The output may end before it has one.
+    if (this.#resumed === 0) return this.finish?.reason === 'max_tokens' ? 'max_tokens' : 'eos';
+    return this.finish?.reason !== 'eos' && this.#ids.length >= maxTokens ? 'max_tokens' : 'eos';
   }
 
   get toolCalls(): number {

@@ -1,5 +1,6 @@
-/** The failures of a generation that the engine reports. */
-import type { StreamErrorCode } from '../../contract/errors.ts';
+/** The failures of a generation. */
+import type { EngineLostError } from '../../bridge/child.ts';
+import type { Retry, StreamErrorCode } from '../../contract/errors.ts';
 import type { FailureReason } from '../../protocol/messages.ts';
 
 const NO_STEP = 'the runtime could not compute a step';
@@ -9,6 +10,8 @@ export interface Failure {
   readonly reason: string;
   /** Absent: the sentence of the code. */
   readonly message?: string;
+  /** Absent: the one of the code. */
+  readonly retry?: Retry;
 }
 
 /** The failure of each reason for which the engine ends a sequence with an error. */
@@ -22,3 +25,10 @@ export const FAILURES: Readonly<Record<FailureReason, Failure>> = {
       'resume.token_ids must be the beginning of an output of the demanded form; send the request without resume.',
   },
 };
+
+/** The failure of a job whose engine was lost. No worker is asked to try a request that ended its engine. */
+export function engineLost({ message: reason, causedLosses }: EngineLostError): Failure {
+  if (causedLosses === undefined) return { code: 'ENGINE_LOST', reason };
+  const message = `This request ended the engine ${causedLosses} times in a row, the last time alone; change the request.`;
+  return { code: 'ENGINE_LOST', reason, message, retry: 'never' };
+}

@@ -208,7 +208,7 @@ export class Generation {
   #onError(error: unknown): void {
     if (error instanceof EngineLostError) {
       if (!this.#failure) this.#narrator.engineLost(error);
-      this.#fail({ code: 'ENGINE_LOST', reason: error.message });
+      this.#fail(engineLost(error));
       return;
     }
     this.#narrator.fault('generation', String(error instanceof Error ? error.stack : error));
@@ -225,9 +225,9 @@ export class Generation {
   #end(): void {
     const ending = new Ending(this.#job, this.#choices, this.#timing, this.#parts.metrics);
     if (this.#failure) {
-      const { code, reason, message } = this.#failure;
+      const { code, reason, message, retry } = this.#failure;
       this.#narrator.failed(code.toLowerCase(), reason);
-      ending.error({ code, message, outcome: 'error', resume: this.#resume });
+      ending.error({ code, message, retry, outcome: 'error', resume: this.#resume });
     } else if (this.#choices.every(({ finish }) => finish)) {
       this.#speedMetrics.emit(this.#batch);
       this.#narrator.complete(ending.reason, ending.totals, this.#outputSlots.interruptedMs);

@@ -63,7 +63,7 @@ export const SILENCE_EVENTS = {
     action: 'hold',
     level: 'INFO',
     when: 'two engine processes in a row were lost, and the engine tests the requests that ran in both, one at a time; this request waits',
-    human: () => 'The request waits while the engine tests requests alone that may have caused its losses',
+    human: () => 'The request waits while the engine tests, one by one, the requests that may have ended it',
     cute: () => '🕵️ Somebody keeps tripping the engine. We ask one bee at a time, then you go on!',
   }),
   'request.preempted': requestEvent({

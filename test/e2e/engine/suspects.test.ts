@@ -35,7 +35,11 @@ describe('a request that ends every engine', () => {
     const innocent = await openAll(worker, SEEDS, SHORTER);
     const culprit = await Listener.open(worker, longJob('culprit', { seed: CULPRIT }));
     const events = await culprit.ended;
-    expect(lastOf(events)).toMatchObject({ type: 'error', code: 'ENGINE_LOST', retriable: true });
+    const end = lastOf(events);
+    expect(end).toMatchObject({ type: 'error', code: 'ENGINE_LOST', retriable: false, retry: 'never' });
+    expect(end).toHaveProperty('message', expect.stringContaining('ended the engine 3 times in a row'));
+    // Nobody is asked to go on with an output that ends every engine.
+    expect(end).not.toHaveProperty('resume');
     const told = all(events, 'narration').find(({ event }) => event === 'request.engine_lost');
     expect(told).toMatchObject({ engine_losses: 3, reason: 'signal SIGSEGV' });
     for (const [index, stream] of innocent.entries()) await expectWhole(stream, texts[index] ?? '');

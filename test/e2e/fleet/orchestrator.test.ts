@@ -83,6 +83,13 @@ describe('an orchestrator', { timeout: CEILING_MS }, () => {
     expect(response.status).toBe(400);
   });
 
+  test('refuses a task that continues the answer of another one', async () => {
+    const resume = { token_ids: [1], index: 1, fingerprint: 'a' };
+    const answer = await fetch(orchestrator.tasks, { method: 'POST', body: JSON.stringify({ prompt: 'Sea', resume }) });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ error: { code: 'INVALID_REQUEST', retry: 'never' } });
+  });
+
   test('gives a task to another worker if a worker takes the request and never answers', async () => {
     let reached: () => void = () => undefined;
     const request = new Promise<void>((resolve) => {

@@ -131,7 +131,7 @@ function beyondEnd(at: number, count: number, matched: string | undefined): Work
   return invalid({
     field: 'resume.token_ids',
     constraint: 'end',
-    message: `resume.token_ids must not go on behind the end of the output: it ends ${reason} after ${at} ids, but the list has ${count}; send the stop strings and tools of the first request`,
+    message: `resume.token_ids must not have ids after the end of the output: it ends ${reason} after ${at} ids, but the list has ${count}; send the stop strings and tools of the first request`,
     value: count,
   });
 }
