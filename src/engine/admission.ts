@@ -63,7 +63,7 @@ export class Admission {
    */
   admit(running: Sequence[]): void {
     this.#lacksMemory = false;
-    this.#dropLeaders();
+    this.#chooseLeadersAgain(running);
     for (let next = this.#queue.first; next; next = this.#queue.first) {
       this.#lacksMemory = !this.#fits(next, running);
       const slot = this.#lacksMemory ? undefined : this.#cache.take(inputOf(next));
@@ -83,38 +83,45 @@ export class Admission {
   }
 
   /**
-   * Takes the slots away from the sequences that wait in them for the scores of this prompt, because it is
-   * preempted. The caller queues them behind it. The ids in their slots stay.
+   * Takes the slots away from the sequences that wait in them for the input or the scores of this one,
+   * because it is preempted. The caller queues them behind it. The ids in their slots stay.
    * @returns these sequences, in order of arrival
    */
   withdraw(original: Sequence): readonly Sequence[] {
-    const copies = this.#reserved
-      .map(({ sequence }) => sequence)
-      .filter((sequence) => original.scoresPrompt && isCopyOf(sequence, original) && !sequence.scoresPrompt);
-    this.#reserved = this.#reserved.filter(({ sequence }) => !copies.includes(sequence));
-    for (const copy of copies) {
-      this.#cache.release(copy.slot);
-      copy.slot = -1;
+    const followers: Sequence[] = [];
+    for (const { sequence, leader } of this.#reserved) {
+      const isLed = leader && (leader.sequence === original || followers.includes(leader.sequence));
+      if (isLed || waitsForScores(sequence, original)) followers.push(sequence);
     }
-    return copies;
+    this.#reserved = this.#reserved.filter(({ sequence }) => !followers.includes(sequence));
+    for (const follower of followers) {
+      this.#cache.release(follower.slot);
+      follower.slot = -1;
+    }
+    return followers;
   }
 
   /**
-   * Forgets the leaders that compute no input any more. A preempted leader gets a slot again after its
-   * followers: without this, it could wait for a follower that waits for it.
+   * Chooses another leader for the followers of one that is paused, or has ended before it had computed their
+   * prefix: the first of them becomes the leader of the others.
    */
-  #dropLeaders(): void {
-    this.#reserved = this.#reserved.map(({ sequence, leader }) => ({
-      sequence,
-      leader: leader && isComputing(leader.sequence) ? leader : undefined,
-    }));
+  #chooseLeadersAgain(running: readonly Sequence[]): void {
+    this.#reserved = this.#reserved.map((reserved) => {
+      const { sequence, leader } = reserved;
+      if (!leader || canLead(leader.sequence)) return reserved;
+      if (leader.sequence.computed >= leader.length) return { sequence, leader: undefined };
+      return { sequence, leader: this.#leaderOf(sequence, running.slice(0, running.indexOf(sequence))) };
+    });
   }
 
   /** True if the memory suffices for the sequence beside the running ones. A lone sequence has all memory. */
   #fits(next: Sequence, running: readonly Sequence[]): boolean {
     const { budget } = this.#cache;
     if (running.length === 0) return true;
-    return [...running, next].reduce((sum, { nextTokens }) => sum + budget.bytesFor(nextTokens), 0) <= budget.bytes;
+    // A row can hold more than its sequence needs: the memory of some devices is not given back in part.
+    const held = ({ slot, state }: Sequence): number => (state === 'waiting' ? 0 : budget.held(slot));
+    const needed = (one: Sequence): number => Math.max(budget.bytesFor(one.nextTokens), held(one));
+    return [...running, next].reduce((sum, one) => sum + needed(one), 0) <= budget.bytes;
   }
 
   /** Starts the reserved sequences, except those that wait, and those for which this step has no time. */
@@ -123,7 +130,7 @@ export class Admission {
     const held: Reserved[] = [];
     for (const one of this.#reserved) {
       const { sequence } = one;
-      if (isWaiting(one, running, this.#cache.copies) || this.#now() >= until) held.push(one);
+      if (isWaiting(one, running) || this.#now() >= until) held.push(one);
       else this.#start(sequence, running.filter(({ state }) => state !== 'waiting').length);
     }
     this.#reserved = held;
@@ -147,7 +154,7 @@ export class Admission {
     const known = this.#cache.available(inputOf(next));
     let leader: Leader | undefined;
     for (const sequence of earlier) {
-      if (!isComputing(sequence) || saltOf(sequence) !== saltOf(next)) continue;
+      if (!canLead(sequence) || saltOf(sequence) !== saltOf(next)) continue;
       const length = Math.min(common(sequence.input, next.input), next.input.length - LAST_IDS);
       const least = isCopyOf(next, sequence) ? 1 : MIN_SHARED;
       if (length >= Math.max(known + least, (leader?.length ?? 0) + 1)) leader = { sequence, length };
@@ -159,19 +166,21 @@ export class Admission {
 /** True while the input of a sequence that has a slot is not computed. */
 const isComputing = ({ state, slot }: Sequence): boolean => slot >= 0 && (state === 'waiting' || state === 'prefill');
 
+/** True if others wait for the input of this sequence. A paused one may take long. */
+const canLead = (sequence: Sequence): boolean => isComputing(sequence) && !sequence.paused;
+
 const saltOf = ({ request }: Sequence): string => request.cacheSalt ?? '';
 
 const isCopyOf = (one: Sequence, other: Sequence): boolean => one.request.copyOf === other.request.id;
 
-/**
- * True while another sequence computes a prefix of the input. A paused one may take long, so no sequence
- * waits for it. The scores of a prompt come before its outputs, so a copy always waits for a scored prompt.
- */
-function isWaiting({ sequence, leader }: Reserved, running: readonly Sequence[], copies: boolean): boolean {
-  const original = running.find((one) => isCopyOf(sequence, one));
-  if (original?.scoresPrompt && isComputing(original) && !sequence.scoresPrompt) return true;
-  if (!copies || !leader) return false;
-  return isComputing(leader.sequence) && !leader.sequence.paused && leader.sequence.computed < leader.length;
+/** True if a sequence is a copy of one whose prompt is scored: the scores come before all outputs. */
+const waitsForScores = (sequence: Sequence, original: Sequence): boolean =>
+  original.scoresPrompt && isCopyOf(sequence, original) && !sequence.scoresPrompt;
+
+/** True while another sequence computes a prefix, or the scores, that this one needs. */
+function isWaiting({ sequence, leader }: Reserved, running: readonly Sequence[]): boolean {
+  if (running.some((one) => isComputing(one) && waitsForScores(sequence, one))) return true;
+  return leader !== undefined && canLead(leader.sequence) && leader.sequence.computed < leader.length;
 }
 
 /** The input of a sequence as the cache needs it. */

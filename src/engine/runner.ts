@@ -236,7 +236,8 @@ export class Runner {
 
   /**
    * True if there is memory for one more id in each of these rows, in which no sequence decodes.
-   * @param padded gets those of them that were idle: they are busy, so that no row takes their memory
+   * @param padded gets the idle ones of these rows. They count as busy meanwhile: the memory of the next row
+   *   must not be taken from them
    */
   #canPad(from: number, to: number, padded: number[]): boolean {
     const { budget, capacity } = this.#cache;

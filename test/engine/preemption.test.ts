@@ -1,8 +1,9 @@
 /** Sequences that share a budget of memory: 1 byte for each token. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Sequence } from '../../src/engine/sequence.ts';
+import { Sequence } from '../../src/engine/sequence.ts';
 import type { SequenceRequest } from '../../src/protocol/messages.ts';
+import { prompt, request } from './harness.ts';
 import { setUp } from './simulated.ts';
 
 const memory = { bytesFor: (tokens: number) => tokens, releaseRow: (_: number, tokens: number) => tokens };
@@ -102,6 +103,31 @@ describe('when the budget is used up', () => {
   });
 });
 
+it('a sequence waits while the row of another one holds the memory that it needs', () => {
+  // Memory comes in hundreds of bytes, and is given back as a whole only.
+  const whole = {
+    bytesFor: (tokens: number) => Math.ceil(tokens / 100) * 100,
+    releaseRow: (row: number, tokens: number): number => (tokens === 0 ? 0 : set.cache.budget.held(row)),
+  };
+  const set = setUp(2, 300, { cache: { budget: 500, memory: whole, capacity: 400 } });
+  const { run, scheduler } = set;
+  const added = (ids: number[], maxTokens: number): Sequence => {
+    const sequence = new Sequence(request({ prompt: ids, maxTokens }), 0);
+    scheduler.add(sequence);
+    return sequence;
+  };
+  const long = prompt(250, 7);
+  const first = added(long, 2);
+  runUntil(run, () => first.state === 'finished');
+  const short = added([...long.slice(0, 50), 7, 8], 30);
+  run();
+  const waiting = added(prompt(250, 8), 2);
+  run();
+  expect([set.cache.budget.held(short.slot), waiting.state]).toEqual([300, 'waiting']);
+  runUntil(run, () => waiting.state === 'finished');
+  expect(noteNames(waiting)).not.toContain('preempted');
+});
+
 describe('a sequence that waits for a prefix which a preempted one computes', () => {
   /** An old sequence grows until the leader, which still computes its input, is preempted. */
   const led = (more: Partial<SequenceRequest> = {}) => {
@@ -122,6 +148,17 @@ describe('a sequence that waits for a prefix which a preempted one computes', ()
     scheduler.settle();
     runUntil(run, () => leader.state === 'finished' && follower.state === 'finished');
     expect([leader.generated, follower.generated]).toEqual([10, 10]);
+  });
+
+  it('waits behind it, and computes two ids when it continues', () => {
+    const { run, scheduler, old, leader, follower } = led();
+    expect([follower.state, follower.slot]).toEqual(['waiting', -1]);
+    expect(noteNames(follower)).not.toContain('started');
+    old.end('cancelled', 0);
+    scheduler.settle();
+    runUntil(run, () => follower.state === 'finished');
+    expect(leader.state).toBe('finished');
+    expect(follower.cachedTokens).toBe(58);
   });
 
   it('begins after it, if it has scores', () => {

@@ -132,12 +132,15 @@ describe('a copy', () => {
     expect((await first!).ids).toEqual(expected[0]);
   });
 
-  it('of a cancelled original computes the rest of the prompt', async () => {
-    const { asked, expected } = await fresh(3);
+  it('of a cancelled original computes the rest of the prompt, once for all copies', async () => {
+    const { asked, expected } = await fresh(4);
     afterChunk(asked[0]!.id, () => bench.engine.cancel(asked[0]!.id));
     const [first, ...copies] = await Promise.all(asked.map((one) => bench.submit(one)));
     expect(first!.finish.reason).toBe('cancelled');
     expect(copies.map(({ ids }) => ids)).toEqual(expected.slice(1));
+    const [rest, ...others] = copies.map(({ finish }) => finish.cachedTokens);
+    expect(rest).toBeLessThan(198);
+    expect(others).toEqual([198, 198]);
   });
 
   it('can be cancelled and paused while it waits', async () => {

@@ -42,8 +42,8 @@ export interface CacheInput {
   /** All ids must be computed. */
   readonly whole?: boolean;
   /**
-   * Another row may contain the same input: any longer prefix is copied. Otherwise at least 32 ids are, and
-   * only those that were computed as a prompt, so that a copy never changes the logits.
+   * Another row may contain the same input: any longer prefix is copied, whoever computed it. Otherwise at
+   * least 32 ids are, and not those of decode steps, so that a copy never changes the logits.
    */
   readonly related?: boolean;
 }
@@ -68,7 +68,7 @@ export interface KvCacheOptions {
   readonly copyRow?: (from: Match, to: number) => boolean;
   /**
    * True if a copy of so many ids takes less time than this share of their computation; default: always. The
-   * share is the probability with which the copy saves the computation.
+   * share is the part of the computation that the copy saves, or the probability with which it saves all.
    */
   readonly copyPays?: (tokens: number, share: number) => boolean;
 }
@@ -150,6 +150,7 @@ export class KvCache {
     for (const slot of free) {
       const kept = this.#kept(slot, common, input);
       const continued = !this.copies || (kept > copied - MIN_COPIED && !this.#isDear(slot, kept));
+      // Most kept ids first, then ids that another row has too, then the least recently used ids.
       const order = [continued ? -kept : 0, this.#ids.isCovered(slot) ? 0 : 1, this.budget.usedAt(slot)];
       if (best === undefined || isBefore(order, least)) [best, least] = [slot, order];
     }
@@ -168,7 +169,7 @@ export class KvCache {
     const source = this.#source(common, input, slot, own);
     const before = this.length(slot);
     this.budget.setBusy(slot, true);
-    // The source becomes newer than the ids of the slot, so that their copy does not take its row or memory.
+    // Storing the slot's ids evicts only rows that are older than them: the source must be newer.
     if (source) this.budget.touch(source.row);
     this.#store(slot, source ? 0 : own);
     this.budget.touch(slot);
@@ -177,9 +178,8 @@ export class KvCache {
       this.truncate(slot, own);
       this.#ids.setSalt(slot, input.salt);
     }
-    // A row that cannot drop a part has given back all of its memory if it keeps nothing.
-    const { truncates = true } = this.#options;
-    this.budget.release(slot, truncates ? Math.max(this.length(slot), tokens) : this.length(slot));
+    this.#ids.begin(slot);
+    this.#releaseRest(slot, tokens);
     const compared = copied ? this.length(source.row) : before;
     const shared = common.get(copied ? source.row : slot) ?? 0;
     return {
@@ -249,16 +249,13 @@ export class KvCache {
     let least = own + (related ? 1 : MIN_COPIED);
     for (const [row, shared] of common) {
       const isEnded = shared === this.length(row) && !this.budget.isBusy(row);
-      const usable = Math.min(
-        shared,
-        ids.length - MIN_COMPUTED,
-        related || isEnded ? shared : this.#ids.prefilled(row),
-      );
+      const copyable = related || isEnded ? shared : this.#ids.copyable(row, shared);
+      const usable = Math.min(copyable, ids.length - MIN_COMPUTED);
       if (row === slot || usable < least) continue;
       best = { row, length: usable };
       least = usable + 1;
     }
-    return best && this.#copyPays(best.length - own, 1) ? best : undefined;
+    return best && this.#copyPays(best.length, 1 - own / best.length) ? best : undefined;
   }
 
   #copyPays(tokens: number, share: number): boolean {
@@ -295,6 +292,18 @@ export class KvCache {
     if (this.#options.copyRow?.(from, to) !== true) return false;
     this.#ids.copy(from, to);
     return true;
+  }
+
+  /**
+   * Gives back the memory of a slot that its sequence does not need soon. The memory of some devices and
+   * models is given back as a whole only: the slot then keeps all of it, unless it contains no ids.
+   */
+  #releaseRest(slot: number, tokens: number): void {
+    const length = this.length(slot);
+    const { truncates = true } = this.#options;
+    const needed = truncates ? Math.max(length, tokens) : length;
+    this.budget.release(slot, needed);
+    if (length === 0 && this.budget.held(slot) > this.budget.bytesFor(needed)) this.budget.release(slot, 0);
   }
 
   /** Drops the ids of an idle row. */

@@ -155,7 +155,7 @@ export class PrefixTree {
     }
   }
 
-  /** The node for the id at `done`: no edge has it after the first `length` ids of this path. */
+  /** The node for the id at `done`, which this edge does not have after the first `length` ids of its path. */
   #step(node: Node, length: number, ids: ArrayLike<number>, done: number): Node {
     const place = length < node.end ? this.#end(node, length) : node;
     const known = place.children.get(ids[done] ?? 0);

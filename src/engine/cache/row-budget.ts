@@ -63,6 +63,11 @@ export class RowBudget {
     return bytes;
   }
 
+  /** Bytes that a row holds. */
+  held(row: number): number {
+    return this.#at(row).bytes;
+  }
+
   /** Sequence number of the last use of a row; 0 for an unused row. */
   usedAt(row: number): number {
     return this.#at(row).usedAt;

@@ -6,7 +6,12 @@ import { type Match, PrefixTree } from './prefix-tree.ts';
 
 interface Row {
   length: number;
+  /** Number of first ids that were computed by runs over several ids, as those of a prompt are. */
   prefilled: number;
+  /** Number of first ids that the row had when its sequence began, however they were computed. */
+  base: number;
+  /** The same, if the ids before `base` count as such; `prefilled` if `base` is 0. */
+  prefilledAfterBase: number;
   salt: string;
 }
 
@@ -22,7 +27,13 @@ export class RowIds {
   constructor(rows: number, capacity: number, truncates: boolean) {
     this.#capacity = capacity;
     this.#truncates = truncates;
-    this.#rows = Array.from({ length: rows }, () => ({ length: 0, prefilled: 0, salt: '' }));
+    this.#rows = Array.from({ length: rows }, () => ({
+      length: 0,
+      prefilled: 0,
+      base: 0,
+      prefilledAfterBase: 0,
+      salt: '',
+    }));
   }
 
   /** Number of ids in the row. */
@@ -31,11 +42,21 @@ export class RowIds {
   }
 
   /**
-   * Number of first ids of the row that were computed as a prompt, by runs over several ids. Their keys and
-   * values do not depend on the division into runs; those of a run over one id do.
+   * Number of ids of the row that an input may copy, if they have the first `shared` ids in common. The keys
+   * and values of a run over several ids do not depend on the division into runs; those of a run over one id
+   * do. So only ids of the first kind are copied. The ids with which the sequence of the row began count as
+   * such for an input that contains all of them: without this row, the input would begin with them too.
    */
-  prefilled(row: number): number {
-    return this.#at(row).prefilled;
+  copyable(row: number, shared: number): number {
+    const { prefilled, base, prefilledAfterBase } = this.#at(row);
+    return Math.min(shared, shared >= base ? prefilledAfterBase : prefilled);
+  }
+
+  /** Notes that a sequence begins with the ids of the row. */
+  begin(row: number): void {
+    const own = this.#at(row);
+    own.base = own.length;
+    own.prefilledAfterBase = own.length;
   }
 
   /** True if another row begins with all ids of this one. An empty row: true. */
@@ -64,16 +85,17 @@ export class RowIds {
   append(row: number, ids: ArrayLike<number>): void {
     const own = this.#at(row);
     if (own.length + ids.length > this.#capacity) throw new RangeError(`Slot ${row} is full`);
-    if (ids.length > 1 && own.prefilled === own.length) own.prefilled += ids.length;
-    own.length += ids.length;
+    const length = own.length + ids.length;
+    if (ids.length > 1 && own.prefilled === own.length) own.prefilled = length;
+    if (ids.length > 1 && own.prefilledAfterBase === own.length) own.prefilledAfterBase = length;
+    own.length = length;
     this.#tree(own.salt).append(row, ids);
   }
 
   /** Drops all ids after the first `length`, or all ids if the row cannot drop a part. */
   truncate(row: number, length: number): void {
     const own = this.#at(row);
-    own.length = this.kept(row, Math.min(own.length, length));
-    own.prefilled = Math.min(own.prefilled, own.length);
+    cut(own, this.kept(row, Math.min(own.length, length)));
     const tree = this.#trees.get(own.salt);
     tree?.truncate(row, own.length);
     if (tree?.isEmpty) this.#trees.delete(own.salt);
@@ -83,9 +105,8 @@ export class RowIds {
   copy(from: Match, to: number): void {
     this.truncate(to, 0);
     const [source, target] = [this.#at(from.row), this.#at(to)];
-    target.salt = source.salt;
-    target.length = from.length;
-    target.prefilled = Math.min(source.prefilled, from.length);
+    Object.assign(target, source);
+    cut(target, from.length);
     this.#tree(source.salt).copy(from, to);
   }
 
@@ -102,4 +123,12 @@ export class RowIds {
     if (!own) throw new RangeError(`There is no slot ${row}`);
     return own;
   }
+}
+
+/** Drops all ids after the first `length`. */
+function cut(row: Row, length: number): void {
+  row.length = length;
+  row.prefilled = Math.min(row.prefilled, length);
+  if (row.base > length) row.base = 0;
+  row.prefilledAfterBase = row.base === 0 ? row.prefilled : Math.min(row.prefilledAfterBase, length);
 }

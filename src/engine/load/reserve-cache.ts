@@ -15,7 +15,7 @@ export type ReservedRows = Pick<MemoryPlan, 'slots' | 'rows' | 'context'>;
  * Reserves the planned rows. If the system refuses them, halves the rows that only store prefixes until none
  * is left, and then the tokens of a row. If the system counts address space (`ulimit -v`,
  * `vm.overcommit_memory=2`), the rows take no more of it than the planned memory, so that the rest is left
- * for the runtime.
+ * for the runtime. Slots of the least length are always tried.
  * @param counts replaced by tests
  * @throws MappingError if the system refuses even rows of the least length; OrtError if the memory is not
  * available
@@ -26,7 +26,8 @@ export function reserveCache(
   runs: Pick<Capacity, 'chunk' | 'keep'>,
   counts: () => boolean = countsAddressSpace,
 ): ReservedRows {
-  const most = session.growth === 'pages' && counts() ? plan.cache : Number.POSITIVE_INFINITY;
+  const least = plan.slots * session.bytesFor(leastTokens(plan.context));
+  const most = session.growth === 'pages' && counts() ? Math.max(plan.cache, least) : Number.POSITIVE_INFINITY;
   let { slots, rows, context } = plan;
   for (;;) {
     try {

@@ -16,7 +16,7 @@ export interface Failed {
   readonly code: StreamErrorCode;
   readonly outcome: Outcome;
   /** Absent: as the code. */
-  readonly retry?: Retry;
+  readonly retry?: Retry | undefined;
   /** Absent: the sentence of the code. */
   readonly message?: string | undefined;
   /** Data with which another worker continues the output; absent if none can. */

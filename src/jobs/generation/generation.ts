@@ -13,7 +13,7 @@ import { tokensIn } from '../prompt.ts';
 import { narrateStop } from '../stop-outcome.ts';
 import { type Choice, choicesOf, type PartPiece } from './choice.ts';
 import { Ending } from './ending.ts';
-import { FAILURES, type Failure } from './failures.ts';
+import { engineLost, FAILURES, type Failure } from './failures.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
 import type { Opened } from './resume/resumed-output.ts';
 import { SharedBackpressure } from './shared-backpressure.ts';

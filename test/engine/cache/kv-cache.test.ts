@@ -170,8 +170,23 @@ describe('the prefix of another row', () => {
     cache.release(0);
     // Both slots are free, and slot 0 is not the one that the second sequence gets.
     expect(start(cache, ids)).toEqual({ slot: 0, cachedTokens: 53 });
-    cache.commit(0, ids.slice(53));
-    expect(start(cache, ids)).toMatchObject({ slot: 1, cachedTokens: 50 });
+  });
+
+  it('includes the generated ids with which its sequence began, if the input has all of them', () => {
+    const turns = (): KvCache => {
+      const cache = running();
+      cache.release(0);
+      start(cache, ids);
+      cache.commit(0, ids.slice(53));
+      return cache;
+    };
+    expect(start(turns(), ids)).toMatchObject({ slot: 1, cachedTokens: 58 });
+    expect(start(turns(), ids.slice(0, 57))).toMatchObject({ cachedTokens: 55 });
+    expect(start(turns(), [...ids.slice(0, 52), 7, 7])).toMatchObject({ cachedTokens: 50 });
+    // A row that is cut before the end of these ids has no such beginning any more.
+    const cut = turns();
+    cut.truncate(0, 52);
+    expect(start(cut, ids)).toMatchObject({ cachedTokens: 50 });
   });
 
   it('is not used by an input with another salt, or by one that must be computed', () => {
@@ -237,6 +252,21 @@ describe('the ids of ended sequences', () => {
 });
 
 describe('the budget', () => {
+  it('gets all memory of a slot that keeps no ids, if the memory cannot be given back in part', () => {
+    const memory = {
+      bytesFor: (tokens: number) => Math.ceil(tokens / 100) * 100,
+      releaseRow: (_: number, tokens: number) => (tokens === 0 ? 0 : 300),
+    };
+    const cache = new KvCache({ slots: 1, capacity: 400, memory });
+    runWhole(cache, idsOf(1, 300));
+    expect(cache.budget.used).toBe(300);
+    start(cache, [...idsOf(1, 50), 9, 9]);
+    expect(cache.budget.used).toBe(300);
+    cache.release(0);
+    start(cache, idsOf(2, 50));
+    expect(cache.budget.used).toBe(0);
+  });
+
   it('evicts the least recently used ids first, and never those of a running sequence', () => {
     const cache = copying({ budget: 350 });
     for (const salt of [1, 2, 3]) runWhole(cache, idsOf(salt));

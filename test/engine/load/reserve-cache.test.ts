@@ -50,7 +50,11 @@ describe('the rows of the plan', () => {
 
   it('are refused if the system has no room for rows of the least length', () => {
     expect(() => reserveWith(1e6, false)).toThrow(MappingError);
-    expect(() => reserveWith(1e15, true, 1e6)).toThrow('cannot allocate 16 rows of 256 tokens');
+    expect(() => reserveWith(1e6, true, 1e6)).toThrow(MappingError);
+  });
+
+  it('of the least length are tried even if the planned memory is less', () => {
+    expect(reserveWith(1e15, true, 1e6).rows).toEqual({ slots: 16, rows: 16, context: 256 });
   });
 });
 
