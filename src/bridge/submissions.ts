@@ -178,7 +178,7 @@ export class Submissions {
     if (!sequence.finished) this.#suspects.progressed(sequence);
     else if (!sequence.cancelled && !sequence.callerLeft) this.#suspects.completed(sequence);
     else this.#suspects.forget(sequence);
-    // The engine may confirm the cancel of a released sequence after the test: the sequence is then sent again.
+    // The engine may confirm the cancel of a released sequence after the test: it is then sent again at once.
     if (this.#isTesting || (!sequence.inEngine && !sequence.finished)) this.#settle();
   }
 

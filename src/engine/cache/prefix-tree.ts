@@ -155,7 +155,7 @@ export class PrefixTree {
     }
   }
 
-  /** The node for the id at `done`, which this edge does not have after the first `length` ids of its path. */
+  /** The node for the id at `done`, which does not follow the first `length` ids of the path on this edge. */
   #step(node: Node, length: number, ids: ArrayLike<number>, done: number): Node {
     const place = length < node.end ? this.#end(node, length) : node;
     const known = place.children.get(ids[done] ?? 0);

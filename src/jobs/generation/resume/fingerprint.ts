@@ -1,8 +1,8 @@
 /**
  * The digest of everything that decides which ids an output has, and how its text is divided into pieces:
  * the weights, the prompt, the parameters of the draw, the stop strings, and the use of tools. `max_tokens`
- * is left out: it cuts an output. With a grammar it also leads the last ids to an end; ids drawn under another
- * `max_tokens` are still ids of the grammar.
+ * is left out: it cuts an output. With a grammar it also leads the last ids to an end; ids drawn under
+ * another `max_tokens` are still ids of the grammar.
  */
 import { createHash } from 'node:crypto';
 import type { Submission } from '../../../bridge/client.ts';
