@@ -27,13 +27,11 @@ async function digestFile(path: string): Promise<string> {
   const hash = createHash('sha256').update(String(size));
   const file = await open(path);
   try {
-    const buffer = Buffer.alloc(SAMPLE_BYTES);
     const last = Math.max(0, size - SAMPLE_BYTES);
-    for (let sample = 0; sample < SAMPLES; sample += 1) {
-      const position = Math.floor((last * sample) / (SAMPLES - 1));
-      const { bytesRead } = await file.read(buffer, 0, SAMPLE_BYTES, position);
-      hash.update(buffer.subarray(0, bytesRead));
-    }
+    const read = Array.from({ length: SAMPLES }, (_, sample) =>
+      file.read(Buffer.alloc(SAMPLE_BYTES), 0, SAMPLE_BYTES, Math.floor((last * sample) / (SAMPLES - 1))),
+    );
+    for (const { buffer, bytesRead } of await Promise.all(read)) hash.update(buffer.subarray(0, bytesRead));
   } finally {
     await file.close();
   }
