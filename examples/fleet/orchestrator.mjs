@@ -6,7 +6,8 @@
  *   node examples/fleet/orchestrator.mjs [pool-manager=http://127.0.0.1:9100] [port=9200] [seconds of silence=30]
  *   curl -N http://127.0.0.1:9200/tasks -d '{"prompt": "Write a haiku about the sea"}'
  *
- * A task is a body of `POST /execute` without `job_id` and without `resume`. `GET /counts` counts troubles that no caller has seen.
+ * A task is a body of `POST /execute` without `job_id` and without `resume`. `GET /counts` counts troubles that no
+ * caller has seen.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
