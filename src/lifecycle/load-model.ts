@@ -11,7 +11,7 @@ import { selectedLibrary } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
 import { digestWeights } from '../model/weights-digest.ts';
 import { narrate } from '../narration/narrate.ts';
-import { devicesToTry, isCpu } from '../protocol/devices.ts';
+import { type DeviceName, devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { GrammarCompiler } from '../text/grammar/grammar-compiler.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
@@ -69,7 +69,7 @@ export type ModelSettings = Pick<
 
 /**
  * Loads the model of the settings. While `startEngine` opens the weights in the engine process, this process
- * reads tokenizer and template.
+ * reads tokenizer, template and samples of the weights.
  * @throws Error with a message for the operator that names the missing or broken files; EngineRefusedError if
  * the engine cannot open the model.
  */
@@ -80,8 +80,9 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const options = engineOptions(settings, files, spec);
   const cpuReason = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
   const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, cpuReason);
-  const [facts, text] = await Promise.all([
+  const [facts, digests, text] = await Promise.all([
     startEngine(options, onLoadEvent),
+    digestsOf(options),
     openText(files, {
       tokens: spec.tokens,
       onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
@@ -112,7 +113,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
   });
   const vocabulary = new GrammarVocabulary(text.tokenizer, Math.min(facts.vocabSize, facts.idLimit));
-  const weightsDigest = await digestWeights(weightFiles);
+  const weightsDigest = digests.get(facts.device) ?? (await digestWeights(weightFiles));
   return { spec: await withEnd(spec, loaded), dtype, facts, weightsDigest, ...loaded, grammars, vocabulary };
 }
 
@@ -154,6 +155,19 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     speculation: settings.speculation,
     ...(folder !== undefined && { reservations: folder }),
   };
+}
+
+/**
+ * The digests of the weights, by the device that would use them: the engine has not chosen its device yet. A
+ * device whose files cannot be read is absent, because the engine reports the cause.
+ */
+async function digestsOf({ candidates }: EngineOptions): Promise<ReadonlyMap<DeviceName, string>> {
+  const digests = new Map<DeviceName, string>();
+  const digest = async ({ device, weightFiles }: EngineOptions['candidates'][number]): Promise<void> => {
+    digests.set(device, await digestWeights(weightFiles));
+  };
+  await Promise.allSettled(candidates.map(digest));
+  return digests;
 }
 
 /** Adds the end of a turn to a model whose files name no end of a sequence. */
