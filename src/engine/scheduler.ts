@@ -160,11 +160,11 @@ export class Scheduler {
   #preempt(sequence: Sequence): void {
     const { slot } = sequence;
     const tokens = this.#cache.length(slot);
-    const copies = this.#admission.withdraw(sequence);
+    const followers = this.#admission.withdraw(sequence);
     this.#cache.release(slot);
-    this.#running = this.#running.filter((one) => one !== sequence && !copies.includes(one));
+    this.#running = this.#running.filter((one) => one !== sequence && !followers.includes(one));
     sequence.preempt(tokens, this.#now());
-    for (const copy of copies.toReversed()) this.#queue.addFirst(copy);
+    for (const follower of followers.toReversed()) this.#queue.addFirst(follower);
     this.#queue.addFirst(sequence);
   }
 

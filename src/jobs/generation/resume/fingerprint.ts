@@ -13,14 +13,17 @@ import type { GenerationOrder } from '../../order.ts';
 /** The parts of a loaded model that a resumed output uses. */
 export type ModelIdentity = Pick<LoadedModel, 'weightsDigest'> & { readonly facts: { readonly idLimit: number } };
 
-/** The fields of an order that decide how its text is divided. */
-type PiecesOrder = Pick<GenerationOrder, 'minTokens' | 'stop' | 'toolUse' | 'undivided'>;
+/**
+ * The fields of an order that the sequence lacks. It has `minTokens` only after the limit of this worker, and
+ * another worker can have another limit.
+ */
+type OrderFields = Pick<GenerationOrder, 'minTokens' | 'stop' | 'toolUse' | 'undivided'>;
 
 /** Raise this number when the worker divides a text into other pieces: an index then has another meaning. */
 const PIECES_VERSION = 1;
 
 /** The digest of a sequence, in hex digits. A greedy output does not depend on the seed. */
-export function fingerprintOf(sequence: Submission, order: PiecesOrder, { weightsDigest }: ModelIdentity): string {
+export function fingerprintOf(sequence: Submission, order: OrderFields, { weightsDigest }: ModelIdentity): string {
   const { prompt, sampling, logitBias = [], endIds, grammar } = sequence;
   const { seed, ...others } = sampling;
   const biases = [...logitBias].sort(([one], [other]) => one - other);
