@@ -29,7 +29,8 @@ const FLOORS: readonly (readonly string[])[] = [
 const OTHERS: Readonly<Record<string, readonly string[]>> = {
   client: ['contract'],
   page: ['client', 'contract'],
-  engine: ['protocol', 'onnx', 'grammar'],
+  engine: ['protocol', 'onnx', 'graph-builder', 'grammar'],
+  'graph-builder': ['protocol', 'onnx'],
   grammar: [],
   onnx: [],
   protocol: ['grammar'],

@@ -2,6 +2,7 @@
  * The data that the two processes exchange while a model is opened: the devices and files to try, the
  * progress, and the facts about the open model. Types only.
  */
+import type { DecoderSpec } from './decoder-spec.ts';
 import type { DeviceName } from './devices.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import type { Reason } from './reasons.ts';
@@ -26,11 +27,16 @@ export interface TensorNames {
 /** A device to try, and the weights chosen for it. */
 export interface Candidate {
   readonly device: DeviceName;
-  /** Path of the .onnx file; the names of its external data are relative to its folder. */
-  readonly modelFile: string;
   /**
-   * Absolute paths of all files of the weights, with links resolved: the .onnx file and its external data.
-   * The worker has checked where they are; the engine opens no other file.
+   * Path of the .onnx file; the names of its external data are relative to its folder. For a checkpoint, the
+   * path of its index or of its only file, for messages.
+   */
+  readonly modelFile: string;
+  /** The decoder of a checkpoint, for which the engine builds the graph; absent for an .onnx file. */
+  readonly decoder?: DecoderSpec;
+  /**
+   * Absolute paths of all files of the weights, with links resolved: the .onnx file and its external data, or
+   * the files of a checkpoint in the order to which `TensorPlace.file` refers. The worker has checked where they are; the engine opens no other file.
    */
   readonly weightFiles: readonly string[];
 }
