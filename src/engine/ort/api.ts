@@ -92,9 +92,13 @@ const CALLS = {
   createSession: call(7, ['pointer', 'path', 'pointer'], 'pointer'),
   createSessionFromArray: call(8, ['pointer', 'bytes', 'size', 'pointer'], 'pointer'),
   createSessionOptions: call(10, [], 'pointer'),
+  /** Writes the optimized graph to a file when the session is created. */
+  setOptimizedModelFilePath: call(11, ['pointer', 'path']),
   /** For tests: writes a profile of all runs to a file with this prefix when the session is released. */
   enableProfiling: call(14, ['pointer', 'path']),
   disableMemPattern: call(17, ['pointer']),
+  /** 0: no optimization, 99: all. */
+  setGraphOptimizationLevel: call(23, ['pointer', 'int']),
   setIntraOpNumThreads: call(24, ['pointer', 'int']),
   sessionGetInputCount: call(30, ['pointer'], 'size'),
   sessionGetOutputCount: call(31, ['pointer'], 'size'),

@@ -1,0 +1,181 @@
+/**
+ * The folder of one key in the folder of saved weights. One process at a time fills it: the process holds a
+ * lock, which the kernel releases when the process ends for any reason. The manifest is written last, so that
+ * a folder of a killed process counts for nothing.
+ */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { LOCK_SUFFIX, readManifest, SAVED, type WeightsManifest } from '../../protocol/host/weights-cache.ts';
+import { lockFile } from '../ffi.ts';
+
+/** Maximum time to wait for a process that saves weights, in milliseconds: a stopped one never ends. */
+const MAX_WAIT_MS = 600_000;
+const RETRY_MS = 25;
+/** Permission of all users to write. */
+const WRITABLE_BY_ALL = 0o002;
+const SAMPLES = 64;
+const SAMPLE_BYTES = 4096;
+
+/** The lock of a key. */
+export interface KeyLock {
+  readonly release: () => void;
+}
+
+/** The folder of all keys, made if it is missing. @throws Error with the reason why it cannot be used */
+export function openRoot(path: string): string {
+  makeFolders(path);
+  const root = realpathSync(path);
+  const { uid, mode } = lstatSync(root);
+  const isOwn = uid === process.getuid?.() || uid === 0;
+  if (!isOwn || (mode & WRITABLE_BY_ALL) !== 0) throw new Error(`other users can write to ${root}`);
+  return root;
+}
+
+/** Not `recursive`: Node.js 20 and 22 then never return for a folder below /proc. */
+function makeFolders(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })) return;
+  makeFolders(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o755 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/** Free bytes of the disk for this user. */
+export function freeDiskBytes(root: string): number {
+  const { bavail, bsize } = statfsSync(root);
+  return bavail * bsize;
+}
+
+export class WeightsFolder {
+  readonly path: string;
+  readonly #lockPath: string;
+
+  /** @param root from `openRoot` */
+  constructor(root: string, key: string) {
+    this.path = join(root, key);
+    this.#lockPath = this.path + LOCK_SUFFIX;
+  }
+
+  file(name: keyof typeof SAVED): string {
+    return join(this.path, SAVED[name]);
+  }
+
+  /** The manifest; undefined if the folder is missing, not complete, or damaged. Reads samples of the weights. */
+  read(): WeightsManifest | undefined {
+    const manifest = readManifest(this.path);
+    if (!manifest?.saved) return manifest;
+    try {
+      const isWhole = statSync(this.file('weights')).size === manifest.saved.fileBytes;
+      return isWhole && this.digest() === manifest.saved.digest ? manifest : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** SHA-256 of the graph, the logits and samples of the weights. @throws Error if a file is missing */
+  digest(): string {
+    const hash = createHash('sha256').update(readFileSync(this.file('graph'))).update(readFileSync(this.file('logits')));
+    const file = openSync(this.file('weights'), 'r');
+    try {
+      const { size } = fstatSync(file);
+      const sample = Buffer.alloc(SAMPLE_BYTES);
+      for (let index = 0; index < SAMPLES; index++) {
+        const position = Math.floor((Math.max(0, size - SAMPLE_BYTES) * index) / (SAMPLES - 1));
+        hash.update(sample.subarray(0, readSync(file, sample, 0, SAMPLE_BYTES, position)));
+      }
+      return hash.digest('hex');
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  /** The size of the weights that another process has written so far. */
+  bytesWritten(): number {
+    return statSync(this.file('weights'), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /**
+   * Takes the lock of the key.
+   * @param onWait called while another process holds the lock
+   * @throws Error if the folder cannot be written, has no locks, or if another process holds the lock too long
+   */
+  lock(onWait: () => void): KeyLock {
+    const end = performance.now() + MAX_WAIT_MS;
+    for (;;) {
+      const descriptor = openSync(this.#lockPath, 'a+', 0o644);
+      const locked = lockFile(descriptor);
+      // `models --prune` removes locks that nobody holds.
+      if (locked === true && this.#isCurrent(descriptor)) return { release: () => closeSync(descriptor) };
+      closeSync(descriptor);
+      if (locked === undefined) throw new Error(`${dirname(this.path)} has no file locks (flock)`);
+      if (performance.now() > end) throw new Error(`another process holds ${this.#lockPath}`);
+      onWait();
+      // The engine has nothing else to do before the model is open.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+    }
+  }
+
+  #isCurrent(descriptor: number): boolean {
+    return statSync(this.#lockPath, { throwIfNoEntry: false })?.ino === fstatSync(descriptor).ino;
+  }
+
+  /** Empties the folder, for a process that holds the lock. @throws Error if it cannot be written */
+  begin(): void {
+    this.remove();
+    mkdirSync(this.path, { mode: 0o755 });
+  }
+
+  /** Writes the manifest, after which other processes use the folder. @throws Error if it cannot be written */
+  publish(manifest: WeightsManifest): void {
+    const path = this.file('manifest');
+    writeFileSync(`${path}.new`, JSON.stringify(manifest), { mode: 0o644, flush: true });
+    renameSync(`${path}.new`, path);
+  }
+
+  /** Marks the key, so that no worker saves its weights again. Never throws. */
+  markUnusable(manifest: WeightsManifest & { readonly unusable: string }): void {
+    try {
+      this.begin();
+      this.publish(manifest);
+    } catch {
+      // Without the mark, the next worker saves the weights again and finds the same fault.
+    }
+  }
+
+  /** Removes the folder. Processes that map its files keep their pages. Never throws. */
+  remove(): void {
+    try {
+      rmSync(this.path, { recursive: true, force: true });
+    } catch {
+      // A folder that cannot be removed cannot be written either.
+    }
+  }
+}
+
+/** Waits until the bytes of a file are on the disk: a page that is not is private memory of each process. */
+export function flush(path: string): void {
+  const file = openSync(path, 'r+');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The weights of a graph that are bytes of files: reads their places, and changes them. Knows the entries in
+ * which ONNX Runtime saves prepacked weights: a matrix in the order of its matrix products. Pure.
+ */
+import { Message, writeBytes } from '../protobuf.ts';
+import { ENTRY, GRAPH, MODEL, TENSOR } from '../types.ts';
+
+/** A range of bytes in a file. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** The prepacked forms of one weight for one kind of operator. */
+export interface PrepackedWeight {
+  /** Such as `MatMul`. */
+  readonly operator: string;
+  /** In the file of the initializer that has the entry. */
+  readonly ranges: readonly ByteRange[];
+}
+
+/** An initializer with its bytes in a file. */
+export interface ExternalTensor extends ByteRange {
+  readonly name: string;
+  /** An element type. */
+  readonly type: number;
+  readonly shape: readonly number[];
+  /** Name of the file. */
+  readonly location: string;
+  readonly prepacked: readonly PrepackedWeight[];
+}
+
+/** A new place of the bytes of an initializer. */
+export interface NewPlace {
+  readonly location: string;
+  readonly offset: number;
+}
+
+/** Key of the entry `prepacked_0`, `prepacked_1`, …, and its value `MatMul+<hash>|offset;length;checksum|…`. */
+const PREPACKED = 'prepacked_';
+
+/** The initializers of a model that are bytes of files. @throws Error for bytes that are not a model */
+export function externalTensors(model: Uint8Array): ExternalTensor[] {
+  const root = new Message(model);
+  return root.all(MODEL.graph).flatMap((field) => {
+    const graph = root.message(field);
+    return graph.all(GRAPH.initializer).flatMap((initializer) => tensorIn(graph.message(initializer)) ?? []);
+  });
+}
+
+function tensorIn(tensor: Message): ExternalTensor | undefined {
+  const entries = new Map(entriesOf(tensor));
+  const location = entries.get('location');
+  if (location === undefined) return undefined;
+  return {
+    name: tensor.text(tensor.last(TENSOR.name)),
+    type: tensor.last(TENSOR.type)?.value ?? 0,
+    shape: tensor.numbers(TENSOR.dimensions),
+    location,
+    offset: Number(entries.get('offset') ?? 0),
+    bytes: Number(entries.get('length') ?? 0),
+    prepacked: [...entries].flatMap(([key, value]) => (key.startsWith(PREPACKED) ? prepackedIn(value) : [])),
+  };
+}
+
+/** Texts have one character per byte, as in `Message.text`. */
+const entriesOf = (tensor: Message): [string, string][] =>
+  tensor.all(TENSOR.externalData).map((field) => {
+    const pair = tensor.message(field);
+    return [pair.text(pair.last(ENTRY.key)), pair.text(pair.last(ENTRY.value))];
+  });
+
+function prepackedIn(value: string): PrepackedWeight {
+  const [key = '', ...blobs] = value.split('|');
+  const ranges = blobs.map((blob) => {
+    const [offset, bytes] = blob.split(';').map(Number);
+    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(bytes))
+      throw new Error(`Not the place of a prepacked weight: ${blob}`);
+    return { offset: offset ?? 0, bytes: bytes ?? 0 };
+  });
+  return { operator: key.split('+')[0] ?? '', ranges };
+}
+
+/** Changes of places. */
+export interface Relocation {
+  /** The new place of an initializer; undefined for one that keeps its place. */
+  readonly placeOf: (tensor: ExternalTensor) => NewPlace | undefined;
+  /**
+   * Name of an initializer that keeps its place. It gets the prepacked forms of the moved ones: they lie in
+   * its file, and the runtime finds them by their content.
+   */
+  readonly host: string;
+}
+
+/** The model with other places of its external initializers. @throws Error for bytes that are not a model */
+export function withPlaces(model: Uint8Array, { placeOf, host }: Relocation): Uint8Array {
+  const root = new Message(model);
+  return Buffer.concat(
+    root.rewrite((field) => {
+      if (field.number !== MODEL.graph) return undefined;
+      const graph = root.message(field);
+      const moves = new Map<number, { tensor: Message; place: NewPlace }>();
+      const prepacked: string[] = [];
+      for (const part of graph.all(GRAPH.initializer)) {
+        const tensor = graph.message(part);
+        const found = tensorIn(tensor);
+        const place = found && placeOf(found);
+        if (!place) continue;
+        moves.set(part.start, { tensor, place });
+        for (const [key, value] of entriesOf(tensor)) if (key.startsWith(PREPACKED)) prepacked.push(value);
+      }
+      const changed = graph.rewrite((part) => {
+        if (part.number !== GRAPH.initializer) return undefined;
+        const move = moves.get(part.start);
+        if (move) return writeBytes(GRAPH.initializer, moved(move.tensor, move.place));
+        const tensor = graph.message(part);
+        if (tensor.text(tensor.last(TENSOR.name)) !== host) return undefined;
+        return writeBytes(GRAPH.initializer, [tensor.bytes, ...prepackedEntries(tensor, prepacked)]);
+      });
+      return writeBytes(MODEL.graph, changed);
+    }),
+  );
+}
+
+/** The tensor with its bytes at another place, and without its prepacked forms. */
+function moved(tensor: Message, { location, offset }: NewPlace): Uint8Array[] {
+  const changes = new Map([
+    ['location', location],
+    ['offset', String(offset)],
+  ]);
+  return tensor.rewrite((field) => {
+    if (field.number !== TENSOR.externalData) return undefined;
+    const pair = tensor.message(field);
+    const key = pair.text(pair.last(ENTRY.key));
+    if (key.startsWith(PREPACKED)) return [];
+    const value = changes.get(key);
+    return value === undefined ? undefined : writeEntry(key, value);
+  });
+}
+
+function prepackedEntries(host: Message, values: readonly string[]): Uint8Array[] {
+  const own = entriesOf(host).filter(([key]) => key.startsWith(PREPACKED)).length;
+  return values.flatMap((value, index) => writeEntry(`${PREPACKED}${own + index}`, value));
+}
+
+const writeEntry = (key: string, value: string): Uint8Array[] =>
+  writeBytes(TENSOR.externalData, [...writeBytes(ENTRY.key, key), ...writeBytes(ENTRY.value, value)]);

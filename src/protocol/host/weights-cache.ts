@@ -1,0 +1,100 @@
+/**
+ * The folder of saved weights: weights in the order of the runtime's matrix products, which all workers of a
+ * machine map (docs/decisions/0037-one-copy-of-the-weights.md). One folder for each model, named by its key.
+ * The engine makes it, the command `models` lists and removes it.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Raised when the files of a folder change their form. */
+export const WEIGHTS_LAYOUT = 1;
+/** Names inside of the folder of a key. */
+export const SAVED = { manifest: 'manifest.json', graph: 'graph.onnx', weights: 'weights.bin', logits: 'logits.bin' };
+/** End of the name of the lock beside the folder of a key. A process that saves weights holds it. */
+export const LOCK_SUFFIX = '.lock';
+/** A manifest with more bytes is not read. */
+const MAX_MANIFEST_BYTES = 2 ** 20;
+
+/** A weight file of the model, as it was when the weights were saved. */
+export interface SourceFile {
+  /** With links resolved. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly modifiedMs: number;
+  readonly inode: number;
+}
+
+/** The content of a folder; written last, so that a folder without it is not complete. Sizes in bytes. */
+export interface WeightsManifest {
+  readonly layout: number;
+  /** Version of the runtime. */
+  readonly runtime: string;
+  /** Name of the processor, for people; the key contains its features. */
+  readonly processor: string;
+  readonly sources: readonly SourceFile[];
+  /** Why the weights of this key are not used; the folder then has no other file. */
+  readonly unusable?: string;
+  /** Present if the weights are usable. */
+  readonly saved?: SavedWeights;
+}
+
+export interface SavedWeights {
+  /** Size of the file with the weights. It can have holes. */
+  readonly fileBytes: number;
+  /** The bytes that runs read, of this file and of the sources. */
+  readonly mappedBytes: number;
+  /** The largest matrix, which the runtime packs again in memory of its own while it opens the model. */
+  readonly openingBytes: number;
+  /** Paths of the sources from which the graph reads weights. */
+  readonly mappedSources: readonly string[];
+  /** SHA-256 of the graph, of samples of the weights, and of the logits. */
+  readonly digest: string;
+}
+
+/** The manifest in a folder; undefined for a folder without one, and for one of another layout. */
+export function readManifest(folder: string): WeightsManifest | undefined {
+  try {
+    const path = join(folder, SAVED.manifest);
+    if (statSync(path).size > MAX_MANIFEST_BYTES) return undefined;
+    const found = JSON.parse(readFileSync(path, 'utf8')) as WeightsManifest;
+    return found.layout === WEIGHTS_LAYOUT && isManifest(found) ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isManifest({ runtime, processor, sources, unusable, saved }: WeightsManifest): boolean {
+  const texts = [runtime, processor, unusable ?? '', saved?.digest ?? '', ...(saved?.mappedSources ?? [])];
+  const sizes = saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes] : [];
+  return (
+    texts.every((text) => typeof text === 'string') &&
+    [...sizes, ...sources.flatMap(({ bytes, modifiedMs, inode }) => [bytes, modifiedMs, inode])].every(Number.isFinite) &&
+    sources.every(({ path }) => typeof path === 'string') &&
+    (unusable === undefined) === (saved !== undefined)
+  );
+}
+
+/** The file as it is now; undefined if it is gone or not a regular file. */
+export function sourceFile(path: string): SourceFile | undefined {
+  try {
+    const { size, mtimeMs, ino } = statSync(path);
+    return { path, bytes: size, modifiedMs: mtimeMs, inode: ino };
+  } catch {
+    return undefined;
+  }
+}
+
+/** True if the file has not changed since. */
+export function isUnchanged(source: SourceFile): boolean {
+  const now = sourceFile(source.path);
+  return now?.bytes === source.bytes && now.modifiedMs === source.modifiedMs && now.inode === source.inode;
+}
+
+/** Names in the folder of saved weights; none if it cannot be read. */
+export function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
