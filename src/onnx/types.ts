@@ -12,14 +12,16 @@ export const MODEL = {
   opsetDomain: 1,
   opsetVersion: 2,
 } as const;
-export const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
-export const NODE = { input: 1, output: 2, operator: 4, attribute: 5, domain: 7 } as const;
+export const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
+export const NODE = { input: 1, output: 2, name: 3, operator: 4, attribute: 5, domain: 7 } as const;
 export const ATTRIBUTE = {
   name: 1,
   float: 2,
   integer: 3,
+  text: 4,
   tensor: 5,
   graph: 6,
+  integers: 8,
   tensors: 10,
   graphs: 11,
   type: 20,
@@ -44,8 +46,11 @@ export const VALUE = {
 
 /** `TensorProto.DataLocation`: the data is in another file. */
 export const EXTERNAL = 1;
-/** `AttributeProto.AttributeType` of one integer. */
+/** `AttributeProto.AttributeType` of one float, one integer, a text, and a list of integers. */
+export const FLOAT_ATTRIBUTE = 1;
 export const INTEGER_ATTRIBUTE = 2;
+export const TEXT_ATTRIBUTE = 3;
+export const INTEGERS_ATTRIBUTE = 7;
 
 /** Element types of a tensor: `TensorProto.DataType`, and `ONNXTensorElementDataType` of the C API. */
 export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
@@ -69,6 +74,7 @@ export const ELEMENT_BITS: readonly number[] = [
 /** Bytes of one element of the types that a cache, ids, a mask or logits can have. */
 export const ELEMENT_BYTES: Readonly<Record<number, number>> = { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 10: 2, 16: 2 };
 export const FLOAT32 = 1;
+export const INT32 = 6;
 export const INT64 = 7;
 export const FLOAT16 = 10;
 export const BFLOAT16 = 16;

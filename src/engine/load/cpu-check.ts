@@ -7,7 +7,7 @@ import { FLOAT16 } from '../../onnx/types.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { deviceNamed } from '../devices/registry.ts';
 import type { OrtApi } from '../ort/api.ts';
-import { readModel } from '../ort/model-file.ts';
+import { modelOf } from '../ort/built-model.ts';
 import { Session } from '../ort/session.ts';
 import { bytesOf, rowBytes, type Signature } from '../ort/signature.ts';
 import { threadsFor } from '../ort/threads.ts';
@@ -69,11 +69,10 @@ function logitsOnCpu(
   const logits = bytesOf(signature.logits.type, [tokens, signature.vocabSize]);
   const needed = COPIES_OF_WEIGHTS * weightBytes + rowBytes(signature, tokens) + logits + cpu.workBytes;
   if (needed > (cpu.freeBytes() ?? Number.POSITIVE_INFINITY)) return undefined;
-  const { modelFile, weightFiles } = candidate;
   const { names } = options;
   let session: Session | undefined;
   try {
-    const model = readModel(modelFile, { logits: names.logits, inputIds: names.inputIds, weightFiles });
+    const model = modelOf(candidate, cpu.name, options);
     session = Session.open(api, model, cpu, { names, threads: threadsFor(options.threads, weightBytes).count });
     session.reserve({ rows: 1, capacity: tokens, chunk: tokens, keep: 1 });
     const found = logitsOfPrompt(session, options.context);

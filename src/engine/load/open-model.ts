@@ -4,7 +4,7 @@
  */
 
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
-import { DEVICES, type DeviceName, isCpu, kindOf } from '../../protocol/devices.ts';
+import { type DeviceName, isCpu } from '../../protocol/devices.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
@@ -16,9 +16,10 @@ import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
 import { canMap } from '../host/mapped-memory.ts';
 import { loadOrt, type OrtApi, OrtError } from '../ort/api.ts';
+import { modelOf } from '../ort/built-model.ts';
 import { growthOf } from '../ort/cache/growth.ts';
 import { causeOf, isOutOfMemory } from '../ort/error-causes.ts';
-import { readModel, updatesInPlace } from '../ort/model-file.ts';
+import { updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { readSignature, rowBytes } from '../ort/signature.ts';
 import { threadsFor } from '../ort/threads.ts';
@@ -108,9 +109,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   if (obstacle) throw new LoadError(obstacle);
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
   const { names } = options;
-  const { halfAttention } = DEVICES[kindOf(device.name)];
-  const { modelFile, weightFiles } = candidate;
-  const model = readModel(modelFile, { logits: names.logits, inputIds: names.inputIds, halfAttention, weightFiles });
+  const { weightFiles } = candidate;
+  const model = modelOf(candidate, device.name, options);
   const { edited } = model;
   const ignored = edited && findIgnored(edited.bytes, device.ignores ?? []);
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });

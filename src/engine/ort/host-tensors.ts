@@ -1,10 +1,10 @@
 /**
- * The inputs and outputs of a run in host memory with a fixed address: ids, mask, positions, number of
+ * The inputs and outputs of a run in host memory with a fixed address: ids, lengths, positions, number of
  * logits, and the logits. They are bound again for each run, because their shapes change, and never copied.
  */
 
 import { widen } from '../../onnx/half-float.ts';
-import { FLOAT32, INT64 } from '../../onnx/types.ts';
+import { FLOAT32, INT32, INT64 } from '../../onnx/types.ts';
 import { hostMemoryInfo } from '../devices/device.ts';
 import { type Pointer, viewMemory } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
@@ -20,25 +20,22 @@ export interface HostCapacity {
   readonly logits: number;
 }
 
-/** An int64 input of the model. */
-interface Numbers extends NamedMemory {
+/** An input of the model. */
+interface Numbers<T> extends NamedMemory {
   /** The `OrtValue` that owns the memory. */
   readonly value: Pointer;
-  readonly values: BigInt64Array;
+  readonly values: T;
 }
+type Int64s = Numbers<BigInt64Array>;
+type Int32s = Numbers<Int32Array>;
 
 /** The mask begins with room for 16 rows of 512 tokens. */
 const FIRST_MASK = 2 ** 13;
 
 const NO_MEMORY: TensorMemory = { value: 0n, pointer: 0n, bytes: 0 };
-const NO_NUMBERS: Numbers = {
-  name: '',
-  type: INT64,
-  value: 0n,
-  pointer: 0n,
-  memoryInfo: 0n,
-  values: new BigInt64Array(0),
-};
+const NOTHING = { name: '', value: 0n, pointer: 0n, memoryInfo: 0n } as const;
+const NO_NUMBERS: Int64s = { ...NOTHING, type: INT64, values: new BigInt64Array(0) };
+const NO_LENGTHS: Int32s = { ...NOTHING, type: INT32, values: new Int32Array(0) };
 const NO_LOGITS = new Float32Array(0);
 
 export class HostTensors {
@@ -51,6 +48,10 @@ export class HostTensors {
   /** `[rows, width]`: 1 for each token of a row after the run, then 0. */
   #mask = NO_NUMBERS;
   #maskLimit = 0;
+  /** `[rows]`: position of the last token of each row after the run. */
+  #last = NO_LENGTHS;
+  /** One number: tokens in the longest row after the run. */
+  #longest = NO_LENGTHS;
   /** `[rows, tokens]`: the position of each id in its row. */
   #positions = NO_NUMBERS;
   /** One number: the number of last positions that get logits. */
@@ -73,11 +74,16 @@ export class HostTensors {
 
   /** Allocates the memory, once. @throws OrtError if the memory is not available. */
   reserve(capacity: HostCapacity): void {
-    const { ids, mask, positions = '', keep } = this.#signature;
+    const { ids, lengths, positions = '', keep } = this.#signature;
     this.#ids = this.#allocate(ids, capacity.ids);
     this.#positions = this.#allocate(positions, capacity.ids);
-    this.#maskLimit = capacity.mask;
-    this.#mask = this.#allocate(mask, Math.min(FIRST_MASK, capacity.mask));
+    if (typeof lengths === 'string') {
+      this.#maskLimit = capacity.mask;
+      this.#mask = this.#allocate(lengths, Math.min(FIRST_MASK, capacity.mask));
+    } else {
+      this.#last = this.#allocateInt32(lengths.last, capacity.ids);
+      this.#longest = this.#allocateInt32(lengths.longest, 1);
+    }
     this.#keep = this.#allocate(keep?.name ?? '', 1);
     this.reserveLogits(capacity.logits);
   }
@@ -99,20 +105,17 @@ export class HostTensors {
   }
 
   /**
-   * Fills mask and positions, and binds all inputs except the KV cache.
+   * Fills the lengths and positions, and binds all inputs except the KV cache.
    * @throws OrtError if there is no memory for a larger mask. RangeError for a larger one than was reserved.
    * @param lengths tokens in each row after the run.
    * @param tokens number of tokens of each row in this run.
    * @param keep number of last positions that get logits.
    */
   bindInputs(binding: Pointer, lengths: readonly number[], tokens: number, keep: number): void {
-    const [rows, width] = [lengths.length, Math.max(...lengths)];
+    const rows = lengths.length;
     this.#bind(binding, this.#ids, [rows, tokens]);
-    this.#growMask(rows * width);
-    const { values } = this.#mask;
-    values.fill(0n, 0, rows * width);
-    for (const [row, length] of lengths.entries()) values.fill(1n, row * width, row * width + length);
-    this.#bind(binding, this.#mask, [rows, width]);
+    if (typeof this.#signature.lengths === 'string') this.#bindMask(binding, lengths);
+    else this.#bindLengths(binding, lengths);
     if (this.#signature.positions !== undefined) {
       for (const [row, length] of lengths.entries())
         for (let token = 0; token < tokens; token++)
@@ -123,6 +126,22 @@ export class HostTensors {
       this.#keep.values[0] = BigInt(keep);
       this.#bind(binding, this.#keep, this.#signature.keep.shape);
     }
+  }
+
+  #bindMask(binding: Pointer, lengths: readonly number[]): void {
+    const [rows, width] = [lengths.length, Math.max(...lengths)];
+    this.#growMask(rows * width);
+    const { values } = this.#mask;
+    values.fill(0n, 0, rows * width);
+    for (const [row, length] of lengths.entries()) values.fill(1n, row * width, row * width + length);
+    this.#bind(binding, this.#mask, [rows, width]);
+  }
+
+  #bindLengths(binding: Pointer, lengths: readonly number[]): void {
+    for (const [row, length] of lengths.entries()) this.#last.values[row] = length - 1;
+    this.#longest.values[0] = Math.max(...lengths);
+    this.#bind(binding, this.#last, [lengths.length]);
+    this.#bind(binding, this.#longest, [1]);
   }
 
   /** Binds the output of logits, starting at position `at`. */
@@ -159,19 +178,30 @@ export class HostTensors {
     this.#ids = NO_NUMBERS;
     this.#positions = NO_NUMBERS;
     this.#mask = NO_NUMBERS;
+    this.#last = NO_LENGTHS;
+    this.#longest = NO_LENGTHS;
     this.#keep = NO_NUMBERS;
     this.#halves = new Uint16Array(0);
     this.logits = NO_LOGITS;
   }
 
-  #allocate(name: string, count: number): Numbers {
-    const allocator = this.#api.getAllocatorWithDefaultOptions();
-    const { value, pointer, bytes } = this.#tensors.allocate(allocator, INT64, [count]);
-    const values = new BigInt64Array(viewMemory(pointer, bytes));
-    return { name, type: INT64, value, pointer, memoryInfo: this.#memoryInfo, values };
+  #allocate(name: string, count: number): Int64s {
+    const { memory, view } = this.#memoryFor(name, INT64, count);
+    return { ...memory, values: new BigInt64Array(view) };
   }
 
-  #bind(binding: Pointer, numbers: Numbers, shape: readonly number[]): void {
+  #allocateInt32(name: string, count: number): Int32s {
+    const { memory, view } = this.#memoryFor(name, INT32, count);
+    return { ...memory, values: new Int32Array(view) };
+  }
+
+  #memoryFor(name: string, type: number, count: number) {
+    const allocator = this.#api.getAllocatorWithDefaultOptions();
+    const { value, pointer, bytes } = this.#tensors.allocate(allocator, type, [count]);
+    return { memory: { name, type, value, pointer, memoryInfo: this.#memoryInfo }, view: viewMemory(pointer, bytes) };
+  }
+
+  #bind(binding: Pointer, numbers: NamedMemory, shape: readonly number[]): void {
     this.#tensors.bind(binding, this.#api.bindInput, numbers, shape);
   }
 }

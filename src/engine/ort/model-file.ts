@@ -21,6 +21,8 @@ import { readSignature } from './signature.ts';
 /** Bytes of one read: the fields before a tensor's data, or a dozen nodes. */
 const WINDOW_BYTES = 4 * 1024;
 const FOLDER_OF_WEIGHTS = 'session.model_external_initializers_file_folder_path';
+/** The runtime computes larger constants in each run: by default those of more than 1 GB. */
+const MAX_FOLDED_BYTES = 'optimization.constant_folding_max_output_size_in_bytes';
 
 /** A model read from its file, before the runtime opens it. */
 export interface ModelFile {
@@ -40,8 +42,11 @@ interface EditedModel extends GraphIo {
   readonly updated: ReadonlySet<string>;
   /** Rows of the embedding; absent if the graph does not show them. */
   readonly embeddingRows?: number;
-  /** True if attention was changed to half floats. */
-  readonly halved: boolean;
+  /**
+   * True if the runtime must open this graph: the unchanged file would compute wrong results (attention was
+   * changed to half floats), or does not exist (the graph of a checkpoint).
+   */
+  readonly isRequired: boolean;
 }
 
 /** The edits of a graph, and the files of the model. */
@@ -89,7 +94,7 @@ export function readModel(path: string, edits: Edits = {}): ModelFile {
     const facts = { updated: updatedInPlace(parsed.graph), ...(rows !== undefined && { embeddingRows: rows }) };
     return {
       path,
-      edited: { bytes, folder, halved: halved !== undefined, ...facts, ...declaredBy(bytes, parsed.graph) },
+      edited: { bytes, folder, isRequired: halved !== undefined, ...facts, ...declaredBy(bytes, parsed.graph) },
     };
   } catch {
     return { path };
@@ -99,7 +104,7 @@ export function readModel(path: string, edits: Edits = {}): ModelFile {
 }
 
 /** The deepest folder that contains all files. */
-function commonFolder([first = '', ...others]: readonly string[]): string {
+export function commonFolder([first = '', ...others]: readonly string[]): string {
   const contains = (folder: string, file: string): boolean =>
     file.startsWith(folder.endsWith(sep) ? folder : folder + sep);
   let folder = dirname(first);
@@ -112,7 +117,7 @@ function commonFolder([first = '', ...others]: readonly string[]): string {
  * @param original the graph of the model before its edits.
  * @throws Error if an input or output is not a tensor with a declared shape.
  */
-function declaredBy(bytes: Uint8Array, original: Graph): GraphIo {
+export function declaredBy(bytes: Uint8Array, original: Graph): GraphIo {
   const root = new Message(bytes);
   const [field] = root.all(MODEL.graph);
   const message = field ? root.message(field) : original.message;
@@ -137,11 +142,11 @@ export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { 
   if (edited) {
     try {
       api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, edited.folder);
+      api.addSessionConfigEntry(sessionOptions, MAX_FOLDED_BYTES, String(Number.MAX_SAFE_INTEGER));
       return api.createSessionFromArray(env, edited.bytes, edited.bytes.length, sessionOptions);
     } catch (error) {
-      // Without attention over half floats the model would compute wrong results. After a lack of memory, a
-      // second attempt would fail too.
-      if (edited.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
+      // After a lack of memory, a second attempt would fail too.
+      if (edited.isRequired || (error instanceof Error && isOutOfMemory(error.message))) throw error;
       // Below, the runtime opens the unchanged file, or reports its fault.
     }
   }

@@ -4,9 +4,10 @@
  * the unsupported input or output. Pure.
  */
 
+import { LAST_POSITIONS, LONGEST } from '../../graph-builder/build-decoder.ts';
 import { KEEP_INPUT } from '../../onnx/last-logits.ts';
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
-import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from '../../onnx/types.ts';
+import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
 
 /** One tensor of the KV cache: an input named `past` and an output named `present`. */
@@ -22,11 +23,24 @@ export interface CacheTensor {
   readonly shape: readonly number[];
 }
 
+/** The inputs for the lengths of the rows after a run. */
+export interface LengthInputs {
+  /** Name of the input int32 `[rows]`: the position of the last token of each row. */
+  readonly last: string;
+  /** Name of the input int32 `[1]`: tokens in the longest row. */
+  readonly longest: string;
+}
+
 /** The inputs and outputs by which the engine runs a model. */
 export interface Signature {
-  /** Names of the inputs int64 `[rows, tokens]`, `[rows, width]` and optionally `[rows, tokens]`. */
+  /** Name of the input int64 `[rows, tokens]`. */
   readonly ids: string;
-  readonly mask: string;
+  /**
+   * The lengths of the rows: the name of a mask int64 `[rows, width]`, which exports have, or the inputs of a
+   * graph that takes lengths.
+   */
+  readonly lengths: string | LengthInputs;
+  /** Name of the input int64 `[rows, tokens]`. */
   readonly positions?: string;
   /**
    * Input for the number of last positions that get logits, shape `[]` or `[1]`; absent = all positions get
@@ -40,6 +54,9 @@ export interface Signature {
   readonly caches: readonly CacheTensor[];
 }
 
+/** The inputs of a graph that takes lengths. */
+const LENGTH_INPUTS = [LAST_POSITIONS, LONGEST] as const;
+
 /** Default names in exports of Hugging Face, and in older exports. `%d` stands for the layer. */
 const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
   ['past_key_values.%d.key', 'present.%d.key'],
@@ -50,16 +67,16 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
 ];
 
 /**
- * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64,
- * optionally `position_ids` int64 and `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs:
+ * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64 (or
+ * `seqlens_k` and `total_sequence_length` int32 instead of the mask), optionally `position_ids` int64 and `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs:
  * `logits` and the updated caches.
  * @param names other names of the inputs and outputs, from the model's configuration.
  * @throws Error that names the input or output that is missing, unknown or of another type.
  */
 export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames = {}): Signature {
   const ids = names.inputIds ?? 'input_ids';
-  const mask = names.attentionMask ?? 'attention_mask';
-  for (const name of [ids, mask]) expectType(find(inputs, 'input', name), [INT64]);
+  expectType(find(inputs, 'input', ids), [INT64]);
+  const lengths = readLengths(inputs, names);
   const positions = inputs.find(({ name }) => name === (names.positionIds ?? 'position_ids'));
   if (positions) expectType(positions, [INT64]);
   const keep = inputs.find(({ name }) => name === KEEP_INPUT);
@@ -69,7 +86,8 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
   if (logits.shape.length !== 3 || vocabSize < 1)
     throw refusal(logits, 'has no fixed vocabulary as its last dimension');
 
-  const others = [ids, mask, positions?.name, keep?.name];
+  const lengthNames = typeof lengths === 'string' ? [lengths] : [lengths.last, lengths.longest];
+  const others = [ids, ...lengthNames, positions?.name, keep?.name];
   const caches = inputs
     .filter(({ name }) => !others.includes(name))
     .map((input) => readCache(input, outputs, cacheNames(names)));
@@ -77,13 +95,25 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
     throw new Error('The model has no past_key_values inputs: a decoder without a cache is not supported');
   return {
     ids,
-    mask,
+    lengths,
     ...(positions && { positions: positions.name }),
     ...(keep && { keep: { name: keep.name, shape: readKeepShape(keep) } }),
     logits: { name: logits.name, type: logits.type, ...(logits.shape[1] === 1 && { positions: 1 }) },
     vocabSize,
     caches,
   };
+}
+
+/** The mask, or the inputs of a graph that takes lengths. */
+function readLengths(inputs: readonly TensorInfo[], names: TensorNames): string | LengthInputs {
+  const mask = names.attentionMask ?? 'attention_mask';
+  const [last, longest] = LENGTH_INPUTS.map((name) => inputs.find((input) => input.name === name));
+  if (last && longest && !inputs.some(({ name }) => name === mask)) {
+    for (const input of [last, longest]) expectType(input, [INT32]);
+    return { last: last.name, longest: longest.name };
+  }
+  expectType(find(inputs, 'input', mask), [INT64]);
+  return mask;
 }
 
 /** The names in the model's configuration first, then the default names. */

@@ -78,7 +78,7 @@ describe('a signature', () => {
   it('is read from names, types and shapes', () => {
     expect(readSignature({ inputs, outputs })).toEqual({
       ids: 'input_ids',
-      mask: 'attention_mask',
+      lengths: 'attention_mask',
       logits: { name: 'logits', type: 1 },
       caches: [
         { past: 'past_key_values.0.key', present: 'present.0.key', type: 1, shape: [1, 3, -1, 64] },

@@ -1,0 +1,41 @@
+/**
+ * Gets the graph of a candidate for a device: reads it from an .onnx file, or builds it for the decoder of a
+ * checkpoint.
+ */
+import { relative } from 'node:path';
+import { buildDecoder } from '../../graph-builder/build-decoder.ts';
+import { CHOICES } from '../../graph-builder/choices.ts';
+import { parseModel } from '../../onnx/graph.ts';
+import { halveAttention } from '../../onnx/half-attention.ts';
+import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
+import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
+import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
+import { commonFolder, declaredBy, type ModelFile, readModel } from './model-file.ts';
+
+/** The options of the engine on which a graph depends. */
+type GraphOptions = Pick<EngineOptions, 'names' | 'context'>;
+
+/** The graph of a candidate on a device. Never throws for an .onnx file: the runtime reports its fault. */
+export function modelOf(candidate: Candidate, device: DeviceName, options: GraphOptions): ModelFile {
+  const { modelFile, weightFiles, decoder } = candidate;
+  if (decoder) return build({ ...candidate, decoder, device }, options.context);
+  const { logits, inputIds } = options.names;
+  const { halfAttention } = DEVICES[kindOf(device)];
+  return readModel(modelFile, { logits, inputIds, halfAttention, weightFiles });
+}
+
+function build(
+  { modelFile, weightFiles, decoder, device }: Candidate & { readonly decoder: DecoderSpec },
+  positions: number,
+): ModelFile {
+  const kind = kindOf(device);
+  const folder = commonFolder(weightFiles);
+  const files = weightFiles.map((file) => relative(folder, file));
+  const { bytes: full, updated } = buildDecoder(decoder, { choices: CHOICES[kind], files, positions });
+  const bytes = (DEVICES[kind].halfAttention ? halveAttention(full) : undefined) ?? full;
+  const parsed = parseModel(bytes);
+  if (!parsed) throw new Error('The graph of the checkpoint has no graph');
+  const embeddingRows = decoder.embedding.shape[0] ?? 0;
+  const edited = { bytes, folder, isRequired: true, updated, embeddingRows, ...declaredBy(bytes, parsed.graph) };
+  return { path: modelFile, edited };
+}

@@ -1,0 +1,113 @@
+/**
+ * Attention of one layer: products for queries, keys and values, their norms, GroupQueryAttention with the
+ * rotary embedding inside, and the product of the output. Pure.
+ */
+import type { Attribute } from '../onnx/write/model-writer.ts';
+import type { AttentionSpec, NormSpec } from '../protocol/decoder-spec.ts';
+import type { DecoderGraph } from './decoder-graph.ts';
+import { type HeadPadding, headPadding, padHeads, unpadHeads } from './head-padding.ts';
+import { addJoinedLinears, addLinear } from './linear.ts';
+import { addNorm } from './norms.ts';
+import type { RotaryTables } from './rotary.ts';
+
+/** The inputs that all layers share. */
+export interface AttentionInputs {
+  /** int32 `[rows]`: position of the last token of each row. */
+  readonly lastPositions: string;
+  /** int32 `[1]`: tokens in the longest row. */
+  readonly longest: string;
+  /** Absent for a layer without positions. */
+  readonly tables?: RotaryTables;
+}
+
+/** The heads of a layer as the operator gets them. */
+export interface PaddedHeads {
+  readonly padding: HeadPadding;
+  /** Shape of the KV cache: `[rows, kvHeads, tokens, size]`. */
+  readonly kvHeads: number;
+}
+
+/** Names of the tensors of the KV cache of a layer. */
+export const cacheNames = (layer: number): Readonly<Record<'past' | 'present', readonly [string, string]>> => ({
+  past: [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`],
+  present: [`present.${layer}.key`, `present.${layer}.value`],
+});
+
+/**
+ * Adds the attention of layer `layer` to the normed input `x` `[rows, tokens, hidden]`. Returns the name of
+ * the result, of the same shape. The graph writes the KV cache in place, if input and output are one memory.
+ */
+export function addAttention(
+  graph: DecoderGraph,
+  x: string,
+  { spec, layer, rotaryDimensions }: AttentionLayer,
+  inputs: AttentionInputs,
+): string {
+  const name = `layers.${layer}.attention`;
+  const padding = headPadding(spec.headSize, rotaryDimensions);
+  const [q, k, v] = projections(graph, x, spec, { name, padding });
+  const { past, present } = cacheNames(layer);
+  const tables = inputs.tables ? [inputs.tables.cos, inputs.tables.sin] : [];
+  const attended = graph.writer.fresh(`${name}/attended`);
+  graph.microsoft('GroupQueryAttention', [q, k, v, ...past, inputs.lastPositions, inputs.longest, ...tables], {
+    outputs: [attended, ...present],
+    attributes: attributesOf(spec, inputs.tables !== undefined),
+  });
+  return addLinear(graph, unpadHeads(graph, attended, padding), spec.output, `${name}.output`);
+}
+
+export interface AttentionLayer {
+  readonly spec: AttentionSpec;
+  readonly layer: number;
+  /** Elements of a head that the rotary embedding rotates; 0 without one. */
+  readonly rotaryDimensions: number;
+}
+
+function attributesOf(spec: AttentionSpec, rotates: boolean): Record<string, Attribute> {
+  return {
+    num_heads: { integer: spec.heads },
+    kv_num_heads: { integer: spec.kvHeads },
+    scale: { float: spec.scale },
+    do_rotary: { integer: rotates ? 1 : 0 },
+    ...(spec.window !== undefined && { local_window_size: { integer: spec.window } }),
+    ...(spec.softcap !== undefined && { softcap: { float: spec.softcap } }),
+  };
+}
+
+type Projected = readonly [q: string, k: string, v: string];
+
+/** Queries, keys and values with padded heads. The packed form has all of them in `q`, and no `k` and `v`. */
+function projections(
+  graph: DecoderGraph,
+  x: string,
+  spec: AttentionSpec,
+  { name, padding }: { readonly name: string; readonly padding: HeadPadding },
+): Projected {
+  const { q, k, v, qNorm, kNorm } = spec;
+  const pad = (value: string): string => padHeads(graph, value, padding);
+  // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
+  if (graph.choices.packsQkv && !qNorm && !kNorm)
+    return [pad(addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`)), '', ''];
+  const normed = (value: string, norm: NormSpec | undefined, part: string): string =>
+    normOfHeads(graph, value, norm && { norm, spec, name: `${name}.${part}_norm` });
+  return [
+    pad(normed(addLinear(graph, x, q, `${name}.q`), qNorm, 'q')),
+    pad(normed(addLinear(graph, x, k, `${name}.k`), kNorm, 'k')),
+    pad(addLinear(graph, x, v, `${name}.v`)),
+  ];
+}
+
+interface HeadsNorm {
+  readonly norm: NormSpec;
+  readonly spec: AttentionSpec;
+  readonly name: string;
+}
+
+/** The norm of each head alone, or of all heads together. */
+function normOfHeads(graph: DecoderGraph, value: string, heads: HeadsNorm | undefined): string {
+  if (!heads) return value;
+  const { norm, spec, name } = heads;
+  if (spec.normOver === 'width') return addNorm(graph, value, norm, name);
+  const apart = graph.node('Reshape', [value, graph.integers(0, 0, -1, spec.headSize)]);
+  return graph.node('Reshape', [addNorm(graph, apart, norm, name), graph.integers(0, 0, -1)]);
+}

@@ -1,0 +1,137 @@
+/**
+ * Builds the ONNX graph of a decoder for a device, with its weights in the files of the checkpoint.
+ *
+ * Inputs: `input_ids` int64 `[rows, tokens]`; the lengths of the rows as `seqlens_k` int32 `[rows]` (position
+ * of the last token) and `total_sequence_length` int32 `[1]` (tokens in the longest row); `num_logits_to_keep`
+ * int64 `[1]`; the KV cache. Outputs: `logits` `[rows, kept, vocab]` and the updated KV cache, which uses the
+ * memory of its input if the caller binds both to it. Pure.
+ */
+import { KEEP_INPUT } from '../onnx/last-logits.ts';
+import { INT32, INT64 } from '../onnx/types.ts';
+import type { DecoderSpec, LayerSpec } from '../protocol/decoder-spec.ts';
+import { addAttention, cacheNames } from './attention.ts';
+import { DecoderGraph, type GraphOptions } from './decoder-graph.ts';
+import { headPadding } from './head-padding.ts';
+import { addLinear } from './linear.ts';
+import { addMlp } from './mlp.ts';
+import { addNorm, addSumAndNorm } from './norms.ts';
+import { addRotaryTables, type RotaryTables } from './rotary.ts';
+
+/** The inputs and outputs of the graph besides the KV cache. */
+export const IDS = 'input_ids';
+export const LAST_POSITIONS = 'seqlens_k';
+export const LONGEST = 'total_sequence_length';
+export const LOGITS = 'logits';
+
+export interface BuildOptions extends GraphOptions {
+  /** Maximum number of tokens in a row. */
+  readonly positions: number;
+}
+
+/** A graph and the facts about it. */
+export interface BuiltDecoder {
+  /** The ModelProto. */
+  readonly bytes: Uint8Array;
+  /** Names of the outputs of the KV cache. */
+  readonly updated: ReadonlySet<string>;
+}
+
+/** Builds the graph. @throws RangeError for a place outside of `files`. */
+export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDecoder {
+  const graph = new DecoderGraph(options, spec);
+  declareInputs(graph, spec);
+  const tables = spec.rotaries.map((_, index) => tablesOf(graph, spec, index, options.positions));
+  const table = graph.stored(spec.embedding, 'embedding.weight');
+  const embedded = graph.cast(graph.node('Gather', [table, IDS]), spec.embedding.type);
+  let sum = graph.scaled(embedded, spec.embeddingScale);
+  const [first] = spec.layers;
+  let normed = addNorm(
+    graph,
+    sum,
+    first?.attentionInNorm ?? (first ? undefined : spec.finalNorm),
+    'layers.0.attention_norm',
+  );
+  for (const [layer, one] of spec.layers.entries()) {
+    const next = spec.layers[layer + 1];
+    const nextNorm = next ? next.attentionInNorm : spec.finalNorm;
+    ({ sum, normed } = addLayer(graph, { sum, normed }, { spec, one, layer, nextNorm, tables }));
+  }
+  graph.node('Identity', [addHead(graph, normed, spec)], { outputs: [LOGITS] });
+  graph.writer.output(LOGITS, { type: graph.type, shape: ['rows', 'kept', spec.vocabSize] });
+  const updated = declareCacheOutputs(graph, spec);
+  return { bytes: graph.writer.finish(), updated };
+}
+
+function tablesOf(graph: DecoderGraph, spec: DecoderSpec, index: number, positions: number): RotaryTables {
+  const rotary = spec.rotaries[index];
+  const user = spec.layers.find(({ attention }) => attention.rotary === index)?.attention;
+  if (!rotary) throw new RangeError(`There is no rotary embedding ${index}`);
+  const dimensions = 2 * rotary.frequencies.length;
+  const { paddedPart, paddedSize } = headPadding(user?.headSize ?? dimensions, dimensions);
+  const columns = 2 * paddedPart === paddedSize ? paddedPart : rotary.frequencies.length;
+  return addRotaryTables(graph, rotary, { positions, columns });
+}
+
+interface LayerInputs {
+  readonly spec: DecoderSpec;
+  readonly one: LayerSpec;
+  readonly layer: number;
+  readonly nextNorm: LayerSpec['attentionInNorm'];
+  readonly tables: readonly RotaryTables[];
+}
+
+/** The residual stream and its norm for the next block. */
+interface Stream {
+  readonly sum: string;
+  readonly normed: string;
+}
+
+function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInputs): Stream {
+  const { spec, one, layer, nextNorm, tables } = inputs;
+  const { attention, mlp, attentionOutNorm, mlpInNorm, mlpOutNorm, residualScale } = one;
+  const rotary = attention.rotary === undefined ? undefined : tables[attention.rotary];
+  const rotaryDimensions =
+    attention.rotary === undefined ? 0 : 2 * (spec.rotaries[attention.rotary]?.frequencies.length ?? 0);
+  const shared = { lastPositions: LAST_POSITIONS, longest: LONGEST, ...(rotary && { tables: rotary }) };
+  const attended = addAttention(graph, normed, { spec: attention, layer, rotaryDimensions }, shared);
+  const name = `layers.${layer}`;
+  const first = graph.scaled(addNorm(graph, attended, attentionOutNorm, `${name}.attention_out_norm`), residualScale);
+  const middle = addSumAndNorm(graph, [sum, first], mlpInNorm, `${name}.mlp_norm`);
+  const inner = addMlp(graph, middle.normed, mlp, `${name}.mlp`);
+  const second = graph.scaled(addNorm(graph, inner, mlpOutNorm, `${name}.mlp_out_norm`), residualScale);
+  const following = layer + 1 === spec.layers.length ? 'final_norm' : `layers.${layer + 1}.attention_norm`;
+  return addSumAndNorm(graph, [middle.sum, second], nextNorm, following);
+}
+
+/** The logits of the last positions: the other positions are cut off before the largest product. */
+function addHead(graph: DecoderGraph, normed: string, spec: DecoderSpec): string {
+  const first = graph.node('Neg', [KEEP_INPUT]);
+  const kept = graph.node('Slice', [normed, first, graph.integers(Number.MAX_SAFE_INTEGER), graph.integers(1)]);
+  const logits = graph.scaled(addLinear(graph, kept, spec.head, 'head'), spec.logitScale);
+  return graph.capped(logits, spec.logitSoftcap);
+}
+
+function declareInputs(graph: DecoderGraph, spec: DecoderSpec): void {
+  const { writer } = graph;
+  writer.input(IDS, { type: INT64, shape: ['rows', 'tokens'] });
+  writer.input(LAST_POSITIONS, { type: INT32, shape: ['rows'] });
+  writer.input(LONGEST, { type: INT32, shape: [1] });
+  writer.input(KEEP_INPUT, { type: INT64, shape: [1] });
+  for (const layer of spec.layers.keys())
+    for (const name of cacheNames(layer).past) writer.input(name, cacheType(graph, spec, layer, 'past'));
+}
+
+function declareCacheOutputs(graph: DecoderGraph, spec: DecoderSpec): Set<string> {
+  const names = new Set<string>();
+  for (const layer of spec.layers.keys())
+    for (const name of cacheNames(layer).present)
+      names.add(graph.writer.output(name, cacheType(graph, spec, layer, 'present')));
+  return names;
+}
+
+function cacheType(graph: DecoderGraph, spec: DecoderSpec, layer: number, tokens: string) {
+  const attention = spec.layers[layer]?.attention;
+  if (!attention) throw new RangeError(`There is no layer ${layer}`);
+  const { paddedSize } = headPadding(attention.headSize, 0);
+  return { type: graph.type, shape: ['rows', attention.kvHeads, tokens, paddedSize] };
+}

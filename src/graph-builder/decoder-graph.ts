@@ -1,0 +1,111 @@
+/**
+ * The graph of a decoder while it is built: a model writer with the weights of a checkpoint and the choices
+ * of a device. The parts of a decoder (attention, MLP, norms, products) add their nodes to it. Pure.
+ */
+import { FLOAT16, FLOAT32 } from '../onnx/types.ts';
+import { ModelWriter, type NodeOptions } from '../onnx/write/model-writer.ts';
+import type { DecoderSpec, TensorPlace } from '../protocol/decoder-spec.ts';
+import type { Choices } from './choices.ts';
+
+export const MICROSOFT = 'com.microsoft';
+
+export interface GraphOptions {
+  readonly choices: Choices;
+  /** Names of the checkpoint's files, relative to the folder that the runtime gets. */
+  readonly files: readonly string[];
+}
+
+export class DecoderGraph {
+  readonly writer = new ModelWriter();
+  readonly choices: Choices;
+  /** Element type of all activations, of the KV cache and of the logits. */
+  readonly type: number;
+  readonly #files: readonly string[];
+  /** Names of the weights in the graph, by their place: a tied head shares the bytes of the embedding. */
+  readonly #weights = new Map<string, string>();
+  /** Names of the weights in the element type of the graph. */
+  readonly #converted = new Map<string, string>();
+
+  constructor({ choices, files }: GraphOptions, { embedding }: DecoderSpec) {
+    this.choices = choices;
+    this.type = choices.native.includes(embedding.type) ? embedding.type : FLOAT32;
+    this.#files = files;
+  }
+
+  /** Adds a node with a standard operator, or with one of the runtime's own. Returns its first output. */
+  node(operator: string, inputs: readonly string[], options: NodeOptions = {}): string {
+    return this.writer.node(operator, inputs, options);
+  }
+
+  /** Adds a node with an operator of the runtime's own domain. Returns its first output. */
+  microsoft(operator: string, inputs: readonly string[], options: NodeOptions = {}): string {
+    return this.writer.node(operator, inputs, { ...options, domain: MICROSOFT });
+  }
+
+  /** A weight in the element type of its file. @param name the name that the runtime's messages show. */
+  stored(place: TensorPlace, name: string): string {
+    const { file, offset, bytes, type, shape } = place;
+    const key = `${file}:${offset}:${shape.join()}`;
+    const known = this.#weights.get(key);
+    if (known !== undefined) return known;
+    const location = this.#files[file];
+    if (location === undefined) throw new RangeError(`${name} is in file ${file} of ${this.#files.length}`);
+    const added = this.writer.external(this.writer.fresh(name), { type, shape }, { location, offset, bytes });
+    this.#weights.set(key, added);
+    return added;
+  }
+
+  /**
+   * A weight in the element type of the graph. The runtime folds the Cast of a constant when it opens the
+   * model.
+   */
+  weight(place: TensorPlace, name: string): string {
+    const stored = this.stored(place, name);
+    const known = this.#converted.get(stored);
+    if (known !== undefined) return known;
+    const converted = this.cast(stored, place.type);
+    this.#converted.set(stored, converted);
+    return converted;
+  }
+
+  /** A value of element type `from` in the element type of the graph. */
+  cast(value: string, from: number): string {
+    return from === this.type ? value : this.node('Cast', [value], { attributes: { to: { integer: this.type } } });
+  }
+
+  /** A constant of one number, in the element type of the graph. Returns its name. */
+  scalar(value: number): string {
+    const name = `number_${value}`;
+    const known = this.#converted.get(name);
+    if (known !== undefined) return known;
+    const scalar = this.cast(this.writer.floats(this.writer.fresh(name), [value], []), FLOAT32);
+    this.#converted.set(name, scalar);
+    return scalar;
+  }
+
+  /** `value × factor`; the value itself for the factor 1. */
+  scaled(value: string, factor: number): string {
+    return factor === 1 ? value : this.node('Mul', [value, this.scalar(factor)]);
+  }
+
+  /** A constant int64 vector, once for equal vectors. Returns its name. */
+  integers(...values: readonly number[]): string {
+    const name = `integers_${values.join('_')}`;
+    const known = this.#converted.get(name);
+    if (known !== undefined) return known;
+    this.#converted.set(name, this.writer.integers(name, values));
+    return name;
+  }
+
+  /** `cap × tanh(value / cap)`; the value itself without a cap. */
+  capped(value: string, cap: number | undefined): string {
+    if (cap === undefined) return value;
+    const ratio = this.node('Div', [value, this.scalar(cap)]);
+    return this.node('Mul', [this.node('Tanh', [ratio]), this.scalar(cap)]);
+  }
+
+  /** True if the graph computes with half floats of 16 bits and 5 exponent bits. */
+  get isHalf(): boolean {
+    return this.type === FLOAT16;
+  }
+}
