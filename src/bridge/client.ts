@@ -231,6 +231,7 @@ export class EngineClient {
       case 'fallback':
       case 'memory':
       case 'unreserved':
+      case 'weights':
       case 'progress':
         this.#options.onLoadEvent?.(message);
         return;

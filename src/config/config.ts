@@ -24,7 +24,8 @@ type Optional =
   | 'advertise-url'
   | 'ready-fd'
   | 'api-token'
-  | 'context';
+  | 'context'
+  | 'weights-cache';
 type Camel<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : S;
 
 /** The checked settings of one worker. Times are in seconds. */

@@ -48,13 +48,16 @@ const ONLY_A_PATH = /^\.{1,2}(?:[\\/]|$)|^[^\\/]+$/;
 export function lostPaths({
   model = '',
   runtimeLibrary = '',
+  weightsCache = '',
 }: {
   readonly model?: string | undefined;
   readonly runtimeLibrary?: string | undefined;
+  readonly weightsCache?: string | undefined;
 }): string[] {
   const paths = {
     ...(ONLY_A_PATH.test(model) && { model }),
     ...(basename(runtimeLibrary) !== runtimeLibrary && { 'runtime-library': runtimeLibrary }),
+    ...(weightsCache !== 'off' && weightsCache !== '' && { 'weights-cache': weightsCache }),
   };
   return Object.entries(paths).flatMap(([name, path]) => {
     try {

@@ -64,6 +64,14 @@ export const SETTINGS = {
     allowed: `auto, or 1 to ${MAX_CACHE_MIB} MiB`,
     fallback: 'auto',
   }),
+  'weights-cache': setting({
+    schema: z.string().min(1),
+    meaning:
+      'folder in which the first worker saves the weights of a float model for the CPU, so that all workers of the machine map one copy; off: each worker has a copy of its own',
+    allowed: 'a folder, or off',
+    shown: 'rbees-workerd/weights beside the folder of HF_HUB_CACHE',
+    fromFolder: ['off'],
+  }),
   'prefill-chunk': setting({
     schema: z.union([z.literal('auto'), wholeNumber(2, 4096)]),
     meaning:

@@ -3,6 +3,7 @@
  * load. The caller provides the function that starts the engine process.
  */
 import type { Config } from '../config/config.ts';
+import { weightsFolder } from '../config/network/hub-settings.ts';
 import { reservationsFolder } from '../config/paths.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
@@ -65,6 +66,7 @@ export type ModelSettings = Pick<
   | 'threads'
   | 'speculation'
   | 'runtimeLibrary'
+  | 'weightsCache'
 >;
 
 /**
@@ -143,6 +145,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     throw new Error(`use --context ${spec.contextLength} or less: ${context} is more than the model's context length`);
   const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
   const folder = reservationsFolder();
+  const weights = weightsFolder(settings.weightsCache);
   return {
     runtimeLibrary: selectedLibrary(settings),
     candidates: choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),
@@ -154,6 +157,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     threads: settings.threads,
     speculation: settings.speculation,
     ...(folder !== undefined && { reservations: folder }),
+    ...(weights !== undefined && { weightsCache: { folder: weights } }),
   };
 }
 

@@ -8,6 +8,7 @@ import { narrate } from '../narration/narrate.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../protocol/devices.ts';
 import type { EngineFacts, LoadEvent } from '../protocol/loading.ts';
 import { describeReason, hardwareOf } from './reasons.ts';
+import { narrateSharing } from './weights/sharing-narration.ts';
 
 /** Narrates the corrections that the files of a model need. */
 export function narrateFiles({ name, ignored, tokens: { differences } }: ModelSpec): void {
@@ -45,10 +46,13 @@ export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles
       break;
     case 'memory': {
       const { plan } = message;
+      const shared = plan.weights - (plan.copied ?? 0);
       narrate('memory.expected', {
         device: message.device,
         needed_bytes: plan.total,
         model_bytes: plan.weights,
+        shared_bytes: shared,
+        own_bytes: plan.total - shared,
         cache_bytes: plan.cache,
         logits_bytes: plan.logits,
         work_bytes: plan.work,
@@ -62,6 +66,9 @@ export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles
     }
     case 'unreserved':
       narrate('memory.unreserved', { device: message.device, reason: message.reason });
+      break;
+    case 'weights':
+      narrateSharing(message.device, message.progress);
       break;
     case 'progress':
       narrate('model.load_progress', {

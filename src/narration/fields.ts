@@ -52,7 +52,10 @@ export const FIELDS = {
   window_ms: number('Milliseconds before this event in which tokens_per_sec was measured', 2104),
   other_sequences: integer('Sequences of other requests that decode in the same steps', 2),
   other_sequences_before: integer('Sequences of other requests before the change', 1),
-  cause: text('Measured cause of the slow phase: neighbours, long_prompt, machine, reader or unknown', 'neighbours'),
+  cause: text(
+    'Measured cause of the slow phase: neighbours, long_prompt, machine, reader or unknown; in weights.unshared: disk_full, memory_short, differs, unusable or failed',
+    'neighbours',
+  ),
   cause_percent: number(
     'Part of the slow-down that the cause explains, in percent; absent if the cause is unknown',
     91.5,
@@ -90,6 +93,9 @@ export const FIELDS = {
     67108864,
   ),
   needed_bytes: integer('Bytes of weights, cache, logits and work space together', 72285908),
+  shared_bytes: integer('Bytes of the weights that all workers of the machine share: pages of files', 654311424),
+  own_bytes: integer('The part of needed_bytes that this worker has for itself', 68763648),
+  disk_bytes: integer('Bytes of the disk for the saved weights', 654311424),
   bytes_read: integer('Bytes of the weights read so far', 1761130),
   percent: integer('Progress in percent', 50),
   address_space_bytes: integer('Limit of the address space of each process (ulimit -v)', 8589934592),

@@ -71,7 +71,39 @@ export interface EngineOptions {
   readonly speculation: 'auto' | 'on' | 'off';
   /** Folder in which the engines of this user reserve memory; absent = none. */
   readonly reservations?: string;
+  /** Saved weights, which the workers of a machine share; absent = each engine has copies of its own. */
+  readonly weightsCache?: WeightsCache;
 }
+
+/** The folder of saved weights. */
+export interface WeightsCache {
+  readonly folder: string;
+  /** Models with fewer bytes of matrices, as float32, are opened as they are; absent = 64 MiB. */
+  readonly leastBytes?: number;
+}
+
+/** Why an engine has copies of the weights of its own. Sizes in bytes. */
+export type UnsharedReason =
+  | { readonly code: 'disk_full'; readonly needed: number; readonly free: number }
+  | { readonly code: 'memory_short'; readonly needed: number; readonly free: number }
+  /** The logits of the saved weights differ: root mean square, relative; absent if they are not numbers. */
+  | { readonly code: 'differs'; readonly difference?: number }
+  /** An earlier attempt has found that these weights cannot be saved. */
+  | { readonly code: 'unusable'; readonly message: string }
+  /** With the message of the system or of the runtime. */
+  | { readonly code: 'failed'; readonly message: string };
+
+/** The progress of sharing weights. Sizes in bytes. */
+export type WeightsProgress =
+  /** This engine saves the weights; `bytes` is the space that the file takes at most. */
+  | { readonly state: 'saving'; readonly bytes: number; readonly expectedMs: number }
+  /** Another engine saves them: `percent` is 0, 25, 50 and 75, once each. */
+  | { readonly state: 'waiting'; readonly percent: number }
+  /** `diskBytes`: the space that the file takes. */
+  | { readonly state: 'saved'; readonly diskBytes: number; readonly durationMs: number }
+  /** The logits of the saved weights are right; `bytes` are shared by all engines. */
+  | { readonly state: 'mapped'; readonly bytes: number }
+  | { readonly state: 'unshared'; readonly reason: UnsharedReason };
 
 /** Why the cache is smaller than requested, and the requested size. */
 export interface CacheLimit {
@@ -165,6 +197,8 @@ export type LoadEvent =
   | { readonly kind: 'memory'; readonly device: DeviceName; readonly plan: MemoryPlan }
   /** The memory could not be reserved: workers that start at the same time plan with the same memory. */
   | { readonly kind: 'unreserved'; readonly device: DeviceName; readonly reason: string }
+  /** The weights are shared with other engines, or a reason why not. */
+  | { readonly kind: 'weights'; readonly device: DeviceName; readonly progress: WeightsProgress }
   /** `read` of `total` bytes of the weights have been read: `percent` is 0, 25, 50, 75 and 100, once each. */
   | {
       readonly kind: 'progress';

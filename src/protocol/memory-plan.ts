@@ -10,6 +10,13 @@ export interface MemoryPlan {
   /** The requested context; present if the memory of the cache holds fewer tokens. */
   readonly requestedContext?: number;
   readonly weights: number;
+  /**
+   * The part of `weights` that the process has for itself, as copies of the runtime; absent = none. The rest
+   * are pages of files, which processes with the same weights share.
+   */
+  readonly copied?: number;
+  /** Memory besides the rest while the model is opened, given back afterwards; absent = none. */
+  readonly opening?: number;
   /** The memory of the KV cache, which its rows share. */
   readonly cache: number;
   /** The part of `cache` for the rows; the rest is for the run that makes one of them longer. */

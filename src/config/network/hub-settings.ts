@@ -2,7 +2,7 @@
  * The variables of the model hub, the same as those of huggingface_hub: endpoint, token and cache.
  */
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { messageOf, shorten } from '../../protocol/text/error-message.ts';
 import { shownUrl } from '../../protocol/text/url-text.ts';
 import { ConfigError } from '../config.ts';
@@ -55,6 +55,21 @@ export function readHubSettings(environment: NodeJS.Dict<string> = process.env):
 export function hubCache(environment: NodeJS.Dict<string> = process.env): string {
   const path = environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'] || join(hubHome(environment), 'hub');
   return place(environment, path, 'HF_HUB_CACHE or HF_HOME');
+}
+
+/**
+ * The folder of saved weights: that of the setting, else beside the cache of the hub, where the weights are.
+ * @param setting value of `--weights-cache`
+ * @returns undefined for `off`
+ * @throws as `hubCache`
+ */
+export function weightsFolder(
+  setting: string | undefined,
+  environment: NodeJS.Dict<string> = process.env,
+): string | undefined {
+  if (setting === 'off') return undefined;
+  if (setting !== undefined) return place(environment, setting, '--weights-cache');
+  return join(dirname(hubCache(environment)), 'rbees-workerd', 'weights');
 }
 
 /** The file that `hf auth login` writes: `HF_TOKEN_PATH`, else `token` in `HF_HOME` or its default. */

@@ -35,6 +35,10 @@ const SLOTS_IF_UNKNOWN = 4;
 export interface Needs {
   readonly device: DeviceName;
   readonly weights: number;
+  /** The part of `weights` that the process has for itself, as copies of the runtime; absent = none. */
+  readonly copied?: number;
+  /** Memory that only the opening of the model takes; absent = none. */
+  readonly opening?: number;
   /** Memory of one row of the KV cache, as a function of its number of tokens. */
   readonly rowBytes: (tokens: number) => number;
   readonly growth: CacheGrowth;
@@ -76,11 +80,11 @@ export function planMemory(needs: Needs, requested: Requested): MemoryPlan {
 }
 
 function sumOf(needs: Needs, { slots, context, cache }: CacheSize, requested: number): MemoryPlan {
-  const { weights, growth, work, free, others } = needs;
+  const { weights, copied = 0, opening = 0, growth, work, free, others } = needs;
   const parts = { weights, cache, logits: needs.logits(slots), work };
   const rows = slots + storedRows(growth);
   const budget = budgetIn(growth, cache, needs.rowBytes(context));
-  const total = parts.weights + parts.cache + parts.logits + parts.work;
+  const total = parts.weights + parts.cache + parts.logits + parts.work + opening;
   const reserved = others && { reserved: others.bytes, otherWorkers: others.workers };
   const shorter = context < requested && { requestedContext: requested };
   return {
@@ -89,6 +93,8 @@ function sumOf(needs: Needs, { slots, context, cache }: CacheSize, requested: nu
     context,
     ...shorter,
     ...parts,
+    ...(copied > 0 && { copied }),
+    ...(opening > 0 && { opening }),
     budget,
     total,
     ...(free !== undefined && { free }),
@@ -157,7 +163,8 @@ function leastCache({ growth, rowBytes }: Needs, context: number): number {
 const toMib = (bytes: number): number => Math.ceil(bytes / MIB) * MIB;
 
 /** Memory besides the cache. */
-const fixedOf = ({ weights, logits, work }: Needs, slots: number): number => weights + logits(slots) + work;
+const fixedOf = ({ weights, logits, work, opening = 0 }: Needs, slots: number): number =>
+  weights + logits(slots) + work + opening;
 
 /** At least one slot, even if it does not fit: the caller checks the plan. */
 function autoSlots(needs: Needs, context: number): number {

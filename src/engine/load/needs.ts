@@ -15,13 +15,16 @@ import type { Needs } from './memory-plan.ts';
 interface Target {
   readonly device: Device;
   readonly weightBytes: number;
+  /** As in `Needs`. */
+  readonly copied?: number;
+  readonly opening?: number;
   readonly growth: CacheGrowth;
 }
 
 /** The inputs of a plan, except the free memory. */
 export function needsOf(
   signature: Signature,
-  { device, weightBytes, growth }: Target,
+  { device, weightBytes, copied = 0, opening = 0, growth }: Target,
   options: EngineOptions,
 ): Omit<Needs, 'free'> {
   const chunk = chunkOf(signature, options);
@@ -29,6 +32,8 @@ export function needsOf(
   return {
     device: device.name,
     weights: weightBytes,
+    copied,
+    opening,
     rowBytes: rowSizeOf(signature, growth),
     growth,
     logits: (slots) => bytesOf(signature.logits.type, [positions + slots, signature.vocabSize]),

@@ -114,7 +114,7 @@ function correctUpTo(session: CheckedSession, longest: number): number {
 export type CheckedSession = Pick<Session, 'signature' | 'idLimit' | 'ids' | 'logits' | 'run'>;
 
 /** Root mean square of the difference, divided by that of `others`; infinite for NaN and for all zeros. */
-function relativeDifference(logits: Float32Array, others: Float32Array): number {
+export function relativeDifference(logits: Float32Array, others: Float32Array): number {
   let [difference, size] = [0, 0];
   for (const [id, logit] of others.entries()) {
     difference += (logit - (logits[id] ?? 0)) ** 2;

@@ -5,46 +5,32 @@
 
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
 import { type DeviceName, isCpu } from '../../protocol/devices.ts';
-import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
-import type { MemoryPlan } from '../../protocol/memory-plan.ts';
-import type { FromEngine } from '../../protocol/messages.ts';
+import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
-import type { ThreadCount } from '../../protocol/threads.ts';
 import { type Device, withoutHeld } from '../devices/device.ts';
 import { deviceNamed } from '../devices/registry.ts';
-import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
 import { canMap } from '../host/mapped-memory.ts';
-import { loadOrt, type OrtApi, OrtError } from '../ort/api.ts';
+import { loadOrt, OrtError } from '../ort/api.ts';
 import { modelOf } from '../ort/built-model.ts';
-import { growthOf } from '../ort/cache/growth.ts';
+import { type CacheGrowth, growthOf } from '../ort/cache/growth.ts';
 import { causeOf, isOutOfMemory } from '../ort/error-causes.ts';
-import { updatesInPlace } from '../ort/model-file.ts';
+import { type ModelFile, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
-import { readSignature, rowBytes } from '../ort/signature.ts';
+import { readSignature, type Signature } from '../ort/signature.ts';
 import { threadsFor } from '../ort/threads.ts';
-import { type CpuCheck, compareWithCpu } from './cpu-check.ts';
+import { type FloatMatrices, floatMatrices } from '../prepared/eligible-graph.ts';
+import { type SharedWeights, sharedWeights } from '../prepared/share-weights.ts';
+import { openShared, WrongWeights } from '../prepared/shared-logits.ts';
+import { mappedWeights, ownWeights, reserveSaving, type WeightsMemory } from '../prepared/weights-memory.ts';
 import { LoadError } from './load-error.ts';
-import { chunkOf, needsOf } from './needs.ts';
-import { longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
+import { needsOf } from './needs.ts';
 import { readWeights, sizeOf } from './read-ahead.ts';
-import { reserveCache } from './reserve-cache.ts';
-import { planReserved, type ReservedPlan } from './reserved-plan.ts';
+import { type PlanTarget, planReserved, type ReservedPlan } from './reserved-plan.ts';
+import { type Loading, type Opened, type Publish, useSession } from './use-session.ts';
 
-/** Receives the engine's messages while it opens a model and after every step. */
-export type Publish = (message: LoadEvent | Extract<FromEngine, { kind: 'report' }>) => void;
-
-/**
- * Runs whose logits differ by less than this differ only in the order of sums. The smallest difference
- * measured with a quantized model is a thousand times larger.
- */
-const ROUNDING = 1e-4;
-
-/** A model open on a device. */
-export interface Opened {
-  readonly session: Session;
-  readonly facts: EngineFacts;
-}
+/** Attempts to open saved weights. */
+const MAX_SHARED_ATTEMPTS = 2;
 
 /** A fault of the model, which is the same on every device. */
 class ModelFault extends Error {
@@ -53,13 +39,6 @@ class ModelFault extends Error {
 
 /** `OrtErrorCode`s of a file that is not a model, a broken file or a broken graph. */
 const MODEL_FAULT_CODES = [3, 7, 10];
-
-/** The inputs of an attempt to open the model on one device. */
-interface Loading {
-  readonly api: OrtApi;
-  readonly options: EngineOptions;
-  readonly publish: Publish;
-}
 
 /**
  * Loads the runtime, opens the model on the first device that works, reserves the memory of all runs and runs
@@ -102,38 +81,99 @@ function failureOn(device: DeviceName, error: unknown): LoadError {
 const isModelFault = (failure: Error): boolean =>
   failure instanceof ModelFault || (failure instanceof OrtError && MODEL_FAULT_CODES.includes(failure.code));
 
+/** A model that the engine has read for a device, and what is known before the runtime opens it. */
+interface ReadModel {
+  readonly candidate: Candidate;
+  readonly loading: Loading;
+  readonly device: Device;
+  readonly model: ModelFile;
+  /** The signature of the graph; absent for a file that cannot be read. */
+  readonly declared: Signature | undefined;
+  /** Bytes of the weight files. */
+  readonly fileBytes: number;
+  readonly growth: CacheGrowth;
+}
+
 function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened) => T): T {
   const { api, options, publish } = loading;
   const device = deviceNamed(candidate.device);
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
   if (obstacle) throw new LoadError(obstacle);
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
-  const { names } = options;
-  const { weightFiles } = candidate;
   const model = modelOf(candidate, device.name, options);
   const { edited } = model;
   const ignored = edited && findIgnored(edited.bytes, device.ignores ?? []);
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });
-  const declared = edited && asModelFault(() => readSignature(edited, names));
-  const weightBytes = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const declared = edited && asModelFault(() => readSignature(edited, options.names));
+  const fileBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const growth = growthOf(device, { appends: !updatesInPlace(model, options.names), canMap });
+  const read = { candidate, loading, device, model, declared, fileBytes, growth };
+  const isWidened = candidate.decoder !== undefined;
+  const matrices = edited && isCpu(device.name) ? floatMatrices(edited.bytes, isWidened) : undefined;
+  // Saved weights whose logits differ are removed, and the second attempt saves them again.
+  for (let attempt = 0; attempt < MAX_SHARED_ATTEMPTS; attempt++) {
+    const shared = findShared(read, matrices);
+    if (!shared) break;
+    try {
+      return openWith(read, mappedWeights(shared), use, shared);
+    } catch (error) {
+      if (!(error instanceof WrongWeights)) throw error;
+      shared.reject(error.reason);
+    }
+  }
+  return openWith(read, ownWeights(fileBytes, matrices, device.freeBytes()), use);
+}
+
+/** The saved weights of a model on the CPU; undefined if the engine has weights of its own. */
+function findShared(read: ReadModel, matrices: FloatMatrices | undefined): SharedWeights | undefined {
+  const { candidate, loading, device, model, declared, fileBytes, growth } = read;
+  const { api, options, publish } = loading;
+  if (!matrices || !model.edited || !declared) return undefined;
+  const needs = needsOf(declared, { device, growth, weightBytes: fileBytes }, options);
+  return sharedWeights({
+    ...{ api, device, options, matrices },
+    model: { path: model.path, edited: model.edited },
+    names: options.names,
+    threads: threadsFor(options.threads, fileBytes).count,
+    weightFiles: candidate.weightFiles,
+    report: (progress) => publish({ kind: 'weights', device: device.name, progress }),
+    reserve: reserveSaving(needs, targetOf(read, candidate.weightFiles)),
+  });
+}
+
+const targetOf = ({ loading: { options }, device }: ReadModel, weightFiles: readonly string[]): PlanTarget => ({
+  requested: options,
+  device,
+  weightFiles,
+  folder: options.reservations,
+  freeBytes: device.freeBytes,
+});
+
+function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Opened) => T, shared?: SharedWeights): T {
+  const { candidate, loading, device, model, declared, fileBytes, growth } = read;
+  const { api, options, publish } = loading;
+  const { names } = options;
+  const weightFiles = shared?.files ?? candidate.weightFiles;
   const free = device.freeBytes();
-  const { freeBytes } = device;
-  const target = { requested: options, device, weightFiles, folder: options.reservations, freeBytes };
-  const growth = growthOf(device, { appends: !updatesInPlace(model, names), canMap });
-  const needs = { device, weightBytes, growth };
+  const target = targetOf(read, weightFiles);
+  const needs = { device, growth, ...weights };
   const planned = declared && planReserved(needsOf(declared, needs, options), target);
   if (planned) publishPlan(planned, device.name, publish);
   try {
-    readWeights(weightFiles, (read, total, percent) =>
-      publish({ kind: 'progress', device: device.name, read, total, percent }),
+    readWeights(weightFiles, (done, total, percent) =>
+      publish({ kind: 'progress', device: device.name, read: done, total, percent }),
     );
-    const threads = threadsFor(options.threads, weightBytes);
-    const session = Session.open(api, model, device, { names, threads: threads.count });
+    const threads = threadsFor(options.threads, fileBytes);
+    const { configure } = weights;
+    const settings = { names, threads: threads.count, ...(configure && { configure }) };
+    const open = (): Session => Session.open(api, shared?.model ?? model, device, settings);
+    const session = shared ? openShared(open) : open();
     const began = performance.now();
     // The weights are in memory now, so the free memory is that of before.
     const late = { ...target, freeBytes: (held: readonly HeldMemory[]) => withoutHeld(free, held) };
     const planOf = (): ReservedPlan => planned ?? planReserved(needsOf(session.signature, needs, options), late);
-    return useSession(session, { candidate, loading, device, free, weightBytes, threads, planOf, began }, use);
+    const attempt = { candidate, loading, device, free, weightBytes: fileBytes, threads, planOf, began };
+    return useSession(session, { ...attempt, ...(shared && { shared }) }, use);
   } catch (error) {
     planned?.release();
     throw error;
@@ -146,57 +186,6 @@ function publishPlan({ plan, problem }: ReservedPlan, device: DeviceName, publis
   if (problem !== undefined) publish({ kind: 'unreserved', device, reason: problem });
 }
 
-/** An open session, and what is known about it. */
-interface Attempt {
-  readonly candidate: Candidate;
-  readonly loading: Loading;
-  readonly device: Device;
-  /** Free bytes before the load. */
-  readonly free: number | undefined;
-  readonly weightBytes: number;
-  readonly threads: ThreadCount;
-  readonly planOf: () => ReservedPlan;
-  /** When the session was open, on performance.now()'s clock. */
-  readonly began: number;
-}
-
-/** Reserves the memory of the session, runs it, and collects the facts. Closes the session if it throws. */
-function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened) => T): T {
-  const { candidate, loading, device, free, weightBytes, threads, planOf, began } = attempt;
-  const { api, options } = loading;
-  let reserved: ReservedPlan | undefined;
-  try {
-    reserved = planOf();
-    const { plan } = reserved;
-    const warm = warmUp(session, device, plan, options);
-    const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });
-    const left = device.freeBytes();
-    const measured = free !== undefined && left !== undefined ? Math.max(0, free - left) : undefined;
-    const facts: EngineFacts = {
-      runtimeVersion: api.version,
-      device: device.name,
-      threads,
-      ...warm,
-      idLimit: session.idLimit,
-      ...checked,
-      ...(typeof options.cacheMemory !== 'number' && plan.free !== undefined && { availableBytes: plan.free }),
-      // If the system does not report free memory: the planned bytes.
-      deviceBytes: device.ownMemory ? (measured ?? plan.weights + (session.growth === 'none' ? plan.cache : 0)) : 0,
-      warmupMs: performance.now() - began,
-    };
-    const used = use({ session, facts });
-    // The memory of a device is in use now, except for a cache that grows. Memory of the host is taken when
-    // it is used first.
-    if (device.ownMemory && session.growth === 'none') reserved.release();
-    else if (device.ownMemory) reserved.keepCache();
-    return used;
-  } catch (error) {
-    session.close();
-    reserved?.release();
-    throw error;
-  }
-}
-
 /** @throws ModelFault instead of the error of `read`, for a model that this engine cannot run. */
 function asModelFault<T>(read: () => T): T {
   try {
@@ -204,67 +193,6 @@ function asModelFault<T>(read: () => T): T {
   } catch (error) {
     throw new ModelFault(messageOf(error));
   }
-}
-
-type WarmUpFacts = Omit<
-  EngineFacts,
-  | 'runtimeVersion'
-  | 'device'
-  | 'threads'
-  | 'idLimit'
-  | 'availableBytes'
-  | 'residentBytes'
-  | 'deviceBytes'
-  | 'warmupMs'
-  | keyof CpuCheck
->;
-
-/**
- * Why the cache has fewer tokens in a row than requested, or no rows that store prefixes. A part of these
- * rows is enough.
- */
-function limitOf(
-  { rows, context }: Pick<MemoryPlan, 'rows' | 'context'>,
-  plan: MemoryPlan,
-): Pick<EngineFacts, 'cacheLimit'> {
-  const isRefused = context < plan.context || (rows < plan.rows && rows === plan.slots);
-  if (!isRefused && plan.requestedContext === undefined) return {};
-  const requested = { rows: plan.rows, context: plan.requestedContext ?? plan.context };
-  return { cacheLimit: { cause: isRefused ? 'address_space' : 'memory', ...requested } };
-}
-
-/** Reserves the memory, runs the model, and checks the numbers that the device computes. */
-function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): WarmUpFacts {
-  const { signature, truncates } = session;
-  const chunk = chunkOf(signature, options);
-  // Drafts and the checks below are also runs of one row, and may be longer than the requested chunk.
-  const keep = MAX_DRAFT + 1;
-  const { slots, rows, context } = reserveCache(session, plan, { chunk: Math.max(chunk, keep), keep });
-  const trusted = isCpu(device.name) ? chunk : longestCorrectRun(session, context, chunk);
-  const runDifference = truncates ? roundingBetweenRuns(session, context) : undefined;
-  const exact = runDifference !== undefined && runDifference < ROUNDING;
-  session.forget(0);
-  session.releaseRow(0, 0);
-  return {
-    slots,
-    rows,
-    context,
-    ...limitOf({ rows, context }, plan),
-    cacheUpdate: truncates ? 'in_place' : 'growing',
-    vocabSize: signature.vocabSize,
-    cacheBytes: plan.cache,
-    cacheBudgetBytes: plan.budget,
-    cacheBytesPerToken: rowBytes(signature, 1),
-    prefillChunk: trusted,
-    ...(trusted < chunk && { trustedTokens: trusted }),
-    // The cache must be able to drop the rejected tokens of a draft, and the model must give the logits of
-    // all drafted tokens.
-    speculation:
-      truncates &&
-      signature.logits.positions === undefined &&
-      (options.speculation === 'on' || (options.speculation === 'auto' && exact)),
-    ...(runDifference !== undefined && { runDifference }),
-  };
 }
 
 function expectCount(name: string, value: number, min: number): void {

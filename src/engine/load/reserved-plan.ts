@@ -29,6 +29,8 @@ export interface ReservedPlan {
   readonly release: () => void;
   /** Reserves the cache only, which grows later: the rest is in use and no longer free. Never throws. */
   readonly keepCache: () => void;
+  /** Ends the reservation of the memory that only the opening of the model takes. Never throws. */
+  readonly endOpening: () => void;
 }
 
 /** The inputs of a plan besides the needs of the model. */
@@ -42,7 +44,8 @@ export interface PlanTarget {
   readonly freeBytes: (held: readonly HeldMemory[]) => number | undefined;
 }
 
-const UNRESERVED = { release: (): void => undefined, keepCache: (): void => undefined };
+const nothing = (): void => undefined;
+const UNRESERVED = { release: nothing, keepCache: nothing, endOpening: nothing };
 
 /**
  * Plans and reserves in one step that excludes other processes. If memory cannot be reserved, plans without
@@ -85,27 +88,35 @@ function reserve(
   const bytes = held.reduce((sum, one) => sum + one.bytes, 0);
   const others = { bytes, workers: outstanding.length };
   const plan = planMemory({ ...needs, free, ...(bytes > 0 && { others }) }, requested);
-  const { weights, total } = plan;
+  const { weights, copied = 0, opening = 0, total } = plan;
+  const shared = weights - copied;
   const own: Reservation = {
     machine,
     pid: process.pid,
     namespace,
     memory,
     weightsId,
-    weights,
-    rest: total - weights,
+    weights: shared,
+    rest: total - shared,
     before: anonymousBytes(process.pid) ?? 0,
     groups: controlGroups('memory').map(groupId),
   };
   reservations.publish(own);
-  const keepCache = (): void => {
+  const change = (sizes: Pick<Reservation, 'weights' | 'rest'>): void => {
     try {
-      reservations.exclusively(() => reservations.publish({ ...own, weights: 0, rest: plan.cache }));
+      reservations.exclusively(() => reservations.publish({ ...own, ...sizes }));
     } catch {
       reservations.release(); // The folder is gone: nobody reads it.
     }
   };
-  return { plan, release: () => reservations.release(), keepCache };
+  return {
+    plan,
+    release: () => reservations.release(),
+    keepCache: () => change({ weights: 0, rest: plan.cache }),
+    endOpening: () => {
+      if (opening > 0) change({ weights: shared, rest: own.rest - opening });
+    },
+  };
 }
 
 /** The resources that the reader of a reservation shares with its owner. */

@@ -70,7 +70,9 @@ interface OpenOptions {
   readonly names?: TensorNames;
   /** Threads on the CPU; default: `auto` for the size of the model's own file. */
   readonly threads?: number;
-  /** For tests: changes the runtime's options before the model is opened. */
+  /** True: the runtime writes no warnings. */
+  readonly logsErrorsOnly?: boolean;
+  /** Changes the runtime's options before the model is opened. */
   readonly configure?: (api: OrtApi, sessionOptions: Pointer) => void;
 }
 
@@ -117,7 +119,8 @@ export class Session {
     this.#api = api;
     this.#device = device;
     this.#tensors = tensors;
-    const env = tensors.own(api.createEnv(device.ownMemory ? LOG_ERRORS : LOG_WARNINGS, 'engine'), api.releaseEnv);
+    const level = device.ownMemory || options.logsErrorsOnly === true ? LOG_ERRORS : LOG_WARNINGS;
+    const env = tensors.own(api.createEnv(level, 'engine'), api.releaseEnv);
     const sessionOptions = tensors.own(api.createSessionOptions(), api.releaseSessionOptions);
     configureThreads(api, sessionOptions, options.threads ?? threadsFor('auto', sizeOf(model.path)).count);
     // The runtime would keep a memory pattern for each shape, and the mask has a new shape in every step.

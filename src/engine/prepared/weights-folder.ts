@@ -29,6 +29,8 @@ const MAX_WAIT_MS = 600_000;
 const RETRY_MS = 25;
 /** Permission of all users to write. */
 const WRITABLE_BY_ALL = 0o002;
+/** The unit of `blocks` in `stat`. */
+const BLOCK_BYTES = 512;
 const SAMPLES = 64;
 const SAMPLE_BYTES = 4096;
 
@@ -92,7 +94,9 @@ export class WeightsFolder {
 
   /** SHA-256 of the graph, the logits and samples of the weights. @throws Error if a file is missing */
   digest(): string {
-    const hash = createHash('sha256').update(readFileSync(this.file('graph'))).update(readFileSync(this.file('logits')));
+    const hash = createHash('sha256')
+      .update(readFileSync(this.file('graph')))
+      .update(readFileSync(this.file('logits')));
     const file = openSync(this.file('weights'), 'r');
     try {
       const { size } = fstatSync(file);
@@ -105,6 +109,11 @@ export class WeightsFolder {
     } finally {
       closeSync(file);
     }
+  }
+
+  /** Bytes of the disk that the weights take, without holes. */
+  diskBytes(): number {
+    return statSync(this.file('weights')).blocks * BLOCK_BYTES;
   }
 
   /** The size of the weights that another process has written so far. */

@@ -1,8 +1,11 @@
 /**
- * Sentences about limits of the machine. Lifecycle events: they go to stdout only.
+ * Sentences about limits of the machine, and about memory that its workers share. Lifecycle events: they go to
+ * stdout only.
  */
 import { lifecycleEvent } from '../entry.ts';
-import { formatBytes } from '../phrases.ts';
+import { formatBytes, formatEta, formatMs } from '../phrases.ts';
+
+const ENGINE = 'inference-engine';
 
 export const HOST_EVENTS = {
   'address_space.limited': lifecycleEvent({
@@ -25,5 +28,57 @@ export const HOST_EVENTS = {
     target: (f) => f.device,
     human: (f) => `Engine does not coordinate its memory with other workers: ${f.reason}`,
     cute: () => '🪑 No name tags for the chairs today. Let us hope that everybody finds a seat!',
+  }),
+  'weights.saving': lifecycleEvent({
+    actor: ENGINE,
+    action: 'weights_share',
+    level: 'INFO',
+    when: 'the engine begins to save the weights in the order in which the CPU computes; all workers of the machine then map the file',
+    required: ['device', 'disk_bytes', 'eta_ms'],
+    target: (f) => f.device,
+    human: (f) =>
+      `Engine saves the weights for all workers: at most ${formatBytes(f.disk_bytes)} of disk, ${formatEta(f.eta_ms)}`,
+    cute: () => '🍯 One big honey pot for the whole hive, filled just once!',
+  }),
+  'weights.waiting': lifecycleEvent({
+    actor: ENGINE,
+    action: 'weights_share',
+    level: 'INFO',
+    when: 'another worker saves the weights; one event for each quarter of the file, as far as it is written',
+    required: ['device', 'percent'],
+    target: (f) => f.device,
+    human: (f) => `Engine waits for weights that another worker saves: ${f.percent} % are written`,
+    cute: (f) => `🐝 A sister bee fills the honey pot: ${f.percent} % so far. Patience!`,
+  }),
+  'weights.saved': lifecycleEvent({
+    actor: ENGINE,
+    action: 'weights_share',
+    level: 'INFO',
+    when: 'the saved weights are complete; the next event says if they are right',
+    required: ['device', 'disk_bytes', 'duration_ms'],
+    target: (f) => f.device,
+    human: (f) =>
+      `Engine saved the weights for all workers in ${formatMs(f.duration_ms)} (${formatBytes(f.disk_bytes)})`,
+    cute: () => '🫙 The honey pot is full. Lid on, spoon ready!',
+  }),
+  'weights.shared': lifecycleEvent({
+    actor: ENGINE,
+    action: 'weights_share',
+    level: 'INFO',
+    when: 'the engine maps the saved weights, and has computed the same logits with them as the engine that saved them',
+    required: ['device', 'shared_bytes'],
+    target: (f) => f.device,
+    human: (f) => `Engine shares ${formatBytes(f.shared_bytes)} of weights with all workers of this machine`,
+    cute: () => '🤝 One honey pot, many spoons. Sharing tastes sweeter!',
+  }),
+  'weights.unshared': lifecycleEvent({
+    actor: ENGINE,
+    action: 'weights_share',
+    level: (f) => (f.cause === 'unusable' ? 'INFO' : 'WARN'),
+    when: 'the engine has weights of its own, because they could not be saved or the saved ones are wrong; the level is INFO if an earlier worker has found that they cannot be saved',
+    required: ['device', 'cause', 'reason'],
+    target: (f) => f.device,
+    human: (f) => `Engine has its own copy of the weights: ${f.reason}`,
+    cute: () => '🥄 We brought our own little honey jar today. It tastes just the same!',
   }),
 } as const;

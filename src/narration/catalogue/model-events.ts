@@ -71,7 +71,7 @@ export const MODEL_EVENTS = {
       'slots',
       'context_length',
     ],
-    optional: ['available_bytes', 'reserved_bytes', 'other_workers'],
+    optional: ['shared_bytes', 'own_bytes', 'available_bytes', 'reserved_bytes', 'other_workers'],
     target: (f) => f.device,
     human: (f) => {
       const needed = `Engine needs about ${formatBytes(f.needed_bytes)} on ${f.device}`;

@@ -90,32 +90,36 @@ export interface Relocation {
    * its file, and the runtime finds them by their content.
    */
   readonly host: string;
+  /** The name of the file of all initializers that keep their place. */
+  readonly location: string;
 }
 
 /** The model with other places of its external initializers. @throws Error for bytes that are not a model */
-export function withPlaces(model: Uint8Array, { placeOf, host }: Relocation): Uint8Array {
+export function withPlaces(model: Uint8Array, { placeOf, host, location }: Relocation): Uint8Array {
   const root = new Message(model);
   return Buffer.concat(
     root.rewrite((field) => {
       if (field.number !== MODEL.graph) return undefined;
       const graph = root.message(field);
-      const moves = new Map<number, { tensor: Message; place: NewPlace }>();
+      const places = new Map<number, NewPlace>();
       const prepacked: string[] = [];
       for (const part of graph.all(GRAPH.initializer)) {
         const tensor = graph.message(part);
         const found = tensorIn(tensor);
         const place = found && placeOf(found);
         if (!place) continue;
-        moves.set(part.start, { tensor, place });
+        places.set(part.start, place);
         for (const [key, value] of entriesOf(tensor)) if (key.startsWith(PREPACKED)) prepacked.push(value);
       }
       const changed = graph.rewrite((part) => {
         if (part.number !== GRAPH.initializer) return undefined;
-        const move = moves.get(part.start);
-        if (move) return writeBytes(GRAPH.initializer, moved(move.tensor, move.place));
         const tensor = graph.message(part);
-        if (tensor.text(tensor.last(TENSOR.name)) !== host) return undefined;
-        return writeBytes(GRAPH.initializer, [tensor.bytes, ...prepackedEntries(tensor, prepacked)]);
+        const place = places.get(part.start);
+        if (place) return writeBytes(GRAPH.initializer, moved(tensor, place));
+        if (!tensorIn(tensor)) return undefined;
+        const kept = renamed(tensor, location);
+        const isHost = tensor.text(tensor.last(TENSOR.name)) === host;
+        return writeBytes(GRAPH.initializer, isHost ? [...kept, ...prepackedEntries(tensor, prepacked)] : kept);
       });
       return writeBytes(MODEL.graph, changed);
     }),
@@ -124,17 +128,22 @@ export function withPlaces(model: Uint8Array, { placeOf, host }: Relocation): Ui
 
 /** The tensor with its bytes at another place, and without its prepacked forms. */
 function moved(tensor: Message, { location, offset }: NewPlace): Uint8Array[] {
-  const changes = new Map([
-    ['location', location],
-    ['offset', String(offset)],
-  ]);
+  return withEntries(tensor, (key) => {
+    if (key.startsWith(PREPACKED)) return [];
+    if (key === 'location') return writeEntry(key, location);
+    return key === 'offset' ? writeEntry(key, String(offset)) : undefined;
+  });
+}
+
+/** The tensor with another name of its file. */
+const renamed = (tensor: Message, location: string): Uint8Array[] =>
+  withEntries(tensor, (key) => (key === 'location' ? writeEntry(key, location) : undefined));
+
+function withEntries(tensor: Message, change: (key: string) => Uint8Array[] | undefined): Uint8Array[] {
   return tensor.rewrite((field) => {
     if (field.number !== TENSOR.externalData) return undefined;
     const pair = tensor.message(field);
-    const key = pair.text(pair.last(ENTRY.key));
-    if (key.startsWith(PREPACKED)) return [];
-    const value = changes.get(key);
-    return value === undefined ? undefined : writeEntry(key, value);
+    return change(pair.text(pair.last(ENTRY.key)));
   });
 }
 

@@ -68,7 +68,9 @@ function isManifest({ runtime, processor, sources, unusable, saved }: WeightsMan
   const sizes = saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes] : [];
   return (
     texts.every((text) => typeof text === 'string') &&
-    [...sizes, ...sources.flatMap(({ bytes, modifiedMs, inode }) => [bytes, modifiedMs, inode])].every(Number.isFinite) &&
+    [...sizes, ...sources.flatMap(({ bytes, modifiedMs, inode }) => [bytes, modifiedMs, inode])].every(
+      Number.isFinite,
+    ) &&
     sources.every(({ path }) => typeof path === 'string') &&
     (unusable === undefined) === (saved !== undefined)
   );

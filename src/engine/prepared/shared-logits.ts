@@ -1,0 +1,48 @@
+/**
+ * The numeric check of saved weights: an engine that maps them must compute the logits of the session that
+ * saved them.
+ */
+import type { UnsharedReason } from '../../protocol/loading.ts';
+import { type CheckedSession, logitsOfPrompt, PROMPT_LENGTH, relativeDifference } from '../load/numeric-check.ts';
+import { OrtError } from '../ort/api.ts';
+import { isOutOfMemory } from '../ort/error-causes.ts';
+
+/**
+ * A larger difference means wrong weights. The same weights give the same bits; another number of threads can
+ * change the order of sums, which changes the logits by 1e-6.
+ */
+const MAX_DIFFERENCE = 1e-4;
+
+/** Saved weights cannot be opened, or give other logits. */
+export class WrongWeights extends Error {
+  override readonly name = 'WrongWeights';
+  readonly reason: UnsharedReason;
+
+  constructor(reason: UnsharedReason) {
+    super(reason.code);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Compares the logits after a short prompt with those of the session that saved the weights. Overwrites row 0.
+ * @throws WrongWeights if they differ by more than rounding
+ */
+export function requireLogits(session: CheckedSession, expected: Float32Array): void {
+  const difference = relativeDifference(logitsOfPrompt(session, PROMPT_LENGTH), expected);
+  if (difference <= MAX_DIFFERENCE) return;
+  throw new WrongWeights({ code: 'differs', ...(Number.isFinite(difference) && { difference }) });
+}
+
+/**
+ * The session of saved weights that `open` opens.
+ * @throws WrongWeights instead of an error of the runtime about its files
+ */
+export function openShared<T>(open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof OrtError) || isOutOfMemory(error.message)) throw error;
+    throw new WrongWeights({ code: 'failed', message: error.message });
+  }
+}
