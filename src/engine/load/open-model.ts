@@ -160,7 +160,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
   const planned = declared && planReserved(needsOf(declared, needs, options), target);
   if (planned) publishPlan(planned, device.name, publish);
   try {
-    readWeights(weightFiles, (done, total, percent) =>
+    readWeights(shared?.parts ?? weightFiles, (done, total, percent) =>
       publish({ kind: 'progress', device: device.name, read: done, total, percent }),
     );
     const threads = threadsFor(options.threads, fileBytes);

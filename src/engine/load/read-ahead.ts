@@ -1,12 +1,16 @@
 /**
  * Reads the weight files from start to end before the runtime opens them, so that the operator sees the
  * progress of a load. The runtime maps the files and reads them page by page, in another order and without
- * progress reports; the bytes are then in the system's page cache.
+ * progress reports; the bytes are then in the system's page cache. Bytes that are there already are not read.
  */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { type FileRange, isCached } from '../host/page-cache.ts';
 
 const MAX_READ_BYTES = 4 * 2 ** 20;
 const STEPS = 4;
+
+/** A file, or the ranges of a file that the runtime reads, in order. */
+export type ReadFile = string | { readonly path: string; readonly ranges: readonly FileRange[] };
 
 /**
  * Reads all files once and discards the bytes. Skips files that cannot be read: the runtime reports the
@@ -15,10 +19,10 @@ const STEPS = 4;
  * each.
  */
 export function readWeights(
-  files: readonly string[],
+  files: readonly ReadFile[],
   onProgress: (read: number, total: number, percent: number) => void,
 ): void {
-  const sizes = files.map(sizeOf);
+  const sizes = files.map(sizeToRead);
   const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
   // Small enough that no quarter is skipped.
   const buffer = Buffer.allocUnsafe(Math.min(MAX_READ_BYTES, Math.max(1, Math.floor(total / (2 * STEPS)))));
@@ -36,23 +40,38 @@ export function readWeights(
   }
 }
 
+function sizeToRead(file: ReadFile): number {
+  if (typeof file === 'string') return sizeOf(file);
+  return sizeOf(file.path) === 0 ? 0 : file.ranges.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** Size of a file in bytes; 0 if the file is missing or not regular: opening a pipe would wait. */
 export function sizeOf(file: string): number {
   const found = statSync(file, { throwIfNoEntry: false });
   return found?.isFile() === true ? found.size : 0;
 }
 
-function* chunksOf(file: string, buffer: Buffer): Generator<number> {
+function* chunksOf(file: ReadFile, buffer: Buffer): Generator<number> {
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, 'r');
-    for (let bytes = -1; bytes !== 0; ) {
-      bytes = readSync(descriptor, buffer);
-      yield bytes;
-    }
+    descriptor = openSync(typeof file === 'string' ? file : file.path, 'r');
+    const whole = { offset: 0, bytes: fstatSync(descriptor).size };
+    for (const range of typeof file === 'string' ? [whole] : file.ranges) yield* chunksIn(descriptor, range, buffer);
   } catch {
     // The runtime opens the file next.
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function* chunksIn(descriptor: number, range: FileRange, buffer: Buffer): Generator<number> {
+  const cached = isCached(descriptor, range);
+  const end = range.offset + range.bytes;
+  for (let position = range.offset; position < end; ) {
+    const length = Math.min(buffer.length, end - position);
+    const bytes = cached ? length : readSync(descriptor, buffer, 0, length, position);
+    if (bytes === 0) return;
+    position += bytes;
+    yield bytes;
   }
 }

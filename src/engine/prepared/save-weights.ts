@@ -6,7 +6,7 @@
 import { closeSync, constants, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseModel } from '../../onnx/graph.ts';
-import { type ExternalTensor, externalTensors, withPlaces } from '../../onnx/saved/external-tensors.ts';
+import { type ByteRange, type ExternalTensor, externalTensors, withPlaces } from '../../onnx/saved/external-tensors.ts';
 import { SAVED, type SavedWeights } from '../../protocol/host/weights-cache.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
@@ -60,8 +60,10 @@ export function saveWeights(source: SavedModel, folder: WeightsFolder): SavedWei
   writeFileSync(folder.file('graph'), bytes, { flush: true });
   writeFileSync(folder.file('logits'), bytesOf(logits), { flush: true });
   rmSync(written);
+  const fileBytes = statSync(folder.file('weights')).size;
   return {
-    fileBytes: statSync(folder.file('weights')).size,
+    fileBytes,
+    parts: partsWithout(holes, fileBytes),
     mappedBytes: mappedBytesOf(graph, tensors),
     openingBytes: Math.max(0, ...tensors.map(prepackedBytes)),
     mappedSources,
@@ -101,7 +103,7 @@ function requireKnown(tensors: readonly ExternalTensor[], operators: readonly st
 interface Linked {
   readonly bytes: Uint8Array;
   /** Ranges of the file with the weights that nobody reads any more. */
-  readonly holes: readonly ExternalTensor[];
+  readonly holes: readonly ByteRange[];
   readonly mappedSources: readonly string[];
 }
 
@@ -143,6 +145,17 @@ function withSources(
     location: latin(relative(common, weights)),
   });
   return { bytes: linked, holes: tensors.filter(({ name }) => found.has(name)), mappedSources };
+}
+
+/** The parts of a file between holes. */
+function partsWithout(holes: readonly ByteRange[], fileBytes: number): [offset: number, bytes: number][] {
+  const parts: [number, number][] = [];
+  let from = 0;
+  for (const { offset, bytes } of [...holes].sort((one, other) => one.offset - other.offset)) {
+    if (offset > from) parts.push([from, offset - from]);
+    from = offset + bytes;
+  }
+  return fileBytes > from ? [...parts, [from, fileBytes - from]] : parts;
 }
 
 /** Texts of a model have one character per byte. */

@@ -11,8 +11,10 @@ import {
 } from '../../protocol/host/weights-cache.ts';
 import type { EngineOptions, UnsharedReason, WeightsProgress } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
+import type { FileRange } from '../host/page-cache.ts';
 import { LoadError } from '../load/load-error.ts';
 import { PROMPT_LENGTH } from '../load/numeric-check.ts';
+import type { ReadFile } from '../load/read-ahead.ts';
 import type { ModelFile } from '../ort/model-file.ts';
 import { type FloatMatrices, LEAST_SAVED_BYTES } from './eligible-graph.ts';
 import { folderOfPlaces, type SavedModel, saveWeights, UnusableWeights } from './save-weights.ts';
@@ -48,6 +50,8 @@ export interface SharedWeights {
   readonly model: Required<ModelFile>;
   /** The files that the runtime reads. */
   readonly files: readonly string[];
+  /** The same files without holes. */
+  readonly parts: readonly ReadFile[];
   readonly mappedBytes: number;
   readonly openingBytes: number;
   /** The logits of the session that saved the weights, for the prompt of the numeric check. */
@@ -118,6 +122,7 @@ function find(target: ShareTarget, root: string): SharedWeights {
     // Nothing else has the right weights: the runtime must not open the file of the model instead.
     model: { path: model.path, edited: { ...mapped, isRequired: true } },
     files: [folder.file('weights'), ...saved.mappedSources],
+    parts: [{ path: folder.file('weights'), ranges: saved.parts.map(rangeOf) }, ...saved.mappedSources],
     mappedBytes: saved.mappedBytes,
     openingBytes: saved.openingBytes,
     logits: new Float32Array(new Uint8Array(logits).buffer),
@@ -128,6 +133,8 @@ function find(target: ShareTarget, root: string): SharedWeights {
     },
   };
 }
+
+const rangeOf = ([offset, bytes]: readonly [number, number]): FileRange => ({ offset, bytes });
 
 /** Saves the weights, or waits until another process has saved them. */
 function saveOnce(target: ShareTarget, keyed: Keyed): WeightsManifest {

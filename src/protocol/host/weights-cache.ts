@@ -41,6 +41,8 @@ export interface WeightsManifest {
 export interface SavedWeights {
   /** Size of the file with the weights. It can have holes. */
   readonly fileBytes: number;
+  /** The parts of the file without the holes, in order: offset and length. */
+  readonly parts: readonly (readonly [offset: number, bytes: number])[];
   /** The bytes that runs read, of this file and of the sources. */
   readonly mappedBytes: number;
   /** The largest matrix, which the runtime packs again in memory of its own while it opens the model. */
@@ -65,7 +67,7 @@ export function readManifest(folder: string): WeightsManifest | undefined {
 
 function isManifest({ runtime, processor, sources, unusable, saved }: WeightsManifest): boolean {
   const texts = [runtime, processor, unusable ?? '', saved?.digest ?? '', ...(saved?.mappedSources ?? [])];
-  const sizes = saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes] : [];
+  const sizes = saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes, ...saved.parts.flat()] : [];
   return (
     texts.every((text) => typeof text === 'string') &&
     [...sizes, ...sources.flatMap(({ bytes, modifiedMs, inode }) => [bytes, modifiedMs, inode])].every(
