@@ -179,6 +179,14 @@ export const HealthAnswer = named(
           'hidden /proc). A request starts the next reading, in the background, if the figure is older than 2 s. ' +
           'Absent if the system reports neither, for example while the worker has no free file descriptor',
       ).optional(),
+      own_bytes: counted(
+        'Bytes of memory that only this worker and its engine have: heaps, KV cache, and copies of weights. Read ' +
+          'together with `memory_bytes`. Absent where the system does not report it',
+      ).optional(),
+      shared_bytes: counted(
+        'Bytes of the files that the engine has mapped into memory, such as saved weights and the library of the ' +
+          'runtime: the machine has them once for all workers. Absent as `own_bytes`',
+      ).optional(),
       quant_kind: z.string().meta({ description: 'Type of the weights, such as `fp32` or `q4`' }),
       tokenizer_kind: z.string().meta({ description: 'Kind of the tokenizer, such as `bpe`' }),
       vocab_size: counted('Number of ids in the vocabulary'),

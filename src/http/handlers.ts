@@ -36,7 +36,7 @@ export interface ServerParts {
   readonly admission: Admission;
   readonly engine: Pick<EngineClient, 'occupancy' | 'heartbeatAgeMs'>;
   readonly metrics: Metrics;
-  readonly memory: Pick<MemoryFigure, 'bytes'>;
+  readonly memory: Pick<MemoryFigure, 'bytes' | 'parts'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
   /** Requests that the worker drains and stops. `reason` is narrated. */

@@ -52,10 +52,7 @@ export const FIELDS = {
   window_ms: number('Milliseconds before this event in which tokens_per_sec was measured', 2104),
   other_sequences: integer('Sequences of other requests that decode in the same steps', 2),
   other_sequences_before: integer('Sequences of other requests before the change', 1),
-  cause: text(
-    'Measured cause of the slow phase: neighbours, long_prompt, machine, reader or unknown; in weights.unshared: disk_full, memory_short, differs, unusable or failed',
-    'neighbours',
-  ),
+  cause: text('Measured cause of the slow phase: neighbours, long_prompt, machine, reader or unknown', 'neighbours'),
   cause_percent: number(
     'Part of the slow-down that the cause explains, in percent; absent if the cause is unknown',
     91.5,

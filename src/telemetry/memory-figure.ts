@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { memoryFile, proportionalIn, residentBytes } from '../protocol/host/process-memory.ts';
+import { type MemoryParts, memoryFile, memoryPartsIn, proportionalIn, residentBytes } from '../protocol/host/process-memory.ts';
 
 /** A figure is at least this old before the next reading, in milliseconds. */
 export const MIN_MEMORY_AGE_MS = 2000;
@@ -50,6 +50,7 @@ export class MemoryFigure {
   readonly #engine: () => EngineMemory;
   readonly #reader: MemoryReader;
   #bytes: number | undefined;
+  #parts: MemoryParts | undefined;
   /** The next reading is allowed from this time on. */
   #nextAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
@@ -68,6 +69,14 @@ export class MemoryFigure {
   get bytes(): number | undefined {
     void this.read();
     return this.#bytes;
+  }
+
+  /**
+   * Own memory of both processes, and the pages of files of the engine, at the time of the last figure;
+   * undefined where the system does not report them.
+   */
+  get parts(): MemoryParts | undefined {
+    return this.#parts;
   }
 
   /** A figure that is not old. Never throws. */
@@ -92,24 +101,33 @@ export class MemoryFigure {
     const began = this.#reader.now();
     const { pid, residentBytes: engineResident } = this.#engine();
     const pids = [process.pid, ...(pid === undefined ? [] : [pid])];
-    const parts = await Promise.all(pids.map((one) => this.#proportional(one)));
-    this.#bytes = sumOf(parts) ?? this.#resident(pid === undefined ? 0 : engineResident);
+    const texts = await Promise.all(pids.map((one) => this.#text(one)));
+    this.#parts = partsOf(texts);
+    this.#bytes = sumOf(texts.map(proportionalIn)) ?? this.#resident(pid === undefined ? 0 : engineResident);
     const ended = this.#reader.now();
     const pause = Math.max(MIN_MEMORY_AGE_MS, (ended - began) * MEMORY_READING_SHARE);
     this.#nextAt = ended + Math.min(pause, MAX_MEMORY_AGE_MS);
   }
 
-  async #proportional(pid: number): Promise<number | undefined> {
+  /** Empty on an older kernel, on another system, and without a free file descriptor. */
+  async #text(pid: number): Promise<string> {
     try {
-      return proportionalIn(await this.#reader.text(memoryFile(pid)));
+      return await this.#reader.text(memoryFile(pid));
     } catch {
-      return undefined; // an older kernel, another system, or no free file descriptor
+      return '';
     }
   }
 
   #resident(engine: number | undefined): number | undefined {
     return sumOf([residentBytes(this.#reader.resident), engine]);
   }
+}
+
+/** @param texts of the worker, and of the engine if there is one */
+function partsOf(texts: readonly string[]): MemoryParts | undefined {
+  const parts = texts.map(memoryPartsIn);
+  const own = sumOf(parts.map((part) => part?.own));
+  return own === undefined ? undefined : { own, shared: parts[1]?.shared ?? 0 };
 }
 
 /** Undefined if one of the numbers is. */

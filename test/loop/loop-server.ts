@@ -58,7 +58,7 @@ export async function startLoopServer({
   for (const event of Object.keys(CATALOGUE)) metrics.narrated(event);
   for (const outcome of ['success', 'error', 'cancelled', 'timeout'] as const)
     metrics.finished({ outcome, tokensIn: 1, tokensOut: 2, durationMs: 3, timeToFirstTokenMs: 1, decodeMs: 1 });
-  const parts = { config, state, jobs, engine, metrics, memory: { bytes: 1 }, model: () => model };
+  const parts = { config, state, jobs, engine, metrics, memory: { bytes: 1, parts: undefined }, model: () => model };
   const admission = new Admission(parts);
   const unset = (): never => {
     throw new WorkerError('NO_CALLBACK');

@@ -1,7 +1,7 @@
 /**
  * Saves the weights of a model in the order of the runtime's matrix products: the runtime opens the model,
- * and writes its optimized graph and its prepacked weights. Weights that the sources contain too are then read
- * from there, and their place in the file becomes a hole.
+ * and writes its optimized graph and its prepacked weights. Weights that the sources contain too are then
+ * read from there, and their place in the file becomes a hole.
  */
 import { closeSync, constants, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -71,7 +71,9 @@ export function saveWeights(source: SavedModel, folder: WeightsFolder): SavedWei
   };
 }
 
-/** The graph and the weights as the runtime writes them. @returns the logits of the session that wrote them */
+/**
+ * The graph and the weights as the runtime writes them. @returns the logits of the session that wrote them
+ */
 function writeByRuntime({ api, model, device, names, threads }: SavedModel, folder: WeightsFolder): Float32Array {
   const configure = (_: OrtApi, options: Pointer): void => {
     api.setOptimizedModelFilePath(options, join(folder.path, WRITTEN_GRAPH));

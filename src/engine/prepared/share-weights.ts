@@ -76,8 +76,8 @@ class NotShared extends Error {
 
 /**
  * The saved weights of a model. Saves them if there are none.
- * @returns undefined if the engine must copy the weights: sharing is switched off or does not pay, or a reason
- * has been reported.
+ * @returns undefined if the engine must copy the weights: sharing is switched off or does not pay, or a
+ * reason has been reported.
  */
 export function sharedWeights(target: ShareTarget): SharedWeights | undefined {
   const { weightsCache, context } = target.options;

@@ -25,7 +25,8 @@ export class WrongWeights extends Error {
 }
 
 /**
- * Compares the logits after a short prompt with those of the session that saved the weights. Overwrites row 0.
+ * Compares the logits after a short prompt with those of the session that saved the weights. Overwrites row
+ * 0.
  * @throws WrongWeights if they differ by more than rounding
  */
 export function requireLogits(session: CheckedSession, expected: Float32Array): void {

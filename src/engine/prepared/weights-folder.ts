@@ -80,7 +80,9 @@ export class WeightsFolder {
     return join(this.path, SAVED[name]);
   }
 
-  /** The manifest; undefined if the folder is missing, not complete, or damaged. Reads samples of the weights. */
+  /**
+   * The manifest; undefined if the folder is missing, not complete, or damaged. Reads samples of the weights.
+   */
   read(): WeightsManifest | undefined {
     const manifest = readManifest(this.path);
     if (!manifest?.saved) return manifest;
@@ -124,7 +126,8 @@ export class WeightsFolder {
   /**
    * Takes the lock of the key.
    * @param onWait called while another process holds the lock
-   * @throws Error if the folder cannot be written, has no locks, or if another process holds the lock too long
+   * @throws Error if the folder cannot be written, has no locks, or if another process holds the lock too
+   * long
    */
   lock(onWait: () => void): KeyLock {
     const end = performance.now() + MAX_WAIT_MS;
@@ -152,7 +155,9 @@ export class WeightsFolder {
     mkdirSync(this.path, { mode: 0o755 });
   }
 
-  /** Writes the manifest, after which other processes use the folder. @throws Error if it cannot be written */
+  /**
+   * Writes the manifest, after which other processes use the folder. @throws Error if it cannot be written
+   */
   publish(manifest: WeightsManifest): void {
     const path = this.file('manifest');
     writeFileSync(`${path}.new`, JSON.stringify(manifest), { mode: 0o644, flush: true });

@@ -11,9 +11,9 @@ import { type FloatMatrices, LEAST_SAVED_BYTES } from './eligible-graph.ts';
 import type { SharedWeights, ShareTarget } from './share-weights.ts';
 
 /**
- * Copies may take this part of the free memory. Otherwise the engine computes with the weights in the order of
- * their files, which all engines share. Measured: a step then takes 1.35 times as long with one sequence, and
- * 1.45 times with sixteen.
+ * Copies may take this part of the free memory. Otherwise the engine computes with the weights in the order
+ * of their files, which all engines share. Measured: a step then takes 1.35 times as long with one sequence,
+ * and 1.45 times with sixteen.
  */
 const COPY_SHARE = 1 / 4;
 const ALL_OPTIMIZED = 0;

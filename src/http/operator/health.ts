@@ -22,7 +22,7 @@ export interface HealthSources {
   readonly identity: WorkerIdentity;
   readonly state: WorkerState;
   readonly engine: Pick<EngineClient, 'occupancy' | 'heartbeatAgeMs'>;
-  readonly memory: Pick<MemoryFigure, 'bytes'>;
+  readonly memory: Pick<MemoryFigure, 'bytes' | 'parts'>;
   readonly admission: Pick<Admission, 'load' | 'requireReady'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
@@ -45,7 +45,7 @@ function loadFields({ accepting, expectedWaitMs, queuedPromptTokens }: Load) {
 function healthOf({ config, state, engine, memory, model, identity, admission }: HealthSources): Health {
   const loaded = model();
   const { load } = admission;
-  const { bytes } = memory;
+  const { bytes, parts } = memory;
   return {
     status: state.health,
     worker_id: identity.workerId,
@@ -55,6 +55,7 @@ function healthOf({ config, state, engine, memory, model, identity, admission }:
     resident: loaded !== undefined && state.phase !== 'engine_lost',
     vram_bytes: loaded?.facts.deviceBytes ?? 0,
     ...(bytes !== undefined && { memory_bytes: bytes }),
+    ...(bytes !== undefined && parts && { own_bytes: parts.own, shared_bytes: parts.shared }),
     quant_kind: loaded?.dtype ?? '',
     tokenizer_kind: loaded?.spec.tokenizerKind ?? '',
     vocab_size: loaded?.spec.vocabSize ?? 0,

@@ -20,7 +20,7 @@ export function narrateSharing(device: DeviceName, progress: WeightsProgress): v
       narrate('weights.shared', { device, shared_bytes: progress.bytes });
       break;
     case 'unshared':
-      narrate('weights.unshared', { device, cause: progress.reason.code, reason: sentenceOf(progress.reason) });
+      narrate('weights.unshared', { device, error_kind: progress.reason.code, reason: sentenceOf(progress.reason) });
       break;
     default:
       progress satisfies never;

@@ -1,6 +1,6 @@
 /**
- * Sentences about limits of the machine, and about memory that its workers share. Lifecycle events: they go to
- * stdout only.
+ * Sentences about limits of the machine, and about memory that its workers share. Lifecycle events: they go
+ * to stdout only.
  */
 import { lifecycleEvent } from '../entry.ts';
 import { formatBytes, formatEta, formatMs } from '../phrases.ts';
@@ -74,9 +74,9 @@ export const HOST_EVENTS = {
   'weights.unshared': lifecycleEvent({
     actor: ENGINE,
     action: 'weights_share',
-    level: (f) => (f.cause === 'unusable' ? 'INFO' : 'WARN'),
+    level: (f) => (f.error_kind === 'unusable' ? 'INFO' : 'WARN'),
     when: 'the engine has weights of its own, because they could not be saved or the saved ones are wrong; the level is INFO if an earlier worker has found that they cannot be saved',
-    required: ['device', 'cause', 'reason'],
+    required: ['device', 'error_kind', 'reason'],
     target: (f) => f.device,
     human: (f) => `Engine has its own copy of the weights: ${f.reason}`,
     cute: () => '🥄 We brought our own little honey jar today. It tastes just the same!',

@@ -36,7 +36,9 @@ export interface NewPlace {
   readonly offset: number;
 }
 
-/** Key of the entry `prepacked_0`, `prepacked_1`, …, and its value `MatMul+<hash>|offset;length;checksum|…`. */
+/**
+ * Key of the entry `prepacked_0`, `prepacked_1`, …, and its value `MatMul+<hash>|offset;length;checksum|…`.
+ */
 const PREPACKED = 'prepacked_';
 
 /** The initializers of a model that are bytes of files. @throws Error for bytes that are not a model */

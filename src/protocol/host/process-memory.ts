@@ -25,6 +25,20 @@ export const memoryFile = (pid: number): string => `/proc/${pid}/smaps_rollup`;
  */
 export const proportionalIn = (text: string): number | undefined => kilobytesIn('Pss', text);
 
+/** Parts of the resident memory of a process, in bytes. */
+export interface MemoryParts {
+  /** Heap, KV cache and copies of weights: memory that no file can give back. */
+  readonly own: number;
+  /** Pages of files, which all processes of the machine share. */
+  readonly shared: number;
+}
+
+/** The parts in the text of `memoryFile`; undefined if the text lacks them. */
+export function memoryPartsIn(text: string): MemoryParts | undefined {
+  const [own, resident] = [kilobytesIn('Anonymous', text), kilobytesIn('Rss', text)];
+  return own === undefined || resident === undefined ? undefined : { own, shared: Math.max(0, resident - own) };
+}
+
 /**
  * Resident memory of a process that no file can give back: heap, KV cache and shared memory, in bytes.
  * @returns undefined if the process has ended or belongs to another user.
