@@ -5,7 +5,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type MemoryParts, memoryFile, memoryPartsIn, proportionalIn, residentBytes } from '../protocol/host/process-memory.ts';
+import {
+  type MemoryParts,
+  memoryFile,
+  memoryPartsIn,
+  proportionalIn,
+  residentBytes,
+} from '../protocol/host/process-memory.ts';
 
 /** A figure is at least this old before the next reading, in milliseconds. */
 export const MIN_MEMORY_AGE_MS = 2000;

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { ConfigError, suggestionFor } from '../../config/config.ts';
-import { hubCache } from '../../config/network/hub-settings.ts';
+import { hubCache, weightsFolder } from '../../config/network/hub-settings.ts';
 import { formatBytes } from '../../narration/phrases.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { Command } from '../command.ts';
@@ -12,6 +12,7 @@ import { jsonText } from '../json-text.ts';
 import { OutputError, Terminal } from '../terminal.ts';
 import { type Column, shortTime, textTable } from '../text-table.ts';
 import { type ModelRow, modelRows } from './model-rows.ts';
+import { prune, savedLine } from './prune.ts';
 
 const HELP = `rbees-workerd models [flags]
 
@@ -19,6 +20,11 @@ Lists the embedded model and the models in the hub cache.
 Run one with: rbees-workerd serve --model <MODEL> [--dtype <type>]
 
   --json               print one JSON document
+  --prune              remove saved weights that no worker of this version uses:
+                       of models that are gone or have changed, of other
+                       versions of the runtime, and of killed workers. A worker
+                       that maps them keeps its pages until it ends
+  --dry-run            with --prune: only print what would be removed
 
   WEIGHTS    types of the ONNX weights; other formats do not run yet
   DISK       size of the repository; files that links share count once
@@ -31,6 +37,8 @@ Run one with: rbees-workerd serve --model <MODEL> [--dtype <type>]
 
 Variables
   HF_HUB_CACHE         folder of the cache; default: ~/.cache/huggingface/hub
+  RBEES_WEIGHTS_CACHE  folder of saved weights; default:
+                       rbees-workerd/weights beside the folder of the cache
 
 Exit codes: 0 success; 1 the cache cannot be read; 2 wrong command line.
 `;
@@ -38,11 +46,13 @@ Exit codes: 0 success; 1 the cache cannot be read; 2 wrong command line.
 export const modelsCommand: Command = { help: () => HELP, run };
 
 async function run(args: readonly string[]): Promise<number> {
-  const { json } = readFlags(args);
+  const { json, prune: prunes, 'dry-run': dryRun } = readFlags(args);
   const cache = hubCache();
+  const weights = weightsFolder(undefined);
   try {
+    if (prunes) return await prune(weights, { json, dryRun });
     const rows = await modelRows(cache);
-    await Terminal.stdout().print(json ? jsonText(rows) : page(rows, cache));
+    await Terminal.stdout().print(json ? jsonText(rows) : page(rows, cache, savedLine(weights)));
     return 0;
   } catch (error) {
     if (error instanceof OutputError) throw error;
@@ -51,10 +61,13 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-function readFlags(args: readonly string[]): { readonly json: boolean } {
-  const options = { json: { type: 'boolean', default: false } } as const;
+function readFlags(args: readonly string[]) {
+  const flag = { type: 'boolean', default: false } as const;
+  const options = { json: flag, prune: flag, 'dry-run': flag };
   try {
-    return parseArgs({ args: [...args], options, strict: true }).values;
+    const { values } = parseArgs({ args: [...args], options, strict: true });
+    if (values['dry-run'] && !values.prune) throw new Error('--dry-run needs --prune');
+    return values;
   } catch (error) {
     throw new ConfigError(`models: ${messageOf(error)}${suggestionFor(error, Object.keys(options))}`);
   }
@@ -83,12 +96,12 @@ function fitOf({ memory, runnable }: ModelRow): string {
   return memory.fitting_context === undefined ? 'no' : `context ${memory.fitting_context}`;
 }
 
-function page(rows: readonly ModelRow[], cache: string): string {
+function page(rows: readonly ModelRow[], cache: string, saved: readonly string[]): string {
   const notes = rows.flatMap(({ name, problem, incomplete_files: files, incomplete_bytes: bytes = 0 }) => [
     ...(problem === undefined ? [] : [`${name}: ${problem}`]),
     ...(files === undefined ? [] : [`${name}: ${formatBytes(bytes)} of an interrupted download; pull it again`]),
   ]);
   const empty = rows.length === 1 ? [`${cache} has no model: rbees-workerd pull <org/model> downloads one`] : [];
-  const end = [...notes, ...empty].map((note) => `${note}\n`).join('');
+  const end = [...notes, ...empty, ...saved].map((note) => `${note}\n`).join('');
   return `${textTable(COLUMNS, rows)}${end === '' ? '' : `\n${end}`}`;
 }

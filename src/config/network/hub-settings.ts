@@ -7,6 +7,7 @@ import { messageOf, shorten } from '../../protocol/text/error-message.ts';
 import { shownUrl } from '../../protocol/text/url-text.ts';
 import { ConfigError } from '../config.ts';
 import { absolutePath } from '../host/folder.ts';
+import { environmentName } from '../settings.ts';
 import { type HubToken, readHubToken, type TokenFile } from './hub-token.ts';
 import { type ProxyRule, readProxies } from './proxy-settings.ts';
 
@@ -59,7 +60,7 @@ export function hubCache(environment: NodeJS.Dict<string> = process.env): string
 
 /**
  * The folder of saved weights: that of the setting, else beside the cache of the hub, where the weights are.
- * @param setting value of `--weights-cache`
+ * @param setting value of `--weights-cache`; undefined: that of its variable
  * @returns undefined for `off`
  * @throws as `hubCache`
  */
@@ -67,8 +68,9 @@ export function weightsFolder(
   setting: string | undefined,
   environment: NodeJS.Dict<string> = process.env,
 ): string | undefined {
-  if (setting === 'off') return undefined;
-  if (setting !== undefined) return place(environment, setting, '--weights-cache');
+  const given = setting ?? environment[environmentName('weights-cache')];
+  if (given === 'off') return undefined;
+  if (given) return place(environment, given, '--weights-cache');
   return join(dirname(hubCache(environment)), 'rbees-workerd', 'weights');
 }
 
