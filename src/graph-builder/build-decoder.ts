@@ -1,10 +1,10 @@
 /**
- * Builds the ONNX graph of a decoder for a device, with its weights in the files of the checkpoint.
+ * Builds the ONNX graph of a decoder for a device, with its weights in the files of the checkpoint. Pure.
  *
- * Inputs: `input_ids` int64 `[rows, tokens]`; the lengths of the rows as `seqlens_k` int32 `[rows]` (position
- * of the last token) and `total_sequence_length` int32 `[1]` (tokens in the longest row);
- * `num_logits_to_keep` int64 `[1]`; the KV cache. Outputs: `logits` `[rows, kept, vocab]` and the updated KV cache, which uses the
- * memory of its input if the caller binds both to it. Pure.
+ * Inputs: `input_ids` int64 `[rows, tokens]`; `seqlens_k` int32 `[rows]`, the position of the last token of
+ * each row; `total_sequence_length` int32 `[1]`, tokens in the longest row; `num_logits_to_keep` int64 `[1]`;
+ * the KV cache. Outputs: `logits` `[rows, kept, vocab]` and the updated KV cache, which uses the memory of
+ * its input if the caller binds both to it.
  */
 import { KEEP_INPUT } from '../onnx/last-logits.ts';
 import { INT32, INT64 } from '../onnx/types.ts';

@@ -1,5 +1,6 @@
 /**
- * The tables of cosines and sines of rotary embeddings. The runtime computes them when it opens a model. Pure.
+ * The tables of cosines and sines of rotary embeddings. The runtime computes them when it opens a model.
+ * Pure.
  */
 import { FLOAT32 } from '../onnx/types.ts';
 import type { RotarySpec } from '../protocol/decoder-spec.ts';
