@@ -7,7 +7,7 @@
  * its input if the caller binds both to it.
  */
 import { KEEP_INPUT } from '../onnx/last-logits.ts';
-import { INT32, INT64 } from '../onnx/types.ts';
+import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
 import type { DecoderSpec, LayerSpec } from '../protocol/decoder-spec.ts';
 import { addAttention, cacheNames } from './attention.ts';
 import { DecoderGraph, type GraphOptions } from './decoder-graph.ts';
@@ -29,7 +29,7 @@ export interface BuildOptions extends GraphOptions {
 }
 
 /** A graph and the facts about it. */
-export interface BuiltDecoder {
+export interface BuiltDecoder extends GraphIo {
   /** The ModelProto. */
   readonly bytes: Uint8Array;
   /** Names of the outputs of the KV cache. */
@@ -59,7 +59,7 @@ export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDec
   graph.node('Identity', [addHead(graph, normed, spec)], { outputs: [LOGITS] });
   graph.writer.output(LOGITS, { type: graph.type, shape: ['rows', 'kept', spec.vocabSize] });
   const updated = declareCacheOutputs(graph, spec);
-  return { bytes: graph.writer.finish(), updated };
+  return { bytes: graph.writer.finish(), updated, ...graph.writer.io };
 }
 
 function tablesOf(graph: DecoderGraph, spec: DecoderSpec, index: number, positions: number): RotaryTables {
