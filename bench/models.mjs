@@ -30,6 +30,13 @@ const folderOf = (folder, shape, dtype) =>
     python('byte_tokenizer.py', [String(configIn(fresh).vocab_size), fresh]);
   });
 
+/** Folder of the same weights as a checkpoint in safetensors: `fp32`, `fp16` or `bf16`. */
+export const checkpointFolder = (dtype) =>
+  made(join(MODELS, `${dtype}-safetensors`), (fresh) => {
+    python('safetensors_llama.py', [SHAPE, dtype, fresh]);
+    python('byte_tokenizer.py', [String(configIn(fresh).vocab_size), fresh]);
+  });
+
 /** The same weights for llama.cpp: `q8` (Q8_0) or `q4` (Q4_0). */
 export function ggufFile(dtype) {
   return made(join(MODELS, `${dtype}.gguf`), (fresh) => python('gguf_llama.py', [SHAPE, dtype, fresh]));

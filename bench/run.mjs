@@ -12,6 +12,7 @@ import { againstPeers } from './against-peers.mjs';
 import { besidePrefill } from './beside-prefill.mjs';
 import { cacheMemory } from './cache-memory.mjs';
 import { cancelLatency } from './cancel-latency.mjs';
+import { checkpoint } from './checkpoint.mjs';
 import { coldStart } from './cold-start.mjs';
 import { dialects } from './dialects.mjs';
 import { engineAlone } from './engine-alone.mjs';
@@ -42,6 +43,7 @@ import { subscribers } from './subscribers.mjs';
 /** In the order of the page. */
 const BENCHES = {
   againstPeers,
+  checkpoint,
   overHttp,
   dialects,
   narrationCost,

@@ -1,13 +1,13 @@
 /**
- * Builds the ONNX graph of a decoder for a device, with its weights in the files of the checkpoint.
+ * Builds the ONNX graph of a decoder for a device, with its weights in the files of the checkpoint. Pure.
  *
- * Inputs: `input_ids` int64 `[rows, tokens]`; the lengths of the rows as `seqlens_k` int32 `[rows]` (position
- * of the last token) and `total_sequence_length` int32 `[1]` (tokens in the longest row); `num_logits_to_keep`
- * int64 `[1]`; the KV cache. Outputs: `logits` `[rows, kept, vocab]` and the updated KV cache, which uses the
- * memory of its input if the caller binds both to it. Pure.
+ * Inputs: `input_ids` int64 `[rows, tokens]`; `seqlens_k` int32 `[rows]`, the position of the last token of
+ * each row; `total_sequence_length` int32 `[1]`, tokens in the longest row; `num_logits_to_keep` int64 `[1]`;
+ * the KV cache. Outputs: `logits` `[rows, kept, vocab]` and the updated KV cache, which uses the memory of
+ * its input if the caller binds both to it.
  */
 import { KEEP_INPUT } from '../onnx/last-logits.ts';
-import { INT32, INT64 } from '../onnx/types.ts';
+import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
 import type { DecoderSpec, LayerSpec } from '../protocol/decoder-spec.ts';
 import { addAttention, cacheNames } from './attention.ts';
 import { DecoderGraph, type GraphOptions } from './decoder-graph.ts';
@@ -29,7 +29,7 @@ export interface BuildOptions extends GraphOptions {
 }
 
 /** A graph and the facts about it. */
-export interface BuiltDecoder {
+export interface BuiltDecoder extends GraphIo {
   /** The ModelProto. */
   readonly bytes: Uint8Array;
   /** Names of the outputs of the KV cache. */
@@ -59,7 +59,7 @@ export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDec
   graph.node('Identity', [addHead(graph, normed, spec)], { outputs: [LOGITS] });
   graph.writer.output(LOGITS, { type: graph.type, shape: ['rows', 'kept', spec.vocabSize] });
   const updated = declareCacheOutputs(graph, spec);
-  return { bytes: graph.writer.finish(), updated };
+  return { bytes: graph.writer.finish(), updated, ...graph.writer.io };
 }
 
 function tablesOf(graph: DecoderGraph, spec: DecoderSpec, index: number, positions: number): RotaryTables {

@@ -1,4 +1,7 @@
-/** The tables of cosines and sines of rotary embeddings, which the runtime computes when it opens a model. Pure. */
+/**
+ * The tables of cosines and sines of rotary embeddings. The runtime computes them when it opens a model.
+ * Pure.
+ */
 import { FLOAT32 } from '../onnx/types.ts';
 import type { RotarySpec } from '../protocol/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';

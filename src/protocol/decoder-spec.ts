@@ -61,7 +61,9 @@ export interface AttentionSpec {
   /** Norms of queries and keys before the rotary embedding; present in pairs. */
   readonly qNorm?: NormSpec;
   readonly kNorm?: NormSpec;
-  /** `head`: each head alone, weight `[headSize]`. `width`: all heads together, weight `[heads × headSize]`. */
+  /**
+   * `head`: each head alone, weight `[headSize]`. `width`: all heads together, weight `[heads × headSize]`.
+   */
   readonly normOver?: 'head' | 'width';
 }
 

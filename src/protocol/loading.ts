@@ -36,7 +36,8 @@ export interface Candidate {
   readonly decoder?: DecoderSpec;
   /**
    * Absolute paths of all files of the weights, with links resolved: the .onnx file and its external data, or
-   * the files of a checkpoint in the order to which `TensorPlace.file` refers. The worker has checked where they are; the engine opens no other file.
+   * the files of a checkpoint in the order to which `TensorPlace.file` refers. The worker has checked where
+   * they are; the engine opens no other file.
    */
   readonly weightFiles: readonly string[];
 }

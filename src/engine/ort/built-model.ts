@@ -5,7 +5,6 @@
 import { relative } from 'node:path';
 import { buildDecoder } from '../../graph-builder/build-decoder.ts';
 import { CHOICES } from '../../graph-builder/choices.ts';
-import { parseModel } from '../../onnx/graph.ts';
 import { halveAttention } from '../../onnx/half-attention.ts';
 import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
@@ -31,11 +30,10 @@ function build(
   const kind = kindOf(device);
   const folder = commonFolder(weightFiles);
   const files = weightFiles.map((file) => relative(folder, file));
-  const { bytes: full, updated } = buildDecoder(decoder, { choices: CHOICES[kind], files, positions });
-  const bytes = (DEVICES[kind].halfAttention ? halveAttention(full) : undefined) ?? full;
-  const parsed = parseModel(bytes);
-  if (!parsed) throw new Error('The graph of the checkpoint has no graph');
+  const { bytes, updated, ...io } = buildDecoder(decoder, { choices: CHOICES[kind], files, positions });
   const embeddingRows = decoder.embedding.shape[0] ?? 0;
-  const edited = { bytes, folder, isRequired: true, updated, embeddingRows, ...declaredBy(bytes, parsed.graph) };
+  const facts = { folder, isRequired: true, updated, embeddingRows };
+  const halved = DEVICES[kind].halfAttention ? halveAttention(bytes) : undefined;
+  const edited = halved ? { ...facts, bytes: halved, ...declaredBy(halved) } : { ...facts, bytes, ...io };
   return { path: modelFile, edited };
 }

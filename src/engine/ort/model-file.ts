@@ -114,17 +114,18 @@ export function commonFolder([first = '', ...others]: readonly string[]): string
 
 /**
  * The inputs and outputs that a model declares.
- * @param original the graph of the model before its edits.
+ * @param original the graph of the model before its edits; absent if no weight is an input.
  * @throws Error if an input or output is not a tensor with a declared shape.
  */
-export function declaredBy(bytes: Uint8Array, original: Graph): GraphIo {
+export function declaredBy(bytes: Uint8Array, original?: Graph): GraphIo {
   const root = new Message(bytes);
   const [field] = root.all(MODEL.graph);
-  const message = field ? root.message(field) : original.message;
+  if (!field) throw new Error('The model has no graph');
+  const message = root.message(field);
   const side = (number: number): TensorInfo[] =>
     message.all(number).flatMap((value) => {
       // Before version 4 of the format, weights are inputs too.
-      if (number === GRAPH.input && original.constantShape(nameOf(message, value))) return [];
+      if (number === GRAPH.input && original?.constantShape(nameOf(message, value))) return [];
       const tensor = tensorInfoOf(message, value);
       if (!tensor) throw new Error(`${nameOf(message, value)} is not a tensor of known shape`);
       return [tensor];

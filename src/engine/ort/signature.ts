@@ -68,8 +68,8 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
 
 /**
  * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64 (or
- * `seqlens_k` and `total_sequence_length` int32 instead of the mask), optionally `position_ids` int64 and `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs:
- * `logits` and the updated caches.
+ * `seqlens_k` and `total_sequence_length` int32 instead of the mask), optionally `position_ids` int64 and
+ * `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs: `logits` and the updated caches.
  * @param names other names of the inputs and outputs, from the model's configuration.
  * @throws Error that names the input or output that is missing, unknown or of another type.
  */

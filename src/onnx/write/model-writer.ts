@@ -2,7 +2,6 @@
  * Writes a ModelProto from nodes, constants, references to weights in files, and declarations. Knows the
  * format only: the caller decides which operators the model has. Pure.
  */
-import { writeBytes, writeNumber } from '../protobuf.ts';
 import {
   ATTRIBUTE,
   ENTRY,
@@ -17,14 +16,14 @@ import {
   NODE,
   TENSOR,
   TEXT_ATTRIBUTE,
+  type TensorInfo,
   VALUE,
 } from '../types.ts';
+import { MessageWriter } from './message-writer.ts';
 
 /** Version of the ONNX format, and of the operators of each domain. */
 const IR_VERSION = 8;
 const OPSETS: Readonly<Record<string, number>> = { '': 17, 'com.microsoft': 1 };
-/** Wire type of a float in protobuf. */
-const FIXED32 = 5;
 
 /** The value of an attribute, by its type. */
 export type Attribute =
@@ -56,10 +55,17 @@ export interface TensorType {
 }
 
 export class ModelWriter {
-  readonly #fields: Uint8Array[] = [];
+  /** The declared inputs and outputs. */
+  readonly io = { inputs: [] as TensorInfo[], outputs: [] as TensorInfo[] };
+  /** The fields of the graph. */
+  readonly #graph = new MessageWriter();
   readonly #names = new Set<string>();
   /** Number of names given so far, by their stem. */
   readonly #counts = new Map<string, number>();
+
+  constructor() {
+    this.#graph.text(GRAPH.name, 'decoder');
+  }
 
   /**
    * Adds a node. Nodes must be added in the order of their use.
@@ -68,22 +74,21 @@ export class ModelWriter {
   node(operator: string, inputs: readonly string[], options: NodeOptions = {}): string {
     const { domain = '', attributes = {}, outputs = [this.fresh(operator)] } = options;
     const [first = ''] = outputs;
-    this.#fields.push(
-      ...writeBytes(GRAPH.node, [
-        ...inputs.flatMap((input) => writeBytes(NODE.input, input)),
-        ...outputs.flatMap((output) => writeBytes(NODE.output, output)),
-        ...writeBytes(NODE.name, `${first}/${operator}`),
-        ...writeBytes(NODE.operator, operator),
-        ...Object.entries(attributes).flatMap(([name, value]) => writeBytes(NODE.attribute, attribute(name, value))),
-        ...(domain === '' ? [] : writeBytes(NODE.domain, domain)),
-      ]),
-    );
+    const graph = this.#graph;
+    graph.message(GRAPH.node, () => {
+      for (const input of inputs) graph.text(NODE.input, input);
+      for (const output of outputs) graph.text(NODE.output, output);
+      graph.text(NODE.name, `${first}/${operator}`);
+      graph.text(NODE.operator, operator);
+      for (const name in attributes) this.#attribute(name, attributes[name]);
+      if (domain !== '') graph.text(NODE.domain, domain);
+    });
     return first;
   }
 
   /** Adds a constant whose bytes are in the model. Returns its name. */
-  constant(name: string, { type, shape }: TensorType, data: Uint8Array): string {
-    return this.#initializer(name, { type, shape }, writeBytes(TENSOR.raw, [data]));
+  constant(name: string, type: TensorType, data: Uint8Array): string {
+    return this.#initializer(name, type, () => this.#graph.bytes(TENSOR.raw, data));
   }
 
   /** Adds a constant int64, by default `[values]`. Returns its name. */
@@ -100,25 +105,29 @@ export class ModelWriter {
 
   /** Adds a constant whose bytes are in another file, which the runtime maps. Returns its name. */
   external(name: string, type: TensorType, { location, offset, bytes }: ExternalBytes): string {
-    const pairs = { location, offset: String(offset), length: String(bytes) };
-    return this.#initializer(name, type, [
-      ...Object.entries(pairs).flatMap(([key, value]) =>
-        writeBytes(TENSOR.externalData, [
-          ...writeBytes(ENTRY.key, key),
-          ...writeBytes(ENTRY.value, [Buffer.from(value)]),
-        ]),
-      ),
-      writeNumber(TENSOR.dataLocation, EXTERNAL),
-    ]);
+    const graph = this.#graph;
+    const entry = (key: string, value: string): void =>
+      graph.message(TENSOR.externalData, () => {
+        graph.text(ENTRY.key, key);
+        graph.text(ENTRY.value, value);
+      });
+    return this.#initializer(name, type, () => {
+      entry('location', location);
+      entry('offset', String(offset));
+      entry('length', String(bytes));
+      graph.number(TENSOR.dataLocation, EXTERNAL);
+    });
   }
 
   /** Declares an input. Returns its name. */
   input(name: string, type: TensorType): string {
+    this.io.inputs.push(infoOf(name, type));
     return this.#declare(GRAPH.input, name, type);
   }
 
   /** Declares an output. Returns its name. */
   output(name: string, type: TensorType): string {
+    this.io.outputs.push(infoOf(name, type));
     return this.#declare(GRAPH.output, name, type);
   }
 
@@ -134,66 +143,75 @@ export class ModelWriter {
 
   /** The bytes of the model. */
   finish(): Uint8Array {
-    return Buffer.concat([
-      writeNumber(MODEL.irVersion, IR_VERSION),
-      ...writeBytes(MODEL.graph, [...writeBytes(GRAPH.name, 'decoder'), ...this.#fields]),
-      ...Object.entries(OPSETS).flatMap(([domain, version]) =>
-        writeBytes(MODEL.opsetImport, [
-          ...writeBytes(MODEL.opsetDomain, domain),
-          writeNumber(MODEL.opsetVersion, version),
-        ]),
-      ),
-    ]);
+    const model = new MessageWriter();
+    model.number(MODEL.irVersion, IR_VERSION);
+    model.bytes(MODEL.graph, this.#graph.finish());
+    for (const [domain, version] of Object.entries(OPSETS))
+      model.message(MODEL.opsetImport, () => {
+        model.text(MODEL.opsetDomain, domain);
+        model.number(MODEL.opsetVersion, version);
+      });
+    return model.finish();
   }
 
-  #initializer(name: string, { type, shape }: TensorType, data: readonly Uint8Array[]): string {
+  #initializer(name: string, { type, shape }: TensorType, writeData: () => void): string {
     this.#names.add(name);
-    const sizes = shape.map((size) => writeNumber(TENSOR.dimensions, Number(size)));
-    const head = [...sizes, writeNumber(TENSOR.type, type), ...writeBytes(TENSOR.name, name)];
-    this.#fields.push(...writeBytes(GRAPH.initializer, [...head, ...data]));
+    const graph = this.#graph;
+    graph.message(GRAPH.initializer, () => {
+      for (const size of shape) graph.number(TENSOR.dimensions, Number(size));
+      graph.number(TENSOR.type, type);
+      graph.text(TENSOR.name, name);
+      writeData();
+    });
     return name;
   }
 
-  #declare(side: typeof GRAPH.input | typeof GRAPH.output, name: string, { type, shape }: TensorType): string {
+  #declare(side: typeof GRAPH.input | typeof GRAPH.output, name: string, tensor: TensorType): string {
     this.#names.add(name);
-    const dimensions = shape.flatMap((size) =>
-      writeBytes(
-        VALUE.dimension,
-        typeof size === 'number' ? [writeNumber(VALUE.size, size)] : writeBytes(VALUE.dimensionName, size),
-      ),
-    );
-    const tensor = [writeNumber(VALUE.elementType, type), ...writeBytes(VALUE.shape, dimensions)];
-    const declared = writeBytes(VALUE.type, writeBytes(VALUE.tensor, tensor));
-    this.#fields.push(...writeBytes(side, [...writeBytes(VALUE.name, name), ...declared]));
+    const graph = this.#graph;
+    graph.message(side, () => {
+      graph.text(VALUE.name, name);
+      graph.message(VALUE.type, () => graph.message(VALUE.tensor, () => this.#tensorType(tensor)));
+    });
     return name;
+  }
+
+  #tensorType({ type, shape }: TensorType): void {
+    const graph = this.#graph;
+    graph.number(VALUE.elementType, type);
+    graph.message(VALUE.shape, () => {
+      for (const size of shape)
+        graph.message(VALUE.dimension, () => {
+          if (typeof size === 'number') graph.number(VALUE.size, size);
+          else graph.text(VALUE.dimensionName, size);
+        });
+    });
+  }
+
+  #attribute(name: string, value: Attribute | undefined): void {
+    if (!value) return;
+    const graph = this.#graph;
+    graph.message(NODE.attribute, () => {
+      graph.text(ATTRIBUTE.name, name);
+      graph.number(ATTRIBUTE.type, this.#attributeValue(value));
+    });
+  }
+
+  /** Writes the value. @returns its type. */
+  #attributeValue(value: Attribute): number {
+    const graph = this.#graph;
+    if ('integer' in value) graph.number(ATTRIBUTE.integer, value.integer);
+    else if ('float' in value) graph.float(ATTRIBUTE.float, value.float);
+    else if ('text' in value) graph.text(ATTRIBUTE.text, value.text);
+    else for (const integer of value.integers) graph.number(ATTRIBUTE.integers, integer);
+    if ('integer' in value) return INTEGER_ATTRIBUTE;
+    if ('float' in value) return FLOAT_ATTRIBUTE;
+    return 'text' in value ? TEXT_ATTRIBUTE : INTEGERS_ATTRIBUTE;
   }
 }
 
-/** The content of an AttributeProto. */
-function attribute(name: string, value: Attribute): Uint8Array[] {
-  const [content, type] = contentOf(value);
-  return [...writeBytes(ATTRIBUTE.name, name), ...content, writeNumber(ATTRIBUTE.type, type)];
-}
-
-function contentOf(value: Attribute): [content: Uint8Array[], type: number] {
-  if ('integer' in value) return [[writeSigned(ATTRIBUTE.integer, value.integer)], INTEGER_ATTRIBUTE];
-  if ('float' in value) return [[writeFloat(ATTRIBUTE.float, value.float)], FLOAT_ATTRIBUTE];
-  if ('text' in value) return [writeBytes(ATTRIBUTE.text, value.text), TEXT_ATTRIBUTE];
-  return [value.integers.map((integer) => writeSigned(ATTRIBUTE.integers, integer)), INTEGERS_ATTRIBUTE];
-}
-
-function writeFloat(number: number, value: number): Uint8Array {
-  const bytes = Buffer.alloc(1 + Float32Array.BYTES_PER_ELEMENT);
-  bytes[0] = number * 8 + FIXED32;
-  bytes.writeFloatLE(value, 1);
-  return bytes;
-}
-
-/** A varint field of a number that can be negative: protobuf writes its 64 bits in two's complement. */
-function writeSigned(number: number, value: number): Uint8Array {
-  if (value >= 0) return writeNumber(number, value);
-  const bytes = [number * 8];
-  let rest = BigInt.asUintN(64, BigInt(value));
-  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) + 128);
-  return Uint8Array.from([...bytes, Number(rest)]);
-}
+const infoOf = (name: string, { type, shape }: TensorType): TensorInfo => ({
+  name,
+  type,
+  shape: shape.map((size) => (typeof size === 'number' ? size : -1)),
+});

@@ -1,0 +1,151 @@
+/**
+ * A float checkpoint (safetensors) that the worker opens by itself: its graph against the ONNX file of the
+ * same weights, and the worker against transformers.js on that file.
+ */
+
+import { engineOptions as optionsOfWorker } from '../dist/lifecycle/load-model.js';
+import { locateModel } from '../dist/model/locate.js';
+import { readSpec } from '../dist/model/spec.js';
+import { engineOptions, freshIds, OpenEngine, sequence } from './engine.mjs';
+import {
+  ask,
+  askAll,
+  decodeRate,
+  expectCold,
+  freshPrompt,
+  goal,
+  interleaved,
+  job,
+  mostAtOnce,
+  ratios,
+  rounds,
+  section,
+  spread,
+  table,
+  totalRate,
+} from './measure.mjs';
+import { checkpointFolder, modelFolder, weightFile } from './models.mjs';
+import { startPeer, startWorker } from './processes.mjs';
+
+const CONTEXT = 1024;
+const SLOTS = 16;
+/** Tokens of a decode figure, and the prompt before them. */
+const TOKENS = 48;
+const PROMPT = 96;
+/** The shape of the streams over HTTP; transformers.js runs its streams one after another. */
+const STREAM = { prompt: 64, tokens: 64, inTurn: 2 };
+const OWN = 'own graph';
+const EXPORT = 'ONNX file';
+const OURS = 'rbees-workerd';
+const TRANSFORMERS = 'transformers.js';
+
+export async function checkpoint() {
+  const graphs = await compareGraphs();
+  const served = await compareServers();
+  return section(
+    'A checkpoint in safetensors',
+    [
+      `The worker builds the graph of a checkpoint itself. Both sides have the same random float32 weights of the 135 M shape. In one process, the engine decodes ${TOKENS} tokens after a prompt of ${PROMPT}, in turn with the engine of the ONNX file; ms of a step:`,
+      table(
+        ['rows', OWN, EXPORT, 'time of own graph / ONNX file'],
+        Object.entries(graphs).map(([rows, { own, exported }]) => [
+          rows,
+          spread(own, 2),
+          spread(exported, 2),
+          spread(ratios(own, exported), 3),
+        ]),
+      ),
+      `Over HTTP, against \`generate()\` of transformers.js with the ONNX file; ${STREAM.prompt} prompt tokens, ${STREAM.tokens} generated, tokens/s. Of transformers.js, ${STREAM.inTurn} of the ${SLOTS} streams are timed, because it runs them one after another. At once: ${served.atOnce} streams of the worker.`,
+      table(
+        ['', OURS, TRANSFORMERS, `× ${TRANSFORMERS}`],
+        ['one', 'many'].map((kind) => {
+          const { [OURS]: ours, [TRANSFORMERS]: theirs } = served[kind];
+          const label = kind === 'one' ? '1 stream' : `${SLOTS} streams`;
+          return [label, spread(ours), spread(theirs), spread(ratios(ours, theirs), 2)];
+        }),
+      ),
+    ],
+    [
+      ...Object.entries(graphs).map(([rows, { own, exported }]) =>
+        goal(`step of the own graph, ${rows} rows, against the ONNX file`, { most: 0.92 }, ratios(own, exported)),
+      ),
+      goal(`1 stream of a checkpoint, against ${TRANSFORMERS}`, { least: 2.8, unit: '×' }, ratioOf(served.one)),
+      goal(`${SLOTS} streams, against ${TRANSFORMERS}`, { least: 4, unit: '×' }, ratioOf(served.many)),
+    ],
+  );
+}
+
+const ratioOf = ({ [OURS]: ours, [TRANSFORMERS]: theirs }) => ratios(ours, theirs);
+
+/** Milliseconds of a step by the number of rows: `{1: {own: […], exported: […]}, 16: …}`. */
+async function compareGraphs() {
+  const options = engineOptions(`${modelFolder('fp32')}/${weightFile('fp32')}`, SLOTS, CONTEXT);
+  const engines = {
+    own: new OpenEngine({ ...options, candidates: await candidatesOf(checkpointFolder('fp32')) }),
+    exported: new OpenEngine(options),
+  };
+  try {
+    const figures = {};
+    for (const rows of [1, SLOTS]) {
+      const sides = Object.fromEntries(
+        Object.entries(engines).map(([name, engine]) => [name, () => msOfStep(engine, rows)]),
+      );
+      await interleaved(1, sides);
+      figures[rows] = await interleaved(rounds(9), sides);
+    }
+    return figures;
+  } finally {
+    for (const engine of Object.values(engines)) engine.close();
+  }
+}
+
+/** The candidates that the worker gives to its engine for a folder. */
+async function candidatesOf(folder) {
+  const files = await locateModel(folder);
+  const settings = { device: 'cpu', context: CONTEXT, slots: SLOTS, cacheMemory: 'auto', runtimeLibrary: undefined };
+  return optionsOfWorker(settings, files, await readSpec(files, settings)).candidates;
+}
+
+/** Milliseconds of a step, between the first token of the last row and the last token of the first row. */
+async function msOfStep(engine, rows) {
+  const runs = Array.from({ length: rows }, (_, row) => engine.run(sequence([row, ...freshIds(PROMPT - 1)], TOKENS)));
+  const times = (await Promise.all(runs)).map(({ sent, tokens }) => tokens.map((at) => sent + at));
+  const from = Math.max(...times.map((row) => row[0]));
+  const to = Math.min(...times.map((row) => row.at(-1)));
+  const steps = times.flat().filter((at) => at > from && at <= to).length / rows;
+  return (to - from) / steps;
+}
+
+/** Tokens per second of one stream and of all streams, by server. */
+async function compareServers() {
+  const flags = ['--model', checkpointFolder('fp32'), '--speculation', 'off', '--slots', SLOTS, '--context', CONTEXT];
+  const servers = {
+    [OURS]: await startWorker(flags.map(String)),
+    [TRANSFORMERS]: await startPeer('transformers-server.mjs', [modelFolder('fp32'), 'fp32']),
+  };
+  const sides = (measure) =>
+    Object.fromEntries(Object.entries(servers).map(([name, { url }]) => [name, () => measure(url, name)]));
+  let atOnce = SLOTS;
+  const many = async (url, name) => {
+    const outcomes = await streams(url, name === TRANSFORMERS ? STREAM.inTurn : SLOTS);
+    if (name === OURS) atOnce = Math.min(atOnce, mostAtOnce(outcomes));
+    return totalRate(outcomes);
+  };
+  const one = async (url) => {
+    const outcome = await ask(url, job(freshPrompt(STREAM.prompt), STREAM.tokens));
+    expectCold([outcome], STREAM.prompt, STREAM.tokens);
+    return decodeRate(outcome);
+  };
+  await interleaved(1, sides(one));
+  const figures = {
+    one: await interleaved(rounds(5), sides(one)),
+    many: await interleaved(rounds(3), sides(many)),
+  };
+  await Promise.all(Object.values(servers).map(({ stop }) => stop()));
+  return { ...figures, atOnce };
+}
+
+async function streams(url, count) {
+  const bodies = Array.from({ length: count }, () => job(freshPrompt(STREAM.prompt), STREAM.tokens));
+  return expectCold(await askAll(url, bodies), STREAM.prompt, STREAM.tokens);
+}
