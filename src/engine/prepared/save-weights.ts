@@ -35,8 +35,8 @@ export interface SavedModel {
   readonly threads: number;
   /** Real paths. */
   readonly weightFiles: readonly string[];
-  /** Operators whose prepacked weights are accepted; replaced by tests. */
-  readonly operators?: readonly string[];
+  /** For tests: other operators whose prepacked weights are accepted, and smaller weights in the file. */
+  readonly forced?: { readonly operators: readonly string[]; readonly leastExternalBytes: number };
 }
 
 /** The saved weights cannot be used, and would be the same at the next attempt. */
@@ -53,7 +53,7 @@ export function saveWeights(source: SavedModel, folder: WeightsFolder): SavedWei
   const written = join(folder.path, WRITTEN_GRAPH);
   const graph = readFileSync(written);
   const tensors = externalTensors(graph);
-  requireKnown(tensors, source.operators ?? OPERATORS);
+  requireKnown(tensors, source.forced?.operators ?? OPERATORS);
   const { bytes, holes, mappedSources } = withSources(graph, tensors, source, folder);
   for (const hole of holes) punchHole(folder.file('weights'), hole.offset, hole.bytes);
   flush(folder.file('weights'));
@@ -74,13 +74,15 @@ export function saveWeights(source: SavedModel, folder: WeightsFolder): SavedWei
 /**
  * The graph and the weights as the runtime writes them. @returns the logits of the session that wrote them
  */
-function writeByRuntime({ api, model, device, names, threads }: SavedModel, folder: WeightsFolder): Float32Array {
+function writeByRuntime(source: SavedModel, folder: WeightsFolder): Float32Array {
+  const { api, model, device, names, threads, forced } = source;
+  const least = forced?.leastExternalBytes ?? LEAST_EXTERNAL_BYTES;
   const configure = (_: OrtApi, options: Pointer): void => {
     api.setOptimizedModelFilePath(options, join(folder.path, WRITTEN_GRAPH));
     for (const [key, value] of [
       ['session.save_external_prepacked_constant_initializers', '1'],
       ['session.optimized_model_external_initializers_file_name', SAVED.weights],
-      ['session.optimized_model_external_initializers_min_size_in_bytes', String(LEAST_EXTERNAL_BYTES)],
+      ['session.optimized_model_external_initializers_min_size_in_bytes', String(least)],
     ] as const)
       api.addSessionConfigEntry(options, key, value);
   };
