@@ -41,6 +41,22 @@ test('is the proportional memory of both processes', async () => {
   expect(await new MemoryFigure(withEngine(), new System()).read()).toBe(150 * 1024);
 });
 
+test('has the own memory of both processes and the files of the engine apart', async () => {
+  const system = new System();
+  system.files.set(OWN_FILE, 'Rss: 90 kB\nPss: 60 kB\nAnonymous: 50 kB\n');
+  system.files.set(ENGINE_FILE, 'Rss: 900 kB\nPss: 500 kB\nAnonymous: 200 kB\n');
+  const figure = new MemoryFigure(withEngine(), system);
+  expect(figure.parts).toBeUndefined();
+  await figure.read();
+  expect(figure.parts).toEqual({ own: 250 * 1024, shared: 700 * 1024 });
+});
+
+test('has no parts where the system does not tell them', async () => {
+  const figure = new MemoryFigure(withEngine(), new System());
+  await figure.read();
+  expect(figure.parts).toBeUndefined();
+});
+
 test('is that of the worker while there is no engine', async () => {
   const figure = new MemoryFigure(() => ({ pid: undefined, residentBytes: 7 }), new System());
   expect(await figure.read()).toBe(100 * 1024);

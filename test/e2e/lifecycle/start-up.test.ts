@@ -105,6 +105,8 @@ describe('a successful start', () => {
       resident: true,
       vram_bytes: 0,
       memory_bytes: expect.any(Number),
+      own_bytes: expect.any(Number),
+      shared_bytes: expect.any(Number),
       quant_kind: 'fp32',
       tokenizer_kind: 'bpe',
       vocab_size: 1024,

@@ -58,6 +58,13 @@ describe('a cache that takes memory as it is used', () => {
     });
   });
 
+  it('counts memory that only the opening takes, and names the part of the weights that is copied', () => {
+    const given = { ...needs(10_000), copied: 600, opening: 500 };
+    const requested = { slots: 3, context: 100, cacheMemory: 3000 };
+    expect(planMemory(given, requested)).toMatchObject({ weights: 1000, copied: 600, opening: 500, total: 4650 });
+    expect(refusal({ ...given, free: 4649 }, requested)).toMatchObject({ code: 'does_not_fit' });
+  });
+
   it('takes for auto no more than two full rows for each slot, and for a setting no more than all rows', () => {
     const plenty = needs(1e9);
     expect(planMemory(plenty, { slots: 4, context: 100 }).cache).toBe(2 * 4 * 1000);

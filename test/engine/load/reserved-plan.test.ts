@@ -35,10 +35,15 @@ afterEach(() => {
  * A model with a row of 20 GB, on a machine that never shows that memory is in use.
  * @param growth by default all rows are allocated at once, so that the number of slots shows the memory
  */
-function plan(changes: Partial<PlanTarget> = {}, weights = 1e9, growth: CacheGrowth = 'none'): ReservedPlan {
+function plan(
+  changes: Partial<PlanTarget> = {},
+  weights = 1e9,
+  growth: CacheGrowth = 'none',
+  parts: { readonly copied?: number; readonly opening?: number } = {},
+): ReservedPlan {
   const weightFile = join(root, `weights-${weights}`);
   writeFileSync(weightFile, '');
-  const needs = { device: 'cpu', weights, rowBytes: () => 20e9, growth, logits: () => 0, work: 0 } as const;
+  const needs = { device: 'cpu', weights, rowBytes: () => 20e9, growth, logits: () => 0, work: 0, ...parts } as const;
   const reserved = planReserved(needs, {
     requested: { slots: 'auto', context: 16 },
     device: { memoryId: () => HOST_MEMORY_ID },
@@ -84,6 +89,19 @@ describe.runIf(process.platform === 'linux')('five workers that start together',
     const third = plan({}, 101e9).plan;
     expect(gigabytes(third)).toEqual([1000 - 520, 240 + 180 + 100]);
     expect(third.otherWorkers).toBe(2);
+  });
+
+  test('count copies of the same weights again', () => {
+    plan({}, 100e9, 'none', { copied: 90e9 });
+    expect(gigabytes(plan({}, 100e9, 'none', { copied: 90e9 }).plan)).toEqual([670, 330]);
+  });
+
+  test('reserve memory that only the opening takes until it ends', () => {
+    const first = plan({}, 1e9, 'none', { opening: 50e9 });
+    expect(gigabytes(plan().plan)).toEqual([710, 290]);
+    plans.pop()?.release();
+    first.endOpening();
+    expect(gigabytes(plan().plan)).toEqual([760, 240]);
   });
 
   test('count the same weights again in the memory of a GPU', () => {
