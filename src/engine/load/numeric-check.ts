@@ -18,13 +18,19 @@ export const promptOf = (idLimit: number, length: number): number[] =>
  * activations are quantized (4- and 8-bit weights), the last bits decide how a value is rounded, and the
  * difference grows from 1e-6 to 1e-2: decoding with drafts would then give other tokens if two logits are
  * close.
+ * @param inspect receives the logits of `logitsOfPrompt`, unless the context is shorter than two ids
  * @returns root mean square of the difference, divided by that of the logits; 0 if the context is shorter
  * than two ids, infinite if the logits are not numbers.
  */
-export function roundingBetweenRuns(session: CheckedSession, context: number): number {
+export function roundingBetweenRuns(
+  session: CheckedSession,
+  context: number,
+  inspect: (logits: Float32Array) => void = () => undefined,
+): number {
   const ids = promptOf(session.idLimit, Math.min(PROMPT_LENGTH, context));
   if (ids.length < 2) return 0;
   const withPrefix = lastLogits(session, ids, ids.length).slice();
+  inspect(withPrefix);
   return relativeDifference(lastLogits(session, ids, 1), withPrefix);
 }
 

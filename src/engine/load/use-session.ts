@@ -16,7 +16,7 @@ import type { SharedWeights } from '../prepared/share-weights.ts';
 import { requireLogits } from '../prepared/shared-logits.ts';
 import { type CpuCheck, compareWithCpu } from './cpu-check.ts';
 import { chunkOf } from './needs.ts';
-import { longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
+import { logitsOfPrompt, longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
 import { reserveCache } from './reserve-cache.ts';
 import type { ReservedPlan } from './reserved-plan.ts';
 
@@ -66,10 +66,8 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
   try {
     reserved = planOf();
     const { plan } = reserved;
-    const warm = warmUp(session, device, plan, options);
+    const warm = warmUp(session, device, plan, { options, shared });
     if (shared) {
-      requireLogits(session, shared.logits);
-      clearRow(session);
       publish({ kind: 'weights', device: device.name, progress: { state: 'mapped', bytes: shared.mappedBytes } });
       reserved.endOpening();
     }
@@ -128,23 +126,27 @@ function limitOf(
   return { cacheLimit: { cause: isRefused ? 'address_space' : 'memory', ...requested } };
 }
 
-/** Drops the content and the memory of the row that the checks have used. */
-function clearRow(session: Session): void {
-  session.forget(0);
-  session.releaseRow(0, 0);
-}
-
 /** Reserves the memory, runs the model, and checks the numbers that the device computes. */
-function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): WarmUpFacts {
+function warmUp(
+  session: Session,
+  device: Device,
+  plan: MemoryPlan,
+  { options, shared }: { readonly options: EngineOptions; readonly shared: SharedWeights | undefined },
+): WarmUpFacts {
   const { signature, truncates } = session;
   const chunk = chunkOf(signature, options);
   // Drafts and the checks below are also runs of one row, and may be longer than the requested chunk.
   const keep = MAX_DRAFT + 1;
   const { slots, rows, context } = reserveCache(session, plan, { chunk: Math.max(chunk, keep), keep });
   const trusted = isCpu(device.name) ? chunk : longestCorrectRun(session, context, chunk);
-  const runDifference = truncates ? roundingBetweenRuns(session, context) : undefined;
+  const inspect = (logits: Float32Array): void => {
+    if (shared) requireLogits(logits, shared.logits);
+  };
+  const runDifference = truncates ? roundingBetweenRuns(session, context, inspect) : undefined;
+  if (shared && !truncates) inspect(logitsOfPrompt(session, context));
   const exact = runDifference !== undefined && runDifference < ROUNDING;
-  clearRow(session);
+  session.forget(0);
+  session.releaseRow(0, 0);
   return {
     slots,
     rows,

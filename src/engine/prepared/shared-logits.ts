@@ -3,7 +3,7 @@
  * saved them.
  */
 import type { UnsharedReason } from '../../protocol/loading.ts';
-import { type CheckedSession, logitsOfPrompt, PROMPT_LENGTH, relativeDifference } from '../load/numeric-check.ts';
+import { relativeDifference } from '../load/numeric-check.ts';
 import { OrtError } from '../ort/api.ts';
 import { isOutOfMemory } from '../ort/error-causes.ts';
 
@@ -25,12 +25,11 @@ export class WrongWeights extends Error {
 }
 
 /**
- * Compares the logits after a short prompt with those of the session that saved the weights. Overwrites row
- * 0.
+ * Compares logits with those of the session that saved the weights, after the same prompt.
  * @throws WrongWeights if they differ by more than rounding
  */
-export function requireLogits(session: CheckedSession, expected: Float32Array): void {
-  const difference = relativeDifference(logitsOfPrompt(session, PROMPT_LENGTH), expected);
+export function requireLogits(logits: Float32Array, expected: Float32Array): void {
+  const difference = relativeDifference(logits, expected);
   if (difference <= MAX_DIFFERENCE) return;
   throw new WrongWeights({ code: 'differs', ...(Number.isFinite(difference) && { difference }) });
 }

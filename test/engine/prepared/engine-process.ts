@@ -7,11 +7,12 @@ import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
 import { engineProcess, onCpu, options, request } from '../harness.ts';
 
 /** The options of an engine that saves weights of any size. */
-export const openOptions = (
-  model: string,
-  folder: string,
-  overrides: Partial<EngineOptions> = {},
-): EngineOptions => ({ ...options, ...onCpu(model), weightsCache: { folder, leastBytes: 1 }, ...overrides });
+export const openOptions = (model: string, folder: string, overrides: Partial<EngineOptions> = {}): EngineOptions => ({
+  ...options,
+  ...onCpu(model),
+  weightsCache: { folder, leastBytes: 1 },
+  ...overrides,
+});
 
 export class EngineProcess {
   readonly progress: WeightsProgress[] = [];

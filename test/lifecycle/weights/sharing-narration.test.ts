@@ -9,10 +9,7 @@ const steps: readonly (readonly [WeightsProgress, string])[] = [
     { state: 'saving', bytes: 1.08e9, expectedMs: 2843 },
     'Engine saves the weights for all workers: at most 1.08 GB of disk, about 2.8 s',
   ],
-  [
-    { state: 'waiting', percent: 25 },
-    'Engine waits for weights that another worker saves: 25 % are written',
-  ],
+  [{ state: 'waiting', percent: 25 }, 'Engine waits for weights that another worker saves: 25 % are written'],
   [
     { state: 'saved', diskBytes: 654e6, durationMs: 2910 },
     'Engine saved the weights for all workers in 2.91 s (654 MB)',

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { removeSaved, savedWeights } from '../../../src/model/saved/saved-weights.ts';
 import { LOCK_SUFFIX, readManifest, SAVED } from '../../../src/protocol/host/weights-cache.ts';
-import { EngineProcess, openOptions } from '../../engine/prepared/engine-process.ts';
 import { modelFile } from '../../engine/harness.ts';
+import { EngineProcess, openOptions } from '../../engine/prepared/engine-process.ts';
 
 let root: string;
 let cache: string;
