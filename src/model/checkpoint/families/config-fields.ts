@@ -21,9 +21,9 @@ export interface FieldsOptions {
 }
 
 /**
- * The fields of one object. A field with the value null counts as given: transformers replaces only an absent
- * field by the default of the class. After a problem, a method returns a value of its type: the caller goes on
- * and collects further problems.
+ * The fields of one object. A field with the value null counts as given: transformers replaces only an
+ * absent field by the default of the class. After a problem, a method returns a value of its type: the
+ * caller goes on and collects further problems.
  */
 export class ConfigFields {
   readonly problems: Problems;

@@ -1,6 +1,7 @@
 /**
- * From the configuration and the names of the tensors to the description of the decoder. Nothing is guessed: a
- * field, a value or a tensor that the row of the family does not know is refused by name. Reads no files.
+ * From the configuration and the names of the tensors to the description of the decoder. Nothing is
+ * guessed: a field, a value or a tensor that the row of the family does not know is refused by name. Reads
+ * no files.
  */
 import type { DecoderSpec, TensorPlace } from '../../../protocol/decoder-spec.ts';
 import { ConfigFields, type Fields, isObject } from './config-fields.ts';
@@ -57,7 +58,7 @@ export function decoderSpecOf(config: Fields, tensors: ReadonlyMap<string, Tenso
     rotaries,
     layers: kinds.map((kind, layer) => layerOf(plan, `${names.body}layers.${layer}.`, kind)),
     finalNorm: normOf(plan, `${names.body}norm`, sizes.hidden),
-    // A file with both tensors has two equal ones, or the embeddings are not tied: transformers 5 compares them.
+    // Both tensors are equal, or the embeddings are not tied: transformers 5 compares them.
     head: isTied && !found.has(`${names.head}.weight`) ? { weight: embedding } : found.linear(names.head, shape),
     logitScale: scales.logitScale,
     ...(scales.logitSoftcap === undefined ? {} : { logitSoftcap: scales.logitSoftcap }),
@@ -107,8 +108,8 @@ function refuseType(fields: ConfigFields): never {
 
 /**
  * `architectures` names the class of the model. A class of the family computes what the row states, with
- * `auto_map` too: transformers runs the code of the repository only if the user trusts it, else its own class of
- * this name. Another class, or code for a class without a name, can compute something else.
+ * `auto_map` too: transformers runs the code of the repository only if the user trusts it, else its own
+ * class of this name. Another class, or code for a class without a name, can compute something else.
  */
 function refuseArchitectures(fields: ConfigFields, family: Family): void {
   const value = fields.value('architectures') ?? [];

@@ -1,6 +1,6 @@
 /**
- * One row of the table of families: the facts in which families of decoders differ. The parts that they share are in
- * config-fields.ts, rope.ts, layer-kinds.ts and layers.ts. Pure.
+ * One row of the table of families: the facts in which families of decoders differ. The parts that they
+ * share are in config-fields.ts, rope.ts, layer-kinds.ts and layers.ts. Pure.
  */
 import type { DecoderSpec, MlpSpec, RotarySpec } from '../../../protocol/decoder-spec.ts';
 import type { ConfigFields, Fields } from './config-fields.ts';
@@ -42,11 +42,10 @@ export interface Family {
   readonly modelType: string;
   /** Allowed names in `architectures`, if the file has them. */
   readonly architectures: readonly string[];
-  /** Class of the configuration in transformers, as the source of the defaults. */
-  readonly source: string;
   /**
-   * Values of absent fields. A family reads an optional field, such as `attention_bias`, if it is listed
-   * here; in other families, refuseUnknown allows only the value without an effect.
+   * Values of absent fields: the defaults of the configuration class in transformers. A family reads an
+   * optional field, such as `attention_bias`, if it is listed here; in other families, refuseUnknown allows
+   * only the value without an effect.
    */
   readonly defaults: Fields;
   /** Fields without an effect at the listed values, beside those of known-fields.ts. */

@@ -62,9 +62,9 @@ export interface YarnScaling {
 }
 
 /**
- * `_compute_yarn_parameters`: pairs that turn more than `betaFast` times in the original positions keep their
- * frequency, pairs that turn less than `betaSlow` times are divided by the factor. The borders are computed in
- * float64, as in Python.
+ * `_compute_yarn_parameters`: pairs that turn more than `betaFast` times in the original positions keep
+ * their frequency, pairs that turn less than `betaSlow` times are divided by the factor. The borders are
+ * computed in float64, as in Python.
  */
 export function yarnFrequencies(size: number, base: number, scaling: YarnScaling): Frequencies {
   const { factor, original, betaFast, betaSlow, truncate } = scaling;
@@ -95,7 +95,9 @@ export function longropeFrequencies(size: number, base: number, factors: readonl
   return wavelengths(size, base).map((length, i) => fround(1 / fround(fround(factors[i] ?? 1) * length)));
 }
 
-/** Factor of cosines and sines for longrope: `√(1 + ln factor / ln original)`, 1 for a factor of at most 1. */
+/**
+ * Factor of cosines and sines for longrope: `√(1 + ln factor / ln original)`, 1 for a factor of at most 1.
+ */
 export function longropeMagnitude(factor: number, original: number): number {
   return factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
 }

@@ -1,6 +1,6 @@
 /**
- * Fields of config.json that do not change the computation of a decoder: at any value, or at the values listed
- * here. Source of the fields: `PretrainedConfig` of transformers 4.57.6 and 5.18.0
+ * Fields of config.json that do not change the computation of a decoder: at any value, or at the values
+ * listed here. Source of the fields: `PretrainedConfig` of transformers 4.57.6 and 5.18.0
  * (configuration_utils.py), and configurations of the families on the hub. Pure.
  */
 import { type ConfigFields, type Fields, isObject } from './config-fields.ts';

@@ -1,7 +1,7 @@
 /**
- * The kinds of attention in the layers of a model: windows, and layers without positions. A window of w lets a
- * token read itself and the w − 1 tokens before it: `sliding_window_overlay` in masking_utils.py of transformers
- * 4.57.6 and 5.18.0, `kv_idx > q_idx - sliding_window`, for all families here. Pure.
+ * The kinds of attention in the layers of a model: windows, and layers without positions. A window of w
+ * lets a token read itself and the w − 1 tokens before it: `sliding_window_overlay` in masking_utils.py of
+ * transformers 4.57.6 and 5.18.0, `kv_idx > q_idx - sliding_window`, for all families here. Pure.
  */
 import type { ConfigFields } from './config-fields.ts';
 

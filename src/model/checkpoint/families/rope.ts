@@ -1,8 +1,8 @@
 /**
  * The rotary embedding of a configuration: `rope_theta` with `rope_scaling` (transformers 4) or
  * `rope_parameters` (transformers 5). Source of the rules: `RotaryEmbeddingConfigMixin` and the functions
- * `_compute_*_parameters` in modeling_rope_utils.py, transformers 4.57.6 and 5.18.0. A value that the two versions
- * treat differently is refused. Pure.
+ * `_compute_*_parameters` in modeling_rope_utils.py, transformers 4.57.6 and 5.18.0. A value that the two
+ * versions treat differently is refused. Pure.
  */
 import type { RotarySpec } from '../../../protocol/decoder-spec.ts';
 import type { ConfigFields } from './config-fields.ts';
@@ -72,6 +72,7 @@ export function rotaryWith(
   const size = rotarySize(fields, object, options.headSize);
   const kind = kindOf(object, options.scalings);
   const rotary = RULES[kind]({ fields, object, theta, size, context: options.context });
+  if (!rotary.frequencies.every(Number.isFinite)) fields.refuse(options.thetaField, 'a base with finite frequencies');
   object.refuseUnread(`a rotary embedding of the type ${kind}`);
   return rotary;
 }
@@ -84,7 +85,9 @@ function baseOf(fields: ConfigFields, object: ConfigFields, name: string): numbe
   return inner;
 }
 
-/** `int(head_dim * partial_rotary_factor)`; only a family whose row has the field rotates a part of a head. */
+/**
+ * `int(head_dim * partial_rotary_factor)`; only a family whose row has the field rotates a part of a head.
+ */
 function rotarySize(fields: ConfigFields, object: ConfigFields, headSize: number): number {
   const isPartial = fields.isOfFamily('partial_rotary_factor');
   const outer = isPartial ? fields.positive('partial_rotary_factor') : 1;
@@ -149,10 +152,10 @@ function yarnRotary({ fields, object, size, theta }: Rope): RotarySpec {
 const isNumber = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < 2 ** 53;
 
 /**
- * The graph has one table, so the choice of the factors is made once: the short ones if the context of the worker
- * is at most `original_max_position_embeddings`, else the long ones, for short prompts too. vLLM chooses in the
- * same way; transformers chooses in each run. `short_mscale` and `long_mscale` are the magnitudes of Phi-3.5-MoE
- * (modeling_phimoe.py).
+ * The graph has one table, so the choice of the factors is made once: the short ones if the context of the
+ * worker is at most `original_max_position_embeddings`, else the long ones, for short prompts too. vLLM
+ * chooses in the same way; transformers chooses in each run. `short_mscale` and `long_mscale` are the
+ * magnitudes of Phi-3.5-MoE (modeling_phimoe.py).
  */
 function longropeRotary({ fields, object, size, theta, context }: Rope): RotarySpec {
   const original = fields.count('original_max_position_embeddings');

@@ -1,6 +1,7 @@
 /**
- * Takes the tensors of a decoder out of a checkpoint by name, with a check of shape and element type. Remembers the
- * taken names, so that a tensor which the decoder does not use cannot be ignored silently. Pure.
+ * Takes the tensors of a decoder out of a checkpoint by name, with a check of shape and element type.
+ * Remembers the taken names, so that a tensor which the decoder does not use cannot be ignored silently.
+ * Pure.
  */
 import { BFLOAT16, ELEMENT_BITS, ELEMENT_TYPES, FLOAT16, FLOAT32 } from '../../../onnx/types.ts';
 import type { LinearSpec, TensorPlace } from '../../../protocol/decoder-spec.ts';
@@ -9,7 +10,10 @@ import { type Problems, quoted, shown } from './unsupported.ts';
 const FLOATS: readonly number[] = [FLOAT32, FLOAT16, BFLOAT16];
 /** Stands for a tensor that cannot be used, until the problems are thrown. */
 const NOTHING: TensorPlace = { file: 0, offset: 0, bytes: 0, type: FLOAT32, shape: [] };
-/** Frequencies of the rotary embedding, which old versions of transformers stored. The graph computes its own. */
+/**
+ * Frequencies of the rotary embedding, which old versions of transformers stored. The graph computes its
+ * own.
+ */
 const LEFTOVER = /(?:^|\.)rotary_emb\.inv_freq$/;
 
 /** Names of the parts of a model. */

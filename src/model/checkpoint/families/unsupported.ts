@@ -1,6 +1,6 @@
 /**
- * The problems of a checkpoint that the worker does not compute: the error and the sentences. Foreign names and
- * values are shortened. Pure.
+ * The problems of a checkpoint that the worker does not compute: the error and the sentences. Foreign names
+ * and values are shortened. Pure.
  */
 import type { ModelProblem } from '../../problems.ts';
 
@@ -8,7 +8,10 @@ import type { ModelProblem } from '../../problems.ts';
 const MOST_PROBLEMS = 8;
 const MOST_CHARACTERS = 60;
 
-/** The configuration or the tensors of a checkpoint are not supported. `problems` has the form of `ModelError`. */
+/**
+ * The configuration or the tensors of a checkpoint are not supported. `problems` has the form of
+ * `ModelError`.
+ */
 export class UnsupportedCheckpoint extends Error {
   readonly problems: readonly ModelProblem[];
 

@@ -1,6 +1,7 @@
 /**
- * The rows of Gemma 1, 2 and 3. All of them scale the embeddings by √hidden_size and store norms as differences
- * from 1. transformers rounds the factor to the type of the weights; the graph computes in float32.
+ * The rows of Gemma 1, 2 and 3. All of them scale the embeddings by √hidden_size and store norms as
+ * differences from 1. transformers rounds the factor to the type of the weights; the graph computes in
+ * float32. Defaults: GemmaConfig, Gemma2Config and Gemma3TextConfig of transformers.
  */
 import { type Family, GELU_TANH, NORMS_BEFORE, oneRotary, type Scales, type Sizes, TEXT_NAMES } from '../family.ts';
 import { fullLayers, gemma2Layers, gemma3Layers } from '../layer-kinds.ts';
@@ -44,7 +45,6 @@ const cappedScales: Family['scales'] = (fields, sizes) => {
 export const GEMMA: Family = {
   modelType: 'gemma',
   architectures: ['GemmaForCausalLM'],
-  source: 'GemmaConfig',
   defaults: { ...DEFAULTS, num_key_value_heads: 16, hidden_act: 'gelu_pytorch_tanh' },
   neutral: { hidden_activation: [null, 'gelu_pytorch_tanh'] },
   // configuration_gemma.py of 5.18.0: "gelu" in the official files means the approximation by tanh.
@@ -60,7 +60,6 @@ export const GEMMA: Family = {
 export const GEMMA2: Family = {
   modelType: 'gemma2',
   architectures: ['Gemma2ForCausalLM'],
-  source: 'Gemma2Config',
   defaults: {
     ...DEFAULTS,
     num_key_value_heads: 4,
@@ -81,8 +80,8 @@ export const GEMMA2: Family = {
 };
 
 /**
- * The first rotary embedding is that of the layers that read all tokens: `rope_theta` and the scaling. The second
- * one has `rope_local_base_freq` and no scaling in files of transformers 4.
+ * The first rotary embedding is that of the layers that read all tokens: `rope_theta` and the scaling. The
+ * second one has `rope_local_base_freq` and no scaling in files of transformers 4.
  */
 const gemma3Rotaries: Family['rotaries'] = (fields, options) => {
   const object = ropeObject(fields);
@@ -102,7 +101,6 @@ const gemma3Rotaries: Family['rotaries'] = (fields, options) => {
 export const GEMMA3_TEXT: Family = {
   modelType: 'gemma3_text',
   architectures: ['Gemma3ForCausalLM'],
-  source: 'Gemma3TextConfig',
   // The files of the models with images omit sizes that have these values.
   defaults: {
     ...DEFAULTS,
@@ -133,7 +131,9 @@ export const GEMMA3_TEXT: Family = {
   names: TEXT_NAMES,
 };
 
-/** The part of a Gemma 3 with images that computes text. The second form of names is that of transformers 5. */
+/**
+ * The part of a Gemma 3 with images that computes text. The second form of names is that of transformers 5.
+ */
 export const GEMMA3: Family = {
   ...GEMMA3_TEXT,
   modelType: 'gemma3',

@@ -1,11 +1,13 @@
-/** The row of Granite 3: a Llama with factors of embeddings, attention, residuals and logits. */
+/**
+ * The row of Granite 3: a Llama with factors of embeddings, attention, residuals and logits. Defaults:
+ * GraniteConfig of transformers.
+ */
 import { type Family, HIDDEN_ACT, NORMS_BEFORE, oneRotary, TEXT_NAMES } from '../family.ts';
 import { fullLayers } from '../layer-kinds.ts';
 
 export const GRANITE: Family = {
   modelType: 'granite',
   architectures: ['GraniteForCausalLM'],
-  source: 'GraniteConfig',
   defaults: {
     hidden_act: 'silu',
     rms_norm_eps: 1e-6,

@@ -1,11 +1,13 @@
-/** The row of Llama 2, 3 and 3.x, also of TinyLlama, Yi, SmolLM2 and Falcon 3. */
+/**
+ * The row of Llama 2, 3 and 3.x, also of TinyLlama, Yi, SmolLM2 and Falcon 3. Defaults: LlamaConfig of
+ * transformers.
+ */
 import { type Family, HIDDEN_ACT, NORMS_BEFORE, oneRotary, plainScales, TEXT_NAMES } from '../family.ts';
 import { fullLayers } from '../layer-kinds.ts';
 
 export const LLAMA: Family = {
   modelType: 'llama',
   architectures: ['LlamaForCausalLM', 'LLaMAForCausalLM'],
-  source: 'LlamaConfig',
   defaults: {
     hidden_act: 'silu',
     rms_norm_eps: 1e-6,

@@ -1,11 +1,10 @@
-/** The row of Mistral. Its class has no biases. */
+/** The row of Mistral. Its class has no biases. Defaults: MistralConfig of transformers. */
 import { type Family, HIDDEN_ACT, NORMS_BEFORE, oneRotary, plainScales, TEXT_NAMES } from '../family.ts';
 import { windowLayers } from '../layer-kinds.ts';
 
 export const MISTRAL: Family = {
   modelType: 'mistral',
   architectures: ['MistralForCausalLM'],
-  source: 'MistralConfig',
   defaults: {
     num_key_value_heads: 8,
     hidden_act: 'silu',

@@ -1,11 +1,13 @@
-/** The row of OLMo 2: norms behind the blocks, and norms of queries and keys over the whole width. */
+/**
+ * The row of OLMo 2: norms behind the blocks, and norms of queries and keys over the whole width. Defaults:
+ * Olmo2Config of transformers.
+ */
 import { type Family, HIDDEN_ACT, oneRotary, plainScales, TEXT_NAMES } from '../family.ts';
 import { fullLayers } from '../layer-kinds.ts';
 
 export const OLMO2: Family = {
   modelType: 'olmo2',
   architectures: ['Olmo2ForCausalLM'],
-  source: 'Olmo2Config',
   defaults: {
     hidden_act: 'silu',
     max_position_embeddings: 2048,

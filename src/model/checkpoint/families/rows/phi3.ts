@@ -1,4 +1,7 @@
-/** The row of Phi-3, Phi-3.5 and Phi-4-mini: packed matrices, a part of each head rotated, longrope. */
+/**
+ * The row of Phi-3, Phi-3.5 and Phi-4-mini: packed matrices, a part of each head rotated, longrope.
+ * Defaults: Phi3Config of transformers.
+ */
 import { type Family, HIDDEN_ACT, NORMS_BEFORE, plainScales, TEXT_NAMES } from '../family.ts';
 import { windowLayers } from '../layer-kinds.ts';
 import { rotaryOf, type Scaling } from '../rope.ts';
@@ -14,7 +17,6 @@ const SCALINGS: Readonly<Record<string, Scaling>> = {
 export const PHI3: Family = {
   modelType: 'phi3',
   architectures: ['Phi3ForCausalLM'],
-  source: 'Phi3Config',
   defaults: {
     hidden_act: 'silu',
     max_position_embeddings: 4096,

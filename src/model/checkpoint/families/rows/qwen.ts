@@ -1,4 +1,7 @@
-/** The rows of Qwen2, with biases of q, k and v, and of Qwen3, with norms of queries and keys per head. */
+/**
+ * The rows of Qwen2, with biases of q, k and v, and of Qwen3, with norms of queries and keys per head.
+ * Defaults: Qwen2Config and Qwen3Config of transformers.
+ */
 import { type Family, HIDDEN_ACT, NORMS_BEFORE, oneRotary, plainScales, TEXT_NAMES } from '../family.ts';
 import { qwenLayers } from '../layer-kinds.ts';
 
@@ -26,7 +29,6 @@ const SHARED = {
 export const QWEN2: Family = {
   modelType: 'qwen2',
   architectures: ['Qwen2ForCausalLM'],
-  source: 'Qwen2Config',
   defaults: DEFAULTS,
   ...SHARED,
   qkvBias: true,
@@ -35,7 +37,6 @@ export const QWEN2: Family = {
 export const QWEN3: Family = {
   modelType: 'qwen3',
   architectures: ['Qwen3ForCausalLM'],
-  source: 'Qwen3Config',
   defaults: { ...DEFAULTS, head_dim: 128, attention_bias: false },
   ...SHARED,
   qkNorm: 'head',

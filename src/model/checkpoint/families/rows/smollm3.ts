@@ -1,11 +1,10 @@
-/** The row of SmolLM3: some layers without positions. */
+/** The row of SmolLM3: some layers without positions. Defaults: SmolLM3Config of transformers. */
 import { type Family, HIDDEN_ACT, NORMS_BEFORE, oneRotary, plainScales, TEXT_NAMES } from '../family.ts';
 import { smollm3Layers } from '../layer-kinds.ts';
 
 export const SMOLLM3: Family = {
   modelType: 'smollm3',
   architectures: ['SmolLM3ForCausalLM'],
-  source: 'SmolLM3Config',
   defaults: {
     num_key_value_heads: 4,
     hidden_act: 'silu',
