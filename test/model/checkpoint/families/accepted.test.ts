@@ -3,6 +3,7 @@ import { decoderSpecOf, withFamilyDefaults } from '../../../../src/model/checkpo
 import type { DecoderSpec } from '../../../../src/protocol/decoder-spec.ts';
 import { tensorsOf } from './checkpoint.ts';
 import { CONFIGURATIONS, type Config, MODEL_NAMES, type ModelName } from './configurations.ts';
+import SAVED from './saved.json' with { type: 'json' };
 
 const specOf = (name: ModelName, context = 4096): DecoderSpec => {
   const config: Config = CONFIGURATIONS[name];
@@ -145,5 +146,28 @@ describe('windows', () => {
       [undefined, 16],
       [0, undefined],
     ]);
+  });
+});
+
+/**
+ * Files that transformers 4.57.6 and 5.18.0 write for small models of each class: `to_json_string`, of version 4
+ * with all fields of `PretrainedConfig`.
+ */
+describe('configurations saved by transformers', () => {
+  const saved: Readonly<Record<string, Config>> = SAVED;
+
+  test.each(Object.keys(saved))('%s', (name) => {
+    const config = saved[name] ?? {};
+    const spec = decoderSpecOf(config, tensorsOf(config), 64);
+    expect(spec.layers).toHaveLength(6);
+    expect(spec.vocabSize).toBe(300);
+  });
+
+  test('both versions describe the same decoder', () => {
+    for (const [name, config] of Object.entries(saved)) {
+      if (!name.startsWith('4.57.6')) continue;
+      const newer = saved[name.replace('4.57.6', '5.18.0')] ?? {};
+      expect(decoderSpecOf(newer, tensorsOf(newer), 64), name).toEqual(decoderSpecOf(config, tensorsOf(config), 64));
+    }
   });
 });
