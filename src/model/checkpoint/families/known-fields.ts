@@ -10,8 +10,8 @@ const names = (text: string): string[] => text.trim().split(/\s+/);
 
 /** Description of the model. decoder-spec.ts checks the classes; spec.ts reads `max_position_embeddings`. */
 const ABOUT = names(`
-  _name_or_path name_or_path auto_map _commit_hash model_name architectures model_type dtype torch_dtype transformers_version
-  transformers.js_config is_llama_config unsloth_version unsloth_fixed max_position_embeddings max_sequence_length
+  _name_or_path name_or_path auto_map _commit_hash model_name architectures model_type dtype torch_dtype
+  transformers_version transformers.js_config is_llama_config unsloth_version unsloth_fixed max_position_embeddings max_sequence_length
   model_max_length tokenizer_class prefix task_specific_params finetuning_task problem_type id2label label2id
   num_labels`);
 /** Fields of training. */
@@ -21,7 +21,7 @@ const TRAINING = names(`
   keys_to_ignore_at_inference`);
 /**
  * Forms of the same computation in torch. `pretraining_tp` splits the matrices and adds the parts;
- * transformers reads it no more since version 4.47.
+ * transformers 4.57.6 and 5.18.0 do not read it.
  */
 const EXECUTION = names(`
   pretraining_tp use_cache cache_implementation return_dict return_dict_in_generate output_attentions
