@@ -5,22 +5,20 @@
  */
 import { join, posix } from 'node:path';
 import { type HubSettings, readHubSettings } from '../../config/network/hub-settings.ts';
-import type { DtypeChoice } from '../../model/dtypes.ts';
 import { cachedSnapshot, HubCache, storageProblem } from '../../model/hub/cache.ts';
-import { chooseFiles, genaiConfigOf } from '../../model/hub/choice.ts';
+import { type Choice, chooseFiles } from '../../model/hub/choice.ts';
 import { Connection } from '../../model/hub/connection.ts';
 import { PullError } from '../../model/hub/pull-error.ts';
 import { nameOf } from '../../model/hub/reference.ts';
 import { readRepository } from '../../model/hub/repository.ts';
 import { locateModel } from '../../model/locate.ts';
-import { ModelError, type ModelProblem } from '../../model/problems.ts';
-import { graphFileOf } from '../../model/spec/genai.ts';
-import { formatBytes } from '../../narration/phrases.ts';
+import { ModelError } from '../../model/problems.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import { Terminal } from '../terminal.ts';
 import { reportUnknown } from '../unknown-settings.ts';
 import { fetchFiles, filesAt, folderOf, missingFiles, type PullContext } from './fetch-files.ts';
+import { decoderName, shardNames } from './named-weights.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -31,8 +29,6 @@ import { Verifier, verifyOffline } from './verifier.ts';
  * files.
  */
 const MAX_ROUNDS = 3;
-/** Maximum size of genai_config.json. */
-export const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
  * Runs the command. Resolves with the exit code: 0, or 1 after an error of the hub, the model or the disk. A
@@ -75,12 +71,13 @@ async function fromCache(
   { cache }: HubSettings,
   progress: ProgressBar,
 ): Promise<string> {
+  const { dtype, device, format } = selection;
   const folder = cachedSnapshot(cache, reference);
   if (folder === undefined)
     throw new PullError(
       `HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}: unset HF_HUB_OFFLINE to pull it.`,
     );
-  const located = await locateModel(folder, selection.dtype, [selection.device]).catch((error: unknown) => {
+  const located = await locateModel(folder, dtype, [device], format).catch((error: unknown) => {
     // A damaged file can have other problems; its checksum explains them.
     if (verify && error instanceof ModelError) return error;
     throw error;
@@ -88,7 +85,7 @@ async function fromCache(
   const isBroken = located instanceof ModelError;
   const paths = isBroken
     ? located.problems.map(({ file }) => join(folder, file))
-    : located.choices.flatMap(({ weightFiles }) => weightFiles);
+    : located.choices.flatMap(({ modelFile, weightFiles }) => [modelFile, ...weightFiles]);
   const blobs = join(new HubCache(cache, reference.repo).folder, 'blobs');
   if (verify) await verifyOffline({ folder, blobs, paths }, nameOf(reference), (sentence) => progress.say(sentence));
   if (isBroken) throw located;
@@ -106,9 +103,10 @@ async function fromHub(
   const repository = await readRepository(connection, reference);
   const verifier = new Verifier(verify, say);
   const context: PullContext = { repository, cache, connection, settings, progress, verifier };
-  const choice = chooseFiles(repository, { ...selection, decoder: await decoderName(context) });
+  const withDecoder = { ...selection, decoder: await decoderName(context) };
+  const choice = chooseFiles(repository, { ...withDecoder, shards: await shardNames(context, withDecoder) });
   await fetchFiles(context, choice.files, choice.why);
-  const problem = await fetchExternalData(context, choice.dtype, selection.device);
+  const problem = await fetchNamedFiles(context, choice, selection.device);
   // The last step, because a revision in the cache must be complete.
   await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
@@ -116,34 +114,19 @@ async function fromHub(
   return folderOf(context);
 }
 
-/** The weight file that genai_config.json names, which may have any name. */
-async function decoderName(context: PullContext): Promise<string | undefined> {
-  const file = genaiConfigOf(context.repository);
-  if (file === undefined) return undefined;
-  if (file.size > MAX_CONFIG_BYTES)
-    throw new PullError(
-      `${file.path} is ${formatBytes(file.size)}; at most ${formatBytes(MAX_CONFIG_BYTES)} is allowed.`,
-    );
-  await fetchFiles(context, [file], 'genai_config.json first, because it names the weights');
-  const problems: ModelProblem[] = [];
-  const name = await graphFileOf(join(context.cache.snapshot(context.repository.commit), file.path), problems);
-  if (problems.length > 0) throw new ModelError(folderOf(context), problems);
-  return name;
-}
-
 /**
  * Locates the model as a worker does, and downloads the missing files that the repository has. Returns the
  * problems that remain.
  */
-async function fetchExternalData(
+async function fetchNamedFiles(
   context: PullContext,
-  dtype: DtypeChoice,
+  { dtype, format }: Choice,
   device: DeviceName,
 ): Promise<ModelError | undefined> {
   const { repository } = context;
   for (let round = 1; ; round++) {
     try {
-      const { choices } = await locateModel(folderOf(context), dtype, [device]);
+      const { choices } = await locateModel(folderOf(context), dtype, [device], format);
       if (context.verifier.checksEverything) {
         const weights = choices.flatMap(({ weightFiles }) => weightFiles);
         await fetchFiles(context, await filesAt(context, weights), 'damaged weights');

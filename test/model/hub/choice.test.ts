@@ -29,7 +29,7 @@ const having = (...paths: string[]): Repository => ({
 });
 
 const chosen = (repository: Repository, wish: Partial<Selection> = {}) =>
-  chooseFiles(repository, { dtype: 'auto', device: 'cpu', ...wish });
+  chooseFiles(repository, { dtype: 'auto', format: 'auto', device: 'cpu', ...wish });
 const taken = (repository: Repository, wish?: Partial<Selection>): string[] =>
   chosen(repository, wish).files.map(({ path }) => path);
 const inFolder = (folder: string, repository: Repository): Repository => ({
