@@ -45,7 +45,7 @@ const OPTIONAL = {
 /**
  * Finds all files of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows links as
  * openModelFile does. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`,
- * `model<suffix>.onnx` beside the configuration, or the checkpoint `model.safetensors` with or without shards.
+ * `model<suffix>.onnx` beside the configuration, or the checkpoint `model.safetensors`, also in shards.
  * @param devices devices for each of which weights are chosen
  * @param format `auto`: .onnx files, and the checkpoint where none suits
  * @throws ModelError with every missing or broken file.

@@ -115,7 +115,7 @@ async function filesByDtype(
 }
 
 /** Standard paths for a dtype, in order of preference. */
-function weightNames(dtype: OnnxDtype): string[] {
+function weightNames(dtype: OnnxDtype): [inFolder: string, atRoot: string] {
   return [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`];
 }
 
@@ -186,16 +186,16 @@ async function missingWeights(
 
 function expectedNames({ dtype, format }: WeightsQuery): string {
   const choice = dtype === 'auto' ? 'fp32' : dtypeNamed(dtype);
-  const isCheckpoint = format === 'safetensors' || (dtype === 'auto' && format === 'auto') || choice === 'bf16';
-  const names = isCheckpoint ? [SINGLE_FILE] : [];
-  if (format !== 'safetensors' && choice !== 'bf16') names.push(...weightNames(choice));
-  else names.push(INDEX_FILE);
-  return names.join(' or ');
+  if (format === 'safetensors' || choice === 'bf16') return `${SINGLE_FILE} or ${INDEX_FILE}`;
+  const [inFolder, atRoot] = weightNames(choice);
+  return dtype === 'auto' && format === 'auto'
+    ? `${inFolder}, ${atRoot} or ${SINGLE_FILE}`
+    : `${inFolder} or ${atRoot}`;
 }
 
 /**
- * Other .onnx and .safetensors files, and subfolders that are models themselves: GenAI repositories have one folder for each
- * device.
+ * Other .onnx and .safetensors files, and subfolders that are models themselves: GenAI repositories have one
+ * folder for each device.
  */
 async function alternativesIn(root: string): Promise<string[]> {
   const alternatives: string[] = [];

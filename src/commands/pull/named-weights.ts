@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { INDEX_FILE, readIndex } from '../../model/checkpoint/shards.ts';
 import { MAX_JSON_BYTES } from '../../model/folder-files.ts';
-import { genaiConfigOf, checkpointIndexOf, type Selection } from '../../model/hub/choice.ts';
+import { checkpointIndexOf, genaiConfigOf, type Selection } from '../../model/hub/choice.ts';
 import { PullError } from '../../model/hub/pull-error.ts';
 import type { RepositoryFile } from '../../model/hub/repository.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';

@@ -4,7 +4,7 @@
  * double cannot represent. Pure.
  */
 
-/** The text is not the expected JSON. The message continues "its header" or "the index", and quotes nothing. */
+/** The text is not the expected JSON. The message continues a sentence that begins with the text's name. */
 export class JsonFault extends Error {
   override readonly name = 'JsonFault';
 }
@@ -141,6 +141,5 @@ export class JsonReader {
   }
 }
 
-const isSpace = (code: number | undefined): boolean =>
-  code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+const isSpace = (code: number | undefined): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 const isDigit = (code: number | undefined): boolean => code !== undefined && code >= ZERO && code <= NINE;

@@ -263,7 +263,10 @@ const unused = (from: number, to: number, what: string): string =>
   `is damaged: ${to - from} bytes before ${what} belong to no tensor`;
 
 const MAX_QUOTED = 100;
+/** Characters that a terminal does not show as they are, except the space. */
+const HIDDEN = /(?! )[\p{C}\p{Z}]/gu;
 /** A foreign name for a message: on one line, without control characters, and short. */
-export const quoted = (name: string): string => JSON.stringify(name.slice(0, MAX_QUOTED));
+export const quoted = (name: string): string =>
+  JSON.stringify(name.slice(0, MAX_QUOTED)).replace(HIDDEN, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
 /** A foreign element type for a message. */
 const dtypeText = (dtype: string): string => (/^\w{1,16}$/.test(dtype) ? dtype : quoted(dtype));

@@ -77,7 +77,7 @@ async function readShards(root: string, index: string, problems: ModelProblem[])
   if (shards === undefined) return undefined;
   const names = [...new Set(shards.values())].sort();
   const found = await readFiles(root, names, problems);
-  if (found === undefined) return undefined;
+  if (found === undefined || problems.length > 0) return undefined;
   const wrong = [...shards].filter(([tensor, shard]) => names[found.tensors.get(tensor)?.file ?? -1] !== shard);
   const [tensor = '', shard = ''] = wrong[0] ?? [];
   if (wrong.length > 0)

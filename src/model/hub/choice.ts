@@ -121,7 +121,7 @@ function filesByPath({ files, reference: { folder } }: Repository): Files {
 function pickWeights(repository: Repository, byPath: Files, selection: Selection): Picked {
   const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(byPath, selection);
   if (picked !== undefined) return picked;
-  const { dtype, format, decoder } = selection;
+  const { dtype, format, device, decoder } = selection;
   const names = {
     onnx: 'no onnx/model*.onnx and no model*.onnx',
     safetensors: `no ${SINGLE_FILE} and no ${INDEX_FILE}`,
@@ -130,7 +130,8 @@ function pickWeights(repository: Repository, byPath: Files, selection: Selection
   const lack = dtype === 'auto' ? names[format] : `no weights of dtype ${dtype}`;
   const found: string[] = format === 'safetensors' ? [] : [...foundWeights(byPath, decoder).keys()];
   const checkpoint = format === 'onnx' ? undefined : checkpointIn(byPath);
-  if (checkpoint) found.push(`a checkpoint (${checkpoint}: --dtype ${CHECKPOINT_DTYPES.join(', ')}, not on Core ML)`);
+  const elsewhere = runsCheckpoints(device) ? '' : ', on another device';
+  if (checkpoint) found.push(`${checkpoint} (dtype ${CHECKPOINT_DTYPES.join(', ')}${elsewhere})`);
   const has = found.length === 0 ? alternativesIn(repository) : `it has ${found.join(', ')}`;
   throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
 }

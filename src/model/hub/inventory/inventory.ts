@@ -105,7 +105,8 @@ const formatsOf = (paths: readonly string[]): WeightFormat[] =>
   (Object.keys(FORMATS) as WeightFormat[]).filter((format) => paths.some((path) => FORMATS[format].test(path)));
 
 /**
- * The problem in a few words: the list of all files that a model lacks does not help if no worker runs its format.
+ * The problem in a few words: the list of all files that a model lacks does not help if no worker runs its
+ * format.
  */
 function problemOf(error: unknown, formats: readonly WeightFormat[]): string {
   if (formats.length === 0) return 'has no weights';
