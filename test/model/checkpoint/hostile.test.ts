@@ -86,6 +86,22 @@ describe('a header', () => {
     expect(await read(fileWith(`{${tensors.join(',')}}`))).toBe('exceeds the limit of 262144 tensors for a checkpoint');
   });
 
+  it('of many tensors is read in many turns of the event loop', async () => {
+    const tensors = Array.from({ length: 20_000 }, (_, at) => [`layers.${at}.weight`, { shape: [1] }] as const);
+    const folder = await modelFolder({ 'model.safetensors': safetensorsBytes(Object.fromEntries(tensors)) });
+    let turns = 0;
+    let isRead = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isRead) setImmediate(count);
+    };
+    const reading = readCheckpoint(folder, []);
+    setImmediate(count);
+    expect((await reading)?.tensors.size).toBe(20_000);
+    isRead = true;
+    expect(turns).toBeGreaterThan(20);
+  });
+
   it.each([
     ['an empty file', Buffer.alloc(0), 'is empty'],
     ['7 bytes', Buffer.alloc(7, 1), 'is cut off: it has 7 of the 8 bytes that a safetensors file needs'],

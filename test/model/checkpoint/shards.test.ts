@@ -2,6 +2,7 @@
 import { link, mkdir, realpath, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { HEADER_LIMITS } from '../../../src/model/checkpoint/safetensors.ts';
 import { MAX_SHARDS, readCheckpoint } from '../../../src/model/checkpoint/shards.ts';
 import type { ModelProblem } from '../../../src/model/problems.ts';
 import { type Files, linked, modelFolder } from '../folders.ts';
@@ -131,6 +132,13 @@ describe('an index', () => {
     const map = Object.fromEntries(Array.from({ length: MAX_SHARDS + 1 }, (_, at) => [at, `${at}.safetensors`]));
     expect(await problemsOf({ [INDEX]: { weight_map: map } })).toEqual([
       `${INDEX} names more than 1024 files, which is the limit`,
+    ]);
+  });
+
+  it('that names too many tensors is refused', async () => {
+    const names = Array.from({ length: HEADER_LIMITS.tensors + 1 }, (_, at) => `"${at}":"a.safetensors"`);
+    expect(await problemsOf({ [INDEX]: `{"weight_map":{${names.join(',')}}}` })).toEqual([
+      `${INDEX} names more than 262144 tensors, which is the limit`,
     ]);
   });
 
