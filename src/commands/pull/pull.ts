@@ -85,7 +85,7 @@ async function fromCache(
   const isBroken = located instanceof ModelError;
   const paths = isBroken
     ? located.problems.map(({ file }) => join(folder, file))
-    : located.choices.flatMap(({ modelFile, weightFiles }) => [modelFile, ...weightFiles]);
+    : located.choices.flatMap(({ weightFiles }) => weightFiles);
   const blobs = join(new HubCache(cache, reference.repo).folder, 'blobs');
   if (verify) await verifyOffline({ folder, blobs, paths }, nameOf(reference), (sentence) => progress.say(sentence));
   if (isBroken) throw located;
