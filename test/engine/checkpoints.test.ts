@@ -76,12 +76,12 @@ describe('the comparison with the reference', () => {
   });
 });
 
-describe.runIf(candidateOf).each(byName)('%s', (_, model) => {
+describe.each(byName)('%s', (_, model) => {
   /** The differences of all prompts, which run at the same time or wait for a slot. */
   async function differences(overrides: Partial<EngineOptions>): Promise<string[]> {
     const folder = join(root, model.name);
     writeCheckpoint(folder, model);
-    const candidates = candidateOf ? [await candidateOf(folder, 'cpu', CONTEXT)] : [];
+    const candidates = [await candidateOf(folder, 'cpu', CONTEXT)];
     const bench = new Bench({ candidates, context: CONTEXT, ...overrides });
     const found = await Promise.all(
       model.continuations.map(async (one) => {

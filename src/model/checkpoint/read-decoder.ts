@@ -6,7 +6,8 @@ import { z } from 'zod';
 import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
 import { ModelError, type ModelProblem } from '../problems.ts';
 import { readFields } from '../spec/json-fields.ts';
-import { decoderSpecOf, UnsupportedCheckpoint } from './families/decoder-spec.ts';
+import { decoderSpecOf } from './families/decoder-spec.ts';
+import { UnsupportedCheckpoint } from './families/unsupported.ts';
 import type { Checkpoint } from './shards.ts';
 
 const CONFIG = 'config.json';
@@ -37,9 +38,6 @@ export async function readDecoder(
     return decoderSpecOf(config, checkpoint.tensors, context);
   } catch (error) {
     if (!(error instanceof UnsupportedCheckpoint)) throw error;
-    throw new ModelError(
-      folder,
-      error.problems.map((problem) => ({ file: CONFIG, problem })),
-    );
+    throw new ModelError(folder, error.problems);
   }
 }
