@@ -60,6 +60,8 @@ const ELEMENTS: ReadonlyMap<string, { readonly type: number; readonly bits: numb
   ['F8_E4M3', { type: 17, bits: 8 }],
   ['F8_E5M2', { type: 19, bits: 8 }],
 ]);
+/** Bytes of some elements of a type; one byte for each element of a type that this table does not list. */
+export const bytesOfType = (type: string, elements: number): number => ((ELEMENTS.get(type)?.bits ?? 8) / 8) * elements;
 /** `TensorProto.DataType` of an element type that ONNX does not have, or that this table does not list. */
 export const UNKNOWN_TYPE = 0;
 

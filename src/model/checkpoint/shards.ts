@@ -187,6 +187,15 @@ function mergeInto(all: Map<string, TensorPlace>, tensors: ReadonlyMap<string, T
   return twice;
 }
 
+/** The element type of most of the bytes: type → bytes. */
+export function mainType(bytes: ReadonlyMap<string, number>): string | undefined {
+  return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0];
+}
+
+/** The dtype of an element type of safetensors; undefined for a type that no worker computes with. */
+export const dtypeOfType = (type: string | undefined): CheckpointDtype | undefined =>
+  [...DTYPES].find(([one]) => one === type)?.[1];
+
 /** The element type of most of the bytes. A checkpoint of another type is quantized, or is no model. */
 function dtypeOf(
   read: readonly SafetensorsFile[],
@@ -196,10 +205,10 @@ function dtypeOf(
   const bytes = new Map<string, number>();
   for (const { bytesByType } of read)
     for (const [type, count] of bytesByType) bytes.set(type, (bytes.get(type) ?? 0) + count);
-  const [most] = [...bytes].sort(([, a], [, b]) => b - a);
-  const dtype = [...DTYPES].find(([type]) => type === most?.[0])?.[1];
+  const type = mainType(bytes);
+  const dtype = dtypeOfType(type);
   if (dtype !== undefined || problems.length > 0) return dtype;
-  const has = most === undefined ? 'has no tensors' : `has weights of type ${quoted(most[0])}`;
+  const has = type === undefined ? 'has no tensors' : `has weights of type ${quoted(type)}`;
   problems.push({ file, problem: `${has}: use a checkpoint with weights of type F32, F16 or BF16` });
   return undefined;
 }

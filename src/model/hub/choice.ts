@@ -4,9 +4,10 @@
  * nothing.
  */
 import type { DeviceName } from '../../protocol/devices.ts';
-import { INDEX_FILE, SINGLE_FILE } from '../checkpoint/shards.ts';
+import { dtypeOfType, INDEX_FILE, SINGLE_FILE } from '../checkpoint/shards.ts';
 import {
   CHECKPOINT_DTYPES,
+  type CheckpointDtype,
   chooseDtype,
   type DtypeChoice,
   type FormatChoice,
@@ -107,7 +108,7 @@ export function genaiConfigOf(repository: Repository): RepositoryFile | undefine
  */
 export function checkpointIndexOf(repository: Repository, selection: Selection): RepositoryFile | undefined {
   const byPath = filesByPath(repository);
-  const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(byPath, { ...selection, shards: [] });
+  const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(repository, { ...selection, shards: [] });
   return picked?.paths[0] === INDEX_FILE ? byPath.get(INDEX_FILE) : undefined;
 }
 
@@ -119,7 +120,7 @@ function filesByPath({ files, reference: { folder } }: Repository): Files {
 }
 
 function pickWeights(repository: Repository, byPath: Files, selection: Selection): Picked {
-  const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(byPath, selection);
+  const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(repository, selection);
   if (picked !== undefined) return picked;
   const { dtype, format, device, decoder } = selection;
   const names = {
@@ -130,8 +131,7 @@ function pickWeights(repository: Repository, byPath: Files, selection: Selection
   const lack = dtype === 'auto' ? names[format] : `no weights of dtype ${dtype}`;
   const found: string[] = format === 'safetensors' ? [] : [...foundWeights(byPath, decoder).keys()];
   const checkpoint = format === 'onnx' ? undefined : checkpointIn(byPath);
-  const elsewhere = runsCheckpoints(device) ? '' : ', on another device';
-  if (checkpoint) found.push(`${checkpoint} (dtype ${CHECKPOINT_DTYPES.join(', ')}${elsewhere})`);
+  if (checkpoint) found.push(`${checkpoint} (${checkpointText(repository, device)})`);
   const has = found.length === 0 ? alternativesIn(repository) : `it has ${found.join(', ')}`;
   throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
 }
@@ -156,12 +156,28 @@ function pickOnnx(byPath: Files, { dtype: requested, format, device, decoder }: 
 }
 
 /** Undefined if the repository has no checkpoint, or if the device or the dtype excludes it. */
-function pickCheckpoint(byPath: Files, { dtype, format, device, shards = [] }: Selection): Picked | undefined {
-  const file = checkpointIn(byPath);
-  const isDtype = dtype === 'auto' || CHECKPOINT_DTYPES.some((one) => one === dtype);
+function pickCheckpoint(repository: Repository, selection: Selection): Picked | undefined {
+  const { dtype, format, device, shards = [] } = selection;
+  const file = checkpointIn(filesByPath(repository));
+  const dtypes = checkpointDtypes(repository);
+  const isDtype = dtypes.length > 0 && (dtype === 'auto' || dtypes.some((one) => one === dtype));
   if (file === undefined || format === 'onnx' || !isDtype || !runsCheckpoints(device)) return undefined;
-  const why = format === 'auto' ? 'the checkpoint: no .onnx file suits' : 'the checkpoint, as requested';
+  const of = dtypes.length === 1 ? ` of dtype ${dtypes[0]}` : '';
+  const why = `the checkpoint${of}${format === 'auto' ? ': no .onnx file suits' : ', as requested'}`;
   return { paths: [file, ...(file === INDEX_FILE ? shards : [])], dtype, format: 'safetensors', why };
+}
+
+/** The dtypes that the checkpoint can have. The hub states the type of a checkpoint at the root only. */
+function checkpointDtypes({ checkpointType, reference }: Repository): readonly CheckpointDtype[] {
+  if (checkpointType === undefined || reference.folder !== '') return CHECKPOINT_DTYPES;
+  const dtype = dtypeOfType(checkpointType);
+  return dtype === undefined ? [] : [dtype];
+}
+
+function checkpointText(repository: Repository, device: DeviceName): string {
+  const dtypes = checkpointDtypes(repository);
+  if (dtypes.length === 0) return `weights of type ${repository.checkpointType}, which no worker runs`;
+  return `dtype ${dtypes.join(', ')}${runsCheckpoints(device) ? '' : ', on another device'}`;
 }
 
 const checkpointIn = (byPath: Files): string | undefined => [SINGLE_FILE, INDEX_FILE].find((file) => byPath.has(file));

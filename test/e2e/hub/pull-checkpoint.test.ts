@@ -40,6 +40,8 @@ beforeAll(async () => {
     'org/sharded': { files: SHARDED },
     'org/single': { files: SINGLE },
     'org/both': { files: BOTH },
+    'org/stated': { files: SINGLE, info: { safetensors: { parameters: { F32: 1000, I64: 3 }, total: 1003 } } },
+    'org/odd': { files: SINGLE, info: { safetensors: { parameters: { '\u001b[31m': 'many' } } } },
   });
 });
 afterAll(() => hub.close());
@@ -81,6 +83,8 @@ describe('a pull of a checkpoint', () => {
     ['org/both', ['--format', 'safetensors'], ['model.safetensors']],
     ['org/both', ['--dtype', 'fp32'], ['model.safetensors']],
     ['org/single', ['--device', 'cuda'], ['model.safetensors']],
+    ['org/stated', ['--dtype', 'fp32'], ['model.safetensors']],
+    ['org/odd', [], ['model.safetensors']],
   ])('of %s with %j takes %j', async (name, flags, weights) => {
     expect(await me.pull([name, ...flags])).toMatchObject({ code: 0 });
     expect(await weightsIn(name.slice('org/'.length))).toEqual(weights);
@@ -100,6 +104,7 @@ describe('a pull of a checkpoint', () => {
       /no weights of dtype q4; it has model\.safetensors \(dtype fp32, fp16, bf16\)/,
     ],
     [['org/single', '--dtype', 'bf16'], 1, /is missing \(dtype bf16\); the folder has model\.safetensors \(fp32\)/],
+    [['org/stated', '--dtype', 'bf16'], 1, /no weights of dtype bf16; it has model\.safetensors \(dtype fp32\)\./],
     [['org/single', '--format', 'gguf'], 2, /pull: --format "gguf" is not allowed; allowed: onnx, safetensors, auto/],
   ])('%j fails with exit code %i and the reason', async (args, code, reason) => {
     const run = await me.pull(args);

@@ -6,6 +6,7 @@ import { HEADER_LIMITS } from '../../../src/model/checkpoint/safetensors.ts';
 import { MAX_SHARDS, readCheckpoint } from '../../../src/model/checkpoint/shards.ts';
 import type { ModelProblem } from '../../../src/model/problems.ts';
 import { type Files, linked, modelFolder } from '../folders.ts';
+import { expectSentence, generator, mutated } from './mutations.ts';
 import { safetensorsBytes } from './safetensors-bytes.ts';
 
 const [ONE, TWO] = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
@@ -171,4 +172,27 @@ describe('an index', () => {
     await link(join(shared, TWO), join(shared, ONE));
     expect(await problemsIn(shared)).toContain(`${TWO} has tensor "b", which ${ONE} has too`);
   });
+
+  it('with random changes gives the tensors of the files, or one sentence for each file', async () => {
+    const below = generator(23);
+    const good = Buffer.from(JSON.stringify(SHARDS[INDEX]));
+    const folder = await modelFolder(SHARDS);
+    const outcomes = { read: 0, refused: new Set<string>() };
+    for (let run = 0; run < 1500; run++) {
+      await writeFile(join(folder, INDEX), mutated(good, below));
+      const problems: ModelProblem[] = [];
+      const checkpoint = await readCheckpoint(folder, problems);
+      expect(problems.length > 0).toBe(checkpoint === undefined);
+      expect(new Set(problems.map(({ file }) => file)).size).toBe(problems.length);
+      for (const { problem } of problems) {
+        expectSentence(problem);
+        outcomes.refused.add(problem.replaceAll(/"(?:[^"\\]|\\.)*"|-?\d+/g, '#').slice(0, 30));
+      }
+      if (checkpoint === undefined) continue;
+      outcomes.read += 1;
+      for (const name of checkpoint.tensors.keys()) expect(['a', 'b', 'c']).toContain(name);
+    }
+    expect(outcomes.read).toBeGreaterThan(50);
+    expect(outcomes.refused.size).toBeGreaterThan(5);
+  }, 120_000);
 });

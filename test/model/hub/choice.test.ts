@@ -227,4 +227,18 @@ describe('the choice of a checkpoint', () => {
   ] satisfies [Repository, Partial<Selection>, RegExp][])('fails: %#', (repository, selection, reason) => {
     expect(() => chosen(repository, selection)).toThrow(reason);
   });
+
+  test.each([
+    ['BF16', {}, 'the checkpoint of dtype bf16: no .onnx file suits'],
+    ['F32', { dtype: 'fp32', format: 'safetensors' }, 'the checkpoint of dtype fp32, as requested'],
+  ] satisfies [string, Partial<Selection>, string][])('has the type %s that the hub states', (type, wish, why) => {
+    expect(chosen({ ...plain, checkpointType: type }, wish)).toMatchObject({ format: 'safetensors', why });
+  });
+
+  test.each([
+    ['BF16', { dtype: 'fp32' }, /no weights of dtype fp32; it has model\.safetensors \(dtype bf16\)\.$/],
+    ['I32', {}, /it has model\.safetensors \(weights of type I32, which no worker runs\)\.$/],
+  ] satisfies [string, Partial<Selection>, RegExp][])('fails before the download: %s %j', (type, wish, reason) => {
+    expect(() => chosen({ ...plain, checkpointType: type }, wish)).toThrow(reason);
+  });
 });
