@@ -5,7 +5,7 @@
 import type { Attribute } from '../onnx/write/model-writer.ts';
 import type { AttentionSpec, NormSpec } from '../protocol/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
-import { type HeadPadding, headPadding, padHeads, unpadHeads } from './head-padding.ts';
+import { type HeadLayout, padHeads, unpadHeads } from './head-layout.ts';
 import { addJoinedLinears, addLinear } from './linear.ts';
 import { addNorm } from './norms.ts';
 import type { RotaryTables } from './rotary.ts';
@@ -18,13 +18,6 @@ export interface AttentionInputs {
   readonly longest: string;
   /** Absent for a layer without positions. */
   readonly tables?: RotaryTables;
-}
-
-/** The heads of a layer as the operator gets them. */
-export interface PaddedHeads {
-  readonly padding: HeadPadding;
-  /** Shape of the KV cache: `[rows, kvHeads, tokens, size]`. */
-  readonly kvHeads: number;
 }
 
 /** Names of the tensors of the KV cache of a layer. */
@@ -40,12 +33,11 @@ export const cacheNames = (layer: number): Readonly<Record<'past' | 'present', r
 export function addAttention(
   graph: DecoderGraph,
   x: string,
-  { spec, layer, rotaryDimensions }: AttentionLayer,
+  { spec, layer, layout }: AttentionLayer,
   inputs: AttentionInputs,
 ): string {
   const name = `layers.${layer}.attention`;
-  const padding = headPadding(spec.headSize, rotaryDimensions);
-  const [q, k, v] = projections(graph, x, spec, { name, padding });
+  const [q, k, v] = projections(graph, x, spec, { name, layout });
   const { past, present } = cacheNames(layer);
   const tables = inputs.tables ? [inputs.tables.cos, inputs.tables.sin] : [];
   const attended = graph.writer.fresh(`${name}/attended`);
@@ -53,14 +45,13 @@ export function addAttention(
     outputs: [attended, ...present],
     attributes: attributesOf(spec, inputs.tables !== undefined),
   });
-  return addLinear(graph, unpadHeads(graph, attended, padding), spec.output, `${name}.output`);
+  return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
 }
 
 export interface AttentionLayer {
   readonly spec: AttentionSpec;
   readonly layer: number;
-  /** Elements of a head that the rotary embedding rotates; 0 without one. */
-  readonly rotaryDimensions: number;
+  readonly layout: HeadLayout;
 }
 
 function attributesOf(spec: AttentionSpec, rotates: boolean): Record<string, Attribute> {
@@ -81,10 +72,10 @@ function projections(
   graph: DecoderGraph,
   x: string,
   spec: AttentionSpec,
-  { name, padding }: { readonly name: string; readonly padding: HeadPadding },
+  { name, layout }: { readonly name: string; readonly layout: HeadLayout },
 ): Projected {
   const { q, k, v, qNorm, kNorm } = spec;
-  const pad = (value: string): string => padHeads(graph, value, padding);
+  const pad = (value: string): string => padHeads(graph, value, layout);
   // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
   if (graph.choices.packsQkv && !qNorm && !kNorm)
     return [pad(addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`)), '', ''];
