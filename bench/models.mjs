@@ -37,6 +37,13 @@ export const checkpointFolder = (dtype) =>
     python('byte_tokenizer.py', [String(configIn(fresh).vocab_size), fresh]);
   });
 
+/** A checkpoint of 0.5 billion weights in bfloat16, of the shape of Qwen2.5-0.5B. */
+export const largeCheckpointFolder = () =>
+  made(join(MODELS, 'half-billion-safetensors'), (fresh) => {
+    python('safetensors_llama.py', ['half-billion', 'bf16', fresh]);
+    python('byte_tokenizer.py', [String(configIn(fresh).vocab_size), fresh]);
+  });
+
 /** The same weights for llama.cpp: `q8` (Q8_0) or `q4` (Q4_0). */
 export function ggufFile(dtype) {
   return made(join(MODELS, `${dtype}.gguf`), (fresh) => python('gguf_llama.py', [SHAPE, dtype, fresh]));

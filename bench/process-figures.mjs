@@ -33,6 +33,16 @@ export function activity(pid) {
 }
 
 /**
+ * Resident memory in MB that no file can give back (`anonymous`), and pages of files (`files`), which all processes
+ * of the machine share.
+ */
+export function memoryParts(pid) {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const mb = (name) => (Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0) * 1024) / 1e6;
+  return { anonymous: mb('Anonymous'), files: mb('Rss') - mb('Anonymous'), proportional: mb('Pss') };
+}
+
+/**
  * Memory in MB. `own`: pages that only this process has. `unshared`: without pages of files, which other workers
  * would share. `proportional`: each shared page divided by the number of its processes (PSS).
  */
@@ -42,3 +52,7 @@ export function memory(pid) {
   const unshared = mb('Private_Dirty');
   return { own: unshared + mb('Private_Clean'), unshared, proportional: mb('Pss') };
 }
+
+/** The most resident memory of a process since its start, in MB. */
+export const peakMb = (pid) =>
+  (Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024) / 1e6;

@@ -37,6 +37,7 @@ import { rollingRestart } from './rolling-restart.mjs';
 import { sampler } from './sampler.mjs';
 import { secondTurn } from './second-turn.mjs';
 import { sharedPrefix } from './shared-prefix.mjs';
+import { sharedWeights } from './shared-weights.mjs';
 import { stalledReaders } from './stalled-readers.mjs';
 import { subscribers } from './subscribers.mjs';
 
@@ -64,6 +65,7 @@ const BENCHES = {
   narrateCall,
   coldStart,
   fleet,
+  sharedWeights,
   firstToken,
   healthUnderLoad,
   memory10k,
