@@ -102,6 +102,8 @@ export type WeightsProgress =
   | { readonly state: 'waiting'; readonly percent: number }
   /** `diskBytes`: the space that the file takes. */
   | { readonly state: 'saved'; readonly diskBytes: number; readonly durationMs: number }
+  /** Other engines open saved weights: this one waits for its turn. */
+  | { readonly state: 'queued' }
   /** The logits of the saved weights are right; `bytes` are shared by all engines. */
   | { readonly state: 'mapped'; readonly bytes: number }
   | { readonly state: 'unshared'; readonly reason: UnsharedReason };

@@ -155,11 +155,13 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
   const { names } = options;
   const weightFiles = shared?.files ?? candidate.weightFiles;
   const free = device.freeBytes();
+  const turn = shared?.takeTurn();
   const target = targetOf(read, weightFiles);
   const needs = { device, growth, ...weights };
-  const planned = declared && planReserved(needsOf(declared, needs, options), target);
-  if (planned) publishPlan(planned, device.name, publish);
+  let planned: ReservedPlan | undefined;
   try {
+    planned = declared && planReserved(needsOf(declared, needs, options), target);
+    if (planned) publishPlan(planned, device.name, publish);
     readWeights(shared?.parts ?? weightFiles, (done, total, percent) =>
       publish({ kind: 'progress', device: device.name, read: done, total, percent }),
     );
@@ -168,6 +170,8 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     const settings = { names, threads: threads.count, ...(configure && { configure }) };
     const open = (): Session => Session.open(api, shared?.model ?? model, device, settings);
     const session = shared ? openShared(open) : open();
+    planned?.endOpening();
+    turn?.release();
     const began = performance.now();
     // The weights are in memory now, so the free memory is that of before.
     const late = { ...target, freeBytes: (held: readonly HeldMemory[]) => withoutHeld(free, held) };
@@ -176,6 +180,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     return useSession(session, { ...attempt, ...(shared && { shared }) }, use);
   } catch (error) {
     planned?.release();
+    turn?.release();
     throw error;
   }
 }

@@ -69,7 +69,6 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
     const warm = warmUp(session, device, plan, { options, shared });
     if (shared) {
       publish({ kind: 'weights', device: device.name, progress: { state: 'mapped', bytes: shared.mappedBytes } });
-      reserved.endOpening();
     }
     const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });
     const left = device.freeBytes();

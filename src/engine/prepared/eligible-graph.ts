@@ -2,9 +2,9 @@
  * Decides if saved weights pay for a model: large matrices of floats, which the runtime copies into its own
  * order. Pure.
  */
-import { parseModel } from '../../onnx/graph.ts';
+import { Message } from '../../onnx/protobuf.ts';
 import { type ExternalTensor, externalTensors } from '../../onnx/saved/external-tensors.ts';
-import { BFLOAT16, FLOAT16, FLOAT32 } from '../../onnx/types.ts';
+import { BFLOAT16, FLOAT16, FLOAT32, GRAPH, MODEL, NODE } from '../../onnx/types.ts';
 
 /** Models with fewer bytes of matrices as float32 are opened as they are: a copy costs little. */
 export const LEAST_SAVED_BYTES = 64 * 2 ** 20;
@@ -30,12 +30,25 @@ export interface FloatMatrices {
  * @returns undefined for a graph with operators over integers or with half floats that are not widened.
  */
 export function floatMatrices(model: Uint8Array, widened: boolean): FloatMatrices | undefined {
-  const graph = parseModel(model)?.graph;
-  if (!graph || graph.nodes.some(({ operator }) => OVER_INTEGERS.test(operator))) return undefined;
+  if (operatorsOf(model).some((operator) => OVER_INTEGERS.test(operator))) return undefined;
   const matrices = externalTensors(model).filter(isMatrix);
   const areFull = matrices.every(({ type }) => type === FLOAT32);
   if (!areFull && !widened) return undefined;
   return { bytes: matrices.reduce((sum, { shape }) => sum + bytesAsFloat32(shape), 0), areFull };
+}
+
+/**
+ * The operators of the graph, without those of graphs inside nodes. Parsing all of a node takes much longer.
+ */
+function operatorsOf(model: Uint8Array): string[] {
+  const root = new Message(model);
+  return root.all(MODEL.graph).flatMap((field) => {
+    const graph = root.message(field);
+    return graph.all(GRAPH.node).map((part) => {
+      const node = graph.message(part);
+      return node.text(node.last(NODE.operator));
+    });
+  });
 }
 
 const isMatrix = ({ type, shape }: ExternalTensor): boolean =>

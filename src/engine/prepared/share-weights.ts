@@ -11,6 +11,8 @@ import {
 } from '../../protocol/host/weights-cache.ts';
 import type { EngineOptions, UnsharedReason, WeightsProgress } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
+import type { ThreadCount } from '../../protocol/threads.ts';
+import { usableThreads } from '../host/cpu-threads.ts';
 import type { FileRange } from '../host/page-cache.ts';
 import { LoadError } from '../load/load-error.ts';
 import { PROMPT_LENGTH } from '../load/numeric-check.ts';
@@ -18,7 +20,7 @@ import type { ReadFile } from '../load/read-ahead.ts';
 import type { ModelFile } from '../ort/model-file.ts';
 import { type FloatMatrices, LEAST_SAVED_BYTES } from './eligible-graph.ts';
 import { folderOfPlaces, type SavedModel, saveWeights, UnusableWeights } from './save-weights.ts';
-import { freeDiskBytes, openRoot, WeightsFolder } from './weights-folder.ts';
+import { freeDiskBytes, type KeyLock, openRoot, takeTurn, WeightsFolder } from './weights-folder.ts';
 import { processorOf, weightsKey } from './weights-key.ts';
 
 /** The runtime writes both orders of a matrix. */
@@ -56,6 +58,8 @@ export interface SharedWeights {
   readonly openingBytes: number;
   /** The logits of the session that saved the weights, for the prompt of the numeric check. */
   readonly logits: Float32Array;
+  /** Waits for the turn to open them; undefined if the folder has no turns. */
+  readonly takeTurn: () => KeyLock | undefined;
   /**
    * Removes the weights after their logits have differed. Weights that this process has saved are marked, so
    * that no other process saves them again.
@@ -126,6 +130,7 @@ function find(target: ShareTarget, root: string): SharedWeights {
     mappedBytes: saved.mappedBytes,
     openingBytes: saved.openingBytes,
     logits: new Float32Array(new Uint8Array(logits).buffer),
+    takeTurn: () => takeTurn(root, turnsOf(usableThreads()), () => target.report({ state: 'queued' })),
     reject: (reason) => {
       if (ready) folder.remove();
       else folder.markUnusable({ ...keyed.facts, unusable: 'the logits of the saved weights differ' });
@@ -133,6 +138,9 @@ function find(target: ShareTarget, root: string): SharedWeights {
     },
   };
 }
+
+/** The runtime packs weights with one thread. Fewer turns than threads leave memory and time to others. */
+const turnsOf = ({ count }: ThreadCount): number => Math.max(1, Math.floor(count / 2));
 
 const rangeOf = ([offset, bytes]: readonly [number, number]): FileRange => ({ offset, bytes });
 

@@ -29,10 +29,16 @@ export class WrongWeights extends Error {
  * @throws WrongWeights if they differ by more than rounding
  */
 export function requireLogits(logits: Float32Array, expected: Float32Array): void {
+  // The usual case, and faster than the sum in code that V8 has not compiled yet.
+  if (bytesOf(logits).equals(bytesOf(expected)) && logits.every(Number.isFinite) && logits.some((logit) => logit !== 0))
+    return;
   const difference = relativeDifference(logits, expected);
   if (difference <= MAX_DIFFERENCE) return;
   throw new WrongWeights({ code: 'differs', ...(Number.isFinite(difference) && { difference }) });
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);
 
 /**
  * The session of saved weights that `open` opens.

@@ -34,9 +34,54 @@ const BLOCK_BYTES = 512;
 const SAMPLES = 64;
 const SAMPLE_BYTES = 4096;
 
-/** The lock of a key. */
+/** A lock that this process holds. */
 export interface KeyLock {
+  /** Can be called twice. */
   readonly release: () => void;
+}
+
+/**
+ * Waits for the turn to open saved weights. The runtime packs each matrix again for a moment: engines that
+ * start together would need that memory at the same time.
+ * @param turns number of engines that open at the same time
+ * @param onWait called once if other engines have all turns
+ * @returns undefined if the folder cannot be written, or if other engines hold all turns for too long
+ */
+export function takeTurn(root: string, turns: number, onWait: () => void): KeyLock | undefined {
+  let waits = false;
+  const end = performance.now() + MAX_WAIT_MS;
+  try {
+    while (performance.now() < end) {
+      for (let turn = 0; turn < turns; turn++) {
+        const descriptor = openSync(join(root, `turn-${turn}${LOCK_SUFFIX}`), 'a+', 0o644);
+        const locked = lockFile(descriptor);
+        if (locked === true) return lockOf(descriptor);
+        closeSync(descriptor);
+        if (locked === undefined) return undefined;
+      }
+      if (!waits) onWait();
+      waits = true;
+      pause();
+    }
+  } catch {
+    // A read-only folder: nothing bounds the memory of engines that start together.
+  }
+  return undefined;
+}
+
+function lockOf(descriptor: number): KeyLock {
+  let isHeld = true;
+  return {
+    release: () => {
+      if (isHeld) closeSync(descriptor);
+      isHeld = false;
+    },
+  };
+}
+
+/** The engine has nothing else to do before the model is open. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
 }
 
 /** The folder of all keys, made if it is missing. @throws Error with the reason why it cannot be used */
@@ -135,13 +180,12 @@ export class WeightsFolder {
       const descriptor = openSync(this.#lockPath, 'a+', 0o644);
       const locked = lockFile(descriptor);
       // `models --prune` removes locks that nobody holds.
-      if (locked === true && this.#isCurrent(descriptor)) return { release: () => closeSync(descriptor) };
+      if (locked === true && this.#isCurrent(descriptor)) return lockOf(descriptor);
       closeSync(descriptor);
       if (locked === undefined) throw new Error(`${dirname(this.path)} has no file locks (flock)`);
       if (performance.now() > end) throw new Error(`another process holds ${this.#lockPath}`);
       onWait();
-      // The engine has nothing else to do before the model is open.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+      pause();
     }
   }
 

@@ -16,6 +16,9 @@ export function narrateSharing(device: DeviceName, progress: WeightsProgress): v
     case 'saved':
       narrate('weights.saved', { device, disk_bytes: progress.diskBytes, duration_ms: progress.durationMs });
       break;
+    case 'queued':
+      narrate('weights.queued', { device });
+      break;
     case 'mapped':
       narrate('weights.shared', { device, shared_bytes: progress.bytes });
       break;

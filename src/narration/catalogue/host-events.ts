@@ -61,6 +61,16 @@ export const HOST_EVENTS = {
       `Engine saved the weights for all workers in ${formatMs(f.duration_ms)} (${formatBytes(f.disk_bytes)})`,
     cute: () => '🫙 The honey pot is full. Lid on, spoon ready!',
   }),
+  'weights.queued': lifecycleEvent({
+    actor: ENGINE,
+    action: 'weights_share',
+    level: 'INFO',
+    when: 'other workers open saved weights: half as many engines as the CPU has threads open them at the same time, because each needs the memory of the largest matrix for a moment',
+    required: ['device'],
+    target: (f) => f.device,
+    human: () => 'Engine waits for its turn: other workers open their weights',
+    cute: () => '🐝 A little queue at the honey pot. After you, dear sister!',
+  }),
   'weights.shared': lifecycleEvent({
     actor: ENGINE,
     action: 'weights_share',

@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { deviceNamed } from '../../../src/engine/devices/registry.ts';
+import { usableThreads } from '../../../src/engine/host/cpu-threads.ts';
 import { logitsOfPrompt } from '../../../src/engine/load/numeric-check.ts';
 import { loadOrt } from '../../../src/engine/ort/api.ts';
 import { readModel } from '../../../src/engine/ort/model-file.ts';
@@ -28,7 +29,7 @@ import { floatMatrices } from '../../../src/engine/prepared/eligible-graph.ts';
 import { folderOfPlaces, saveWeights, UnusableWeights } from '../../../src/engine/prepared/save-weights.ts';
 import { sharedWeights } from '../../../src/engine/prepared/share-weights.ts';
 import { requireLogits, WrongWeights } from '../../../src/engine/prepared/shared-logits.ts';
-import { openRoot, WeightsFolder } from '../../../src/engine/prepared/weights-folder.ts';
+import { openRoot, takeTurn, WeightsFolder } from '../../../src/engine/prepared/weights-folder.ts';
 import { readManifest, SAVED, type WeightsManifest } from '../../../src/protocol/host/weights-cache.ts';
 import type { EngineOptions, WeightsProgress } from '../../../src/protocol/loading.ts';
 import { Bench, modelFile, onCpu, runtimeLibrary } from '../harness.ts';
@@ -84,6 +85,20 @@ describe.runIf(process.platform === 'linux')('saved weights', () => {
     expect(states.filter((one) => one.includes('saving'))).toHaveLength(1);
     for (const one of states) expect(one.at(-1)).toBe('mapped');
     expect(keysIn(cache)).toHaveLength(1);
+  });
+
+  test('are opened by a bounded number of engines at a time: another one waits, and narrates it', async () => {
+    await openIn(cache);
+    const turns = Math.max(1, Math.floor(usableThreads().count / 2));
+    const held = Array.from({ length: turns }, () => takeTurn(cache, turns, () => undefined));
+    const engine = new EngineProcess();
+    processes.push(engine);
+    engine.open(openOptions(model, cache));
+    await engine.reported('queued');
+    for (const turn of held) turn?.release();
+    await engine.opened();
+    expect(statesOf(engine.progress)).toEqual(['queued', 'mapped']);
+    expect(takeTurn(join(root, 'missing'), 1, () => undefined)).toBeUndefined();
   });
 
   test('of a killed process count for nothing: a waiting engine makes them', async () => {

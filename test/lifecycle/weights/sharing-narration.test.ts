@@ -14,6 +14,7 @@ const steps: readonly (readonly [WeightsProgress, string])[] = [
     { state: 'saved', diskBytes: 654e6, durationMs: 2910 },
     'Engine saved the weights for all workers in 2.91 s (654 MB)',
   ],
+  [{ state: 'queued' }, 'Engine waits for its turn: other workers open their weights'],
   [{ state: 'mapped', bytes: 654e6 }, 'Engine shares 654 MB of weights with all workers of this machine'],
 ];
 
