@@ -13,6 +13,7 @@ import type { EngineOptions, UnsharedReason, WeightsProgress } from '../../proto
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { ThreadCount } from '../../protocol/threads.ts';
 import { usableThreads } from '../host/cpu-threads.ts';
+import { trimHeap } from '../host/heap.ts';
 import type { FileRange } from '../host/page-cache.ts';
 import { LoadError } from '../load/load-error.ts';
 import { PROMPT_LENGTH } from '../load/numeric-check.ts';
@@ -185,6 +186,7 @@ function save(target: ShareTarget, { root, folder, facts }: Keyed): WeightsManif
     else folder.remove();
     throw error;
   } finally {
+    trimHeap();
     release();
   }
 }
