@@ -36,6 +36,7 @@ const KNOWN_VALUES: Readonly<Record<string, FlagValue>> = {
   model: 'model',
   device: ['auto', ...Object.keys(DEVICES)],
   'runtime-library': 'file',
+  'weights-cache': 'folder',
   [ENV_FILE.name]: 'file',
 };
 

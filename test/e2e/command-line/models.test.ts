@@ -1,10 +1,12 @@
 /** `models`: real caches of the hub, with formats that run and formats that do not, links, copies and remains. */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ModelRow } from '../../../src/commands/models/model-rows.ts';
 import { embeddedModel } from '../../../src/model/folder.ts';
+import { SAVED, sourceFile, WEIGHTS_LAYOUT } from '../../../src/protocol/host/weights-cache.ts';
 import { type Run, runCli } from '../../support/cli.ts';
 import { haiku, Puller, pathsIn } from '../../support/hub-models.ts';
 import { COMMIT, HubServer } from '../../support/hub-server.ts';
@@ -155,7 +157,39 @@ describe('models', () => {
     await rm(folder, { recursive: true });
   });
 
-  test.each([[['extra']], [['--jsn']]])('refuses a wrong command line: %j', async (args) => {
+  test('reports saved weights, and removes those of models that are gone', async () => {
+    const cache = join(me.home, 'rbees-workerd', 'weights');
+    const stale = await savedWeights(cache, 'a'.repeat(32), join(me.home, 'gone.onnx'));
+    const current = await savedWeights(cache, 'b'.repeat(32));
+    expect((await models()).stdout).toMatch(
+      /^Saved weights in .*weights: 2\d\d kB; 1\d\d kB are stale: rbees-workerd models --prune$/m,
+    );
+    const dry = await models('--prune', '--dry-run');
+    expect(dry.code).toBe(0);
+    expect(dry.stdout).toMatch(/^.*a{32}: 1\d\d kB, the weights of the model are gone or have changed$/m);
+    expect(dry.stdout).toMatch(/^Would remove 1 saved weights \(1\d\d kB\)\. 1 in use by this version/m);
+    expect(existsSync(stale)).toBe(true);
+    const { code, stdout } = await models('--prune', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual([expect.objectContaining({ folder: stale, disk_bytes: expect.any(Number) })]);
+    expect([existsSync(stale), existsSync(current)]).toEqual([false, true]);
+    expect((await models('--prune')).stdout).toContain('Removed 0 saved weights (0 B). 1 in use by this version');
+  });
+
+  /** The files of saved weights: 100 kB of the embedded model, or of another file. */
+  async function savedWeights(cache: string, key: string, source?: string): Promise<string> {
+    const folder = join(cache, key);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, SAVED.weights), Buffer.alloc(100_000, 1));
+    const path = join(embeddedModel(), 'onnx/model.onnx');
+    const sources = [source === undefined ? sourceFile(path) : { path: source, bytes: 1, modifiedMs: 1, inode: 1 }];
+    const saved = { fileBytes: 1, parts: [], mappedBytes: 1, openingBytes: 1, mappedSources: [], digest: '' };
+    const facts = { layout: WEIGHTS_LAYOUT, runtime: '1.30.0', processor: 'a processor', sources, saved };
+    await writeFile(join(folder, SAVED.manifest), JSON.stringify(facts));
+    return folder;
+  }
+
+  test.each([[['extra']], [['--jsn']], [['--dry-run']]])('refuses a wrong command line: %j', async (args) => {
     const { code, stdout, stderr } = await models(...args);
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/models: /);
