@@ -20,12 +20,12 @@ afterEach(stopEngines);
  */
 const SHOWN = ['llama-head-20', 'mistral', 'qwen3', 'phi3-long', 'gemma-2', 'smollm3-interval', 'olmo-2'];
 
-describe.runIf(softwareVulkan && candidateOf)('WebGPU', () => {
+describe.runIf(softwareVulkan)('WebGPU', () => {
   it.each(SHOWN)('generates the reference ids of %s', { timeout: TIMEOUT_MS }, async (name) => {
     const model = checkpointNamed(name);
     const folder = join(root, name);
     writeCheckpoint(folder, model);
-    const candidates = candidateOf ? [await candidateOf(folder, 'webgpu', CONTEXT)] : [];
+    const candidates = [await candidateOf(folder, 'webgpu', CONTEXT)];
     const engine = await openEngine({ candidates, context: CONTEXT, slots: 2 });
     expect(engine.refusal).toBeUndefined();
     // The prompts of 5 and 40 ids: the second is longer than the window.
