@@ -75,6 +75,7 @@ class Decoder:
     tied: bool
     biased: bool = True                   # biases that the checkpoint has are added
     interleaved: bool = False             # only for checks of the tests: pairs 2i, 2i + 1 rotate
+    exchanged: bool = False               # only for checks of the tests: gate and up change places
     head_order: str = "blocks"            # only for checks of the tests: `cycles`: query head h reads kv head h mod kv_heads
 
 
@@ -264,6 +265,8 @@ class Reference:
             gate, up = np.split(self._linear(x, f"{name}.gate_up_proj"), 2, -1)
         else:
             gate, up = self._linear(x, f"{name}.gate_proj"), self._linear(x, f"{name}.up_proj")
+        if self.decoder.exchanged:
+            gate, up = up, gate
         return self._linear(self._activated(gate) * up, f"{name}.down_proj")
 
     def _activated(self, x):
@@ -345,8 +348,10 @@ def mutations(decoder):
         "residual scale 1": replace(decoder, residual_scale=1.0),
         "logit scale 1": replace(decoder, logit_scale=1.0),
         "norm offset 0": replace(decoder, norm_offset=0.0),
+        "norms before attention and MLP alone": replace(decoder, norms="before") if decoder.norms == "around" else decoder,
         "no norm of queries and keys": replace(decoder, query_norm="none"),
         "the other activation": replace(decoder, activation="silu" if decoder.activation != "silu" else "gelu_pytorch_tanh"),
+        "gate and up exchanged": replace(decoder, exchanged=True),
         "key heads in cycles": decoder if decoder.kv_heads in (1, decoder.heads) else replace(decoder, head_order="cycles"),
         "no biases": replace(decoder, biased=False),
     }

@@ -85,8 +85,13 @@ def entry_of(name, model, context):
     reference = Reference(decoder, tensors)
     continuations = [find_continuation(reference, length, model["config"]["eos_token_id"]) for length in LENGTHS]
     biased = any(tensor.endswith(".bias") for tensor in tensors)
-    found = {mistake: changes(Reference(mutant, tensors), continuations)
-             for mistake, mutant in mutations(decoder).items() if biased or mistake != "no biases"}
+    mutants = mutations(decoder)
+    if not biased:
+        del mutants["no biases"]
+    other = decoder_of(model["config"], 1 if context > model["config"].get("original_max_position_embeddings", context) else 10**9)
+    if other != decoder:
+        mutants["the other factors of longrope"] = other
+    found = {mistake: changes(Reference(mutant, tensors), continuations) for mistake, mutant in mutants.items()}
     unseen = [mistake for mistake, change in found.items() if change["ids"] == 0 and change["logprob"] < REVEALED]
     least, distinct = min(min(one["margins"]) for one in continuations), [len(set(one["ids"])) for one in continuations]
     print(f"{name:<18} least margin {least:<7} different ids {distinct}  " + ", ".join(f"{mistake}: {change['ids']}" for mistake, change in found.items()), flush=True)

@@ -63,7 +63,8 @@ const MAX_FOLDERS = 50;
  */
 export async function findWeights(root: string, query: WeightsQuery, problems: ModelProblem[]): Promise<FoundWeights> {
   const { dtype, format, devices } = query;
-  const files = format === 'safetensors' ? new Map() : await filesByDtype(root, query.genaiFile, problems);
+  const files =
+    format === 'safetensors' ? new Map<OnnxDtype, string>() : await filesByDtype(root, query.genaiFile, problems);
   const available: ReadonlySet<OnnxDtype> = new Set(ONNX_DTYPES.filter((one) => files.has(one)));
   const isComplete = devices.every((device) => chooseDtype(device, dtype, available));
   const checkpoint = isComplete || format === 'onnx' ? undefined : await readCheckpoint(root, problems);

@@ -85,8 +85,8 @@ describe.each(byName)('%s', (_, model) => {
     const bench = new Bench({ candidates, context: CONTEXT, ...overrides });
     const found = await Promise.all(
       model.continuations.map(async (one) => {
-        const outcome = await bench.run({ prompt: [...one.prompt], maxTokens: one.ids.length, logprobs: 0 });
-        return differenceFrom(one, outcome.tokens);
+        const { tokens, finish } = await bench.run({ prompt: one.prompt, maxTokens: one.ids.length, logprobs: 0 });
+        return 'message' in finish ? finish.message : differenceFrom(one, tokens);
       }),
     );
     bench.engine.close();

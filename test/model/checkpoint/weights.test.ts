@@ -8,6 +8,8 @@ import type { DtypeChoice, FormatChoice } from '../../../src/model/dtypes.ts';
 import { locateModel } from '../../../src/model/locate.ts';
 import type { DeviceName } from '../../../src/protocol/devices.ts';
 import { onnxBytes } from '../../onnx/onnx-bytes.ts';
+import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
+import { checkpointNamed } from '../../support/checkpoints/models.ts';
 import { CONFIG, type Files, modelFolder, problemsIn } from '../folders.ts';
 import { llamaTensors, safetensorsBytes } from './safetensors-bytes.ts';
 
@@ -133,9 +135,12 @@ describe('a checkpoint', () => {
 
 describe('the decoder of a checkpoint', () => {
   it('goes to the engine with the files; a choice of an ONNX file has none', async () => {
-    const files = await locateModel(await modelFolder(ONLY));
+    const folder = await modelFolder(NONE);
+    const model = checkpointNamed('llama-2');
+    writeCheckpoint(folder, model);
+    const files = await locateModel(folder);
     const decoder = await readDecoder(files, 2048);
-    expect(decoder).toMatchObject({ vocabSize: 100, hiddenSize: 128, embedding: { type: 16, shape: [100, 128] } });
+    expect(decoder).toMatchObject({ vocabSize: model.config['vocab_size'], hiddenSize: model.config['hidden_size'] });
     const [choice] = files.choices;
     if (!choice) throw new Error('no choice');
     const { modelFile, weightFiles } = choice;
