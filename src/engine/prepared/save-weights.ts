@@ -3,7 +3,18 @@
  * and writes its optimized graph and its prepacked weights. Weights that the sources contain too are then
  * read from there, and their place in the file becomes a hole.
  */
-import { closeSync, constants, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseModel } from '../../onnx/graph.ts';
 import { type ByteRange, type ExternalTensor, externalTensors, withPlaces } from '../../onnx/saved/external-tensors.ts';
@@ -23,6 +34,8 @@ const OPERATORS: readonly string[] = ['MatMul', 'FusedMatMul', 'Gemm'];
 /** Smaller initializers stay in the graph. */
 const LEAST_EXTERNAL_BYTES = 1024;
 const COMPARED_BYTES = 4 * 2 ** 20;
+/** Bytes of the largest vector of a processor. */
+const ALIGNMENT = 64;
 /** The graph that the runtime writes, before its places are changed. */
 const WRITTEN_GRAPH = 'written.onnx';
 
@@ -54,7 +67,9 @@ export function saveWeights(source: SavedModel, folder: WeightsFolder): SavedWei
   const graph = readFileSync(written);
   const tensors = externalTensors(graph);
   requireKnown(tensors, source.forced?.operators ?? OPERATORS);
-  const { bytes, holes, mappedSources } = withSources(graph, tensors, source, folder);
+  const aligned = alignPrepacked(tensors, folder.file('weights'));
+  const { bytes, holes: linked, mappedSources } = withSources(graph, { tensors, aligned }, source, folder);
+  const holes = [...linked, ...aligned.holes];
   for (const hole of holes) punchHole(folder.file('weights'), hole.offset, hole.bytes);
   flush(folder.file('weights'));
   writeFileSync(folder.file('graph'), bytes, { flush: true });
@@ -117,7 +132,7 @@ interface Linked {
  */
 function withSources(
   graph: Uint8Array,
-  tensors: readonly ExternalTensor[],
+  { tensors, aligned }: { readonly tensors: readonly ExternalTensor[]; readonly aligned: Aligned },
   { model, weightFiles }: SavedModel,
   folder: WeightsFolder,
 ): Linked {
@@ -147,8 +162,49 @@ function withSources(
     },
     host: kept.name,
     location: latin(relative(common, weights)),
+    offsetOf: (offset) => aligned.offsets.get(offset) ?? offset,
   });
   return { bytes: linked, holes: tensors.filter(({ name }) => found.has(name)), mappedSources };
+}
+
+/** Prepacked forms that have moved. */
+interface Aligned {
+  /** The new offset by the offset before. */
+  readonly offsets: ReadonlyMap<number, number>;
+  /** The ranges before. */
+  readonly holes: readonly ByteRange[];
+}
+
+/**
+ * Moves prepacked forms that the runtime has written at odd offsets to the end of the file. The products read
+ * them with instructions that end the process for an address that is not aligned (`vmovaps`).
+ */
+function alignPrepacked(tensors: readonly ExternalTensor[], path: string): Aligned {
+  const ranges = tensors.flatMap(({ prepacked }) => prepacked.flatMap((form) => form.ranges));
+  const holes = ranges.filter(({ offset }) => offset % ALIGNMENT !== 0);
+  const offsets = new Map<number, number>();
+  const file = openSync(path, 'r+');
+  try {
+    for (const { offset, bytes } of holes) {
+      const end = Math.ceil(fstatSync(file).size / ALIGNMENT) * ALIGNMENT;
+      const buffer = Buffer.allocUnsafe(Math.min(COMPARED_BYTES, bytes));
+      for (let done = 0; done < bytes; ) {
+        const count = readSync(file, buffer, 0, Math.min(buffer.length, bytes - done), offset + done);
+        if (count === 0) throw new Error('The file of the weights is shorter than its graph says');
+        writeFully(file, buffer.subarray(0, count), end + done);
+        done += count;
+      }
+      offsets.set(offset, end);
+    }
+  } finally {
+    closeSync(file);
+  }
+  return { offsets, holes };
+}
+
+/** A write can end early, for example at the end of the disk. */
+function writeFully(file: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, position + done);
 }
 
 /** The parts of a file between holes. */

@@ -94,10 +94,12 @@ export interface Relocation {
   readonly host: string;
   /** The name of the file of all initializers that keep their place. */
   readonly location: string;
+  /** The offset of a prepacked form, by the offset before. */
+  readonly offsetOf: (offset: number) => number;
 }
 
 /** The model with other places of its external initializers. @throws Error for bytes that are not a model */
-export function withPlaces(model: Uint8Array, { placeOf, host, location }: Relocation): Uint8Array {
+export function withPlaces(model: Uint8Array, { placeOf, host, location, offsetOf }: Relocation): Uint8Array {
   const root = new Message(model);
   return Buffer.concat(
     root.rewrite((field) => {
@@ -111,7 +113,8 @@ export function withPlaces(model: Uint8Array, { placeOf, host, location }: Reloc
         const place = found && placeOf(found);
         if (!place) continue;
         places.set(part.start, place);
-        for (const [key, value] of entriesOf(tensor)) if (key.startsWith(PREPACKED)) prepacked.push(value);
+        for (const [key, value] of entriesOf(tensor))
+          if (key.startsWith(PREPACKED)) prepacked.push(withOffsets(value, offsetOf));
       }
       const changed = graph.rewrite((part) => {
         if (part.number !== GRAPH.initializer) return undefined;
@@ -119,7 +122,7 @@ export function withPlaces(model: Uint8Array, { placeOf, host, location }: Reloc
         const place = places.get(part.start);
         if (place) return writeBytes(GRAPH.initializer, moved(tensor, place));
         if (!tensorIn(tensor)) return undefined;
-        const kept = renamed(tensor, location);
+        const kept = inFile(tensor, location, offsetOf);
         const isHost = tensor.text(tensor.last(TENSOR.name)) === host;
         return writeBytes(GRAPH.initializer, isHost ? [...kept, ...prepackedEntries(tensor, prepacked)] : kept);
       });
@@ -137,15 +140,28 @@ function moved(tensor: Message, { location, offset }: NewPlace): Uint8Array[] {
   });
 }
 
-/** The tensor with another name of its file. */
-const renamed = (tensor: Message, location: string): Uint8Array[] =>
-  withEntries(tensor, (key) => (key === 'location' ? writeEntry(key, location) : undefined));
+/** The tensor with another name of its file, and other offsets of its prepacked forms. */
+const inFile = (tensor: Message, location: string, offsetOf: Relocation['offsetOf']): Uint8Array[] =>
+  withEntries(tensor, (key, value) => {
+    if (key === 'location') return writeEntry(key, location);
+    return key.startsWith(PREPACKED) ? writeEntry(key, withOffsets(value, offsetOf)) : undefined;
+  });
 
-function withEntries(tensor: Message, change: (key: string) => Uint8Array[] | undefined): Uint8Array[] {
+/** The value of an entry of prepacked forms with other offsets. */
+function withOffsets(value: string, offsetOf: Relocation['offsetOf']): string {
+  const [key, ...blobs] = value.split('|');
+  const moved = blobs.map((blob) => {
+    const [offset, ...rest] = blob.split(';');
+    return [offsetOf(Number(offset)), ...rest].join(';');
+  });
+  return [key, ...moved].join('|');
+}
+
+function withEntries(tensor: Message, change: (key: string, value: string) => Uint8Array[] | undefined): Uint8Array[] {
   return tensor.rewrite((field) => {
     if (field.number !== TENSOR.externalData) return undefined;
     const pair = tensor.message(field);
-    return change(pair.text(pair.last(ENTRY.key)));
+    return change(pair.text(pair.last(ENTRY.key)), pair.text(pair.last(ENTRY.value)));
   });
 }
 
