@@ -68,6 +68,7 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
     const { plan } = reserved;
     const warm = warmUp(session, device, plan, { options, shared });
     if (shared) {
+      shared.prove();
       publish({ kind: 'weights', device: device.name, progress: { state: 'mapped', bytes: shared.mappedBytes } });
     }
     const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });

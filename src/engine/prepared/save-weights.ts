@@ -49,7 +49,12 @@ export interface SavedModel {
   /** Real paths. */
   readonly weightFiles: readonly string[];
   /** For tests: other operators whose prepacked weights are accepted, and smaller weights in the file. */
-  readonly forced?: { readonly operators: readonly string[]; readonly leastExternalBytes: number };
+  readonly forced?: {
+    readonly operators: readonly string[];
+    readonly leastExternalBytes: number;
+    /** Prepacked forms stay where the runtime has written them. */
+    readonly keepsOffsets?: boolean;
+  };
 }
 
 /** The saved weights cannot be used, and would be the same at the next attempt. */
@@ -67,7 +72,7 @@ export function saveWeights(source: SavedModel, folder: WeightsFolder): SavedWei
   const graph = readFileSync(written);
   const tensors = externalTensors(graph);
   requireKnown(tensors, source.forced?.operators ?? OPERATORS);
-  const aligned = alignPrepacked(tensors, folder.file('weights'));
+  const aligned = alignPrepacked(source.forced?.keepsOffsets === true ? [] : tensors, folder.file('weights'));
   const { bytes, holes: linked, mappedSources } = withSources(graph, { tensors, aligned }, source, folder);
   const holes = [...linked, ...aligned.holes];
   for (const hole of holes) punchHole(folder.file('weights'), hole.offset, hole.bytes);

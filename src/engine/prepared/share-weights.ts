@@ -33,6 +33,8 @@ const BYTES_PER_SECOND = 190e6;
 /** Measured: memory of the process that saves, as a part of the weights as float32. */
 export const SAVING_SHARE = 2.5;
 const WAIT_STEP = 25;
+/** More engines than take turns at the same time on a large machine, before one of them has succeeded. */
+const MAX_ATTEMPTS = 64;
 
 /** The model, and the functions that the engine provides. */
 export interface ShareTarget extends SavedModel {
@@ -59,8 +61,10 @@ export interface SharedWeights {
   readonly openingBytes: number;
   /** The logits of the session that saved the weights, for the prompt of the numeric check. */
   readonly logits: Float32Array;
-  /** Waits for the turn to open them; undefined if the folder has no turns. */
+  /** Waits for the turn to open them, and notes the attempt; undefined if the folder has no turns. */
   readonly takeTurn: () => KeyLock | undefined;
+  /** Notes that the logits are right. */
+  readonly prove: () => void;
   /**
    * Removes the weights after their logits have differed. Weights that this process has saved are marked, so
    * that no other process saves them again.
@@ -119,6 +123,12 @@ function find(target: ShareTarget, root: string): SharedWeights {
   const keyed = { root, folder, facts: { layout: WEIGHTS_LAYOUT, runtime, processor: processor.name, sources } };
   const ready = folder.read();
   const manifest = ready ?? saveOnce(target, keyed);
+  // A crash of the engine leaves no logits to compare.
+  if (folder.attempts > MAX_ATTEMPTS) {
+    const unusable = 'engines ended while they opened the saved weights';
+    folder.markUnusable({ ...keyed.facts, unusable });
+    throw new NotShared({ code: 'unusable', message: unusable });
+  }
   const { saved, unusable } = manifest;
   if (!saved) throw new NotShared({ code: 'unusable', message: unusable ?? '' });
   const mapped = { ...model.edited, bytes: readFileSync(folder.file('graph')), folder: folderOfPlaces(folder, saved) };
@@ -131,7 +141,12 @@ function find(target: ShareTarget, root: string): SharedWeights {
     mappedBytes: saved.mappedBytes,
     openingBytes: saved.openingBytes,
     logits: new Float32Array(new Uint8Array(logits).buffer),
-    takeTurn: () => takeTurn(root, turnsOf(usableThreads()), () => target.report({ state: 'queued' })),
+    takeTurn: () => {
+      const turn = takeTurn(root, turnsOf(usableThreads()), () => target.report({ state: 'queued' }));
+      folder.noteAttempt();
+      return turn;
+    },
+    prove: () => folder.prove(),
     reject: (reason) => {
       if (ready) folder.remove();
       else folder.markUnusable({ ...keyed.facts, unusable: 'the logits of the saved weights differ' });

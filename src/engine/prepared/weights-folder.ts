@@ -5,7 +5,9 @@
  */
 import { createHash } from 'node:crypto';
 import {
+  appendFileSync,
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   lstatSync,
@@ -215,6 +217,33 @@ export class WeightsFolder {
       this.publish(manifest);
     } catch {
       // Without the mark, the next worker saves the weights again and finds the same fault.
+    }
+  }
+
+  /** Engines that have begun to open the weights; 0 after one of them has succeeded. */
+  get attempts(): number {
+    if (existsSync(this.file('proven'))) return 0;
+    return statSync(this.file('attempts'), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /**
+   * Notes that this engine opens the weights: an engine that ends while it does leaves the note. Never
+   * throws.
+   */
+  noteAttempt(): void {
+    if (!existsSync(this.file('proven'))) this.#write('attempts', '.');
+  }
+
+  /** Notes that the weights are right. Never throws. */
+  prove(): void {
+    if (!existsSync(this.file('proven'))) this.#write('proven', '');
+  }
+
+  #write(name: 'attempts' | 'proven', text: string): void {
+    try {
+      appendFileSync(this.file(name), text);
+    } catch {
+      // A read-only folder, or one that has been removed meanwhile.
     }
   }
 

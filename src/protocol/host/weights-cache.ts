@@ -9,7 +9,16 @@ import { join } from 'node:path';
 /** Raised when the files of a folder change their form. */
 export const WEIGHTS_LAYOUT = 1;
 /** Names inside of the folder of a key. */
-export const SAVED = { manifest: 'manifest.json', graph: 'graph.onnx', weights: 'weights.bin', logits: 'logits.bin' };
+export const SAVED = {
+  manifest: 'manifest.json',
+  graph: 'graph.onnx',
+  weights: 'weights.bin',
+  logits: 'logits.bin',
+  /** One byte for each engine that has begun to open the weights before one has succeeded. */
+  attempts: 'attempts',
+  /** Present after an engine has computed the right logits. */
+  proven: 'proven',
+};
 /** End of the name of the lock beside the folder of a key. A process that saves weights holds it. */
 export const LOCK_SUFFIX = '.lock';
 /** A manifest with more bytes is not read. */

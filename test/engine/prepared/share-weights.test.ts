@@ -167,6 +167,19 @@ describe.runIf(process.platform === 'linux')('saved weights', () => {
     expect([first, others]).toEqual([{ state: 'unshared', reason: { code: 'unusable', message: 'a test' } }, []]);
   });
 
+  test('that have ended many engines and were never right are not opened any more', async () => {
+    await openIn(cache);
+    expect(existsSync(savedFile('proven'))).toBe(true);
+    writeFileSync(savedFile('attempts'), '.'.repeat(65));
+    expect(statesOf(await openIn(cache))).toEqual(['mapped']);
+    rmSync(savedFile('proven'));
+    const progress = await openIn(cache);
+    expect(progress).toMatchObject([
+      { state: 'unshared', reason: { code: 'unusable', message: expect.stringContaining('engines ended') } },
+    ]);
+    expect(statesOf(await openIn(cache))).toEqual(['unshared']);
+  });
+
   test('are not made for a small model, for a model of integers and without a folder', async () => {
     expect(await openIn(cache, { weightsCache: { folder: cache } })).toEqual([]);
     const { weightsCache: _, ...without } = openOptions(model, cache);
@@ -269,16 +282,16 @@ describe.runIf(process.platform === 'linux')('weights of MatMulNBits at accuracy
     return folder;
   };
 
-  test('are refused, because the runtime saves them without a part', () => {
+  test('are refused', () => {
     expect(() => saveWeights({ ...sourceOf(), forced: { ...forced, operators: ['MatMul'] } }, fresh())).toThrow(
       new UnusableWeights('the runtime prepacks MatMulNBits, which is not tested'),
     );
   });
 
-  test('compute wrong logits if they are saved all the same, and the numeric check finds it', () => {
+  test('compute wrong logits where the runtime writes them, and the numeric check finds it', () => {
     const source = sourceOf();
     const folder = fresh();
-    const saved = saveWeights({ ...source, forced: { ...forced, operators: ['MatMul', 'MatMulNBits'] } }, folder);
+    const saved = saveWeights({ ...source, forced: { ...forced, operators: ['MatMul', 'MatMulNBits'], keepsOffsets: true } }, folder);
     const graph = readFileSync(folder.file('graph'));
     const mapped = { ...source.model.edited, bytes: graph, folder: folderOfPlaces(folder, saved), isRequired: true };
     const session = Session.open(source.api, { path: quantized, edited: mapped }, source.device, { threads: 1 });
