@@ -4,7 +4,7 @@
  */
 
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
-import { type DeviceName, isCpu } from '../../protocol/devices.ts';
+import { type DeviceName, ignoredBy, isCpu, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
@@ -112,7 +112,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const { weightFiles } = candidate;
   const model = modelOf(candidate, device.name, options);
   const { edited } = model;
-  const ignored = edited && findIgnored(edited.bytes, device.ignores ?? []);
+  const ignored = edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name), device.graphCapture));
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });
   const declared = edited && asModelFault(() => readSignature(edited, names));
   const weightBytes = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
