@@ -92,7 +92,7 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
   const rotary = attention.rotary === undefined ? undefined : tables[attention.rotary];
   const rotaryDimensions =
     attention.rotary === undefined ? 0 : 2 * (spec.rotaries[attention.rotary]?.frequencies.length ?? 0);
-  const shared = { lastPositions: LAST_POSITIONS, longest: LONGEST, ...(rotary && { tables: rotary }) };
+  const shared = { ids: IDS, lastPositions: LAST_POSITIONS, longest: LONGEST, ...(rotary && { tables: rotary }) };
   const attended = addAttention(graph, normed, { spec: attention, layer, rotaryDimensions }, shared);
   const name = `layers.${layer}`;
   const first = graph.scaled(addNorm(graph, attended, attentionOutNorm, `${name}.attention_out_norm`), residualScale);

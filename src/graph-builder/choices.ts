@@ -3,7 +3,8 @@
  * results are the same for every form; the speed is not. Plain data.
  */
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../onnx/types.ts';
-import type { DeviceKind } from '../protocol/devices.ts';
+import type { Attribute } from '../onnx/write/model-writer.ts';
+import { type DeviceKind, type IgnoredAttribute, ignoredBy } from '../protocol/devices.ts';
 
 export interface Choices {
   /**
@@ -18,6 +19,8 @@ export interface Choices {
   readonly packsQkv: boolean;
   /** Element types of a checkpoint in which the device computes; other types are widened to float32. */
   readonly native: readonly number[];
+  /** Attributes that operators of the device ignore. A part that needs one of them is computed another way. */
+  readonly ignores: readonly IgnoredAttribute[];
 }
 
 const FUSED = { product: 'fused', packsQkv: true } as const;
@@ -25,8 +28,20 @@ const TRANSPOSED = { product: 'transposed', packsQkv: false } as const;
 
 /** The choices of each kind of device. WebGPU and Core ML have no FusedMatMul. */
 export const CHOICES: Readonly<Record<DeviceKind, Choices>> = {
-  cpu: { ...FUSED, native: [FLOAT32] },
-  cuda: { ...FUSED, native: [FLOAT32, FLOAT16, BFLOAT16] },
-  webgpu: { ...TRANSPOSED, native: [FLOAT32] },
-  coreml: { ...TRANSPOSED, native: [FLOAT32] },
+  cpu: { ...FUSED, native: [FLOAT32], ignores: ignoredBy('cpu') },
+  cuda: { ...FUSED, native: [FLOAT32, FLOAT16, BFLOAT16], ignores: ignoredBy('cuda') },
+  webgpu: { ...TRANSPOSED, native: [FLOAT32], ignores: ignoredBy('webgpu') },
+  coreml: { ...TRANSPOSED, native: [FLOAT32], ignores: ignoredBy('coreml') },
 };
+
+/** True if the device's operator of the runtime's own domain computes all these attributes. */
+export const computes = (
+  { ignores }: Choices,
+  operator: string,
+  attributes: Readonly<Record<string, Attribute>>,
+): boolean =>
+  ignores.every(({ operator: ignoring, attribute, neutral }) => {
+    const value = ignoring === operator ? attributes[attribute] : undefined;
+    if (value === undefined) return true;
+    return ('float' in value ? value.float : 'integer' in value ? value.integer : Number.NaN) === neutral;
+  });
