@@ -19,12 +19,17 @@ export interface Choices {
   readonly packsQkv: boolean;
   /** Element types of a checkpoint in which the device computes; other types are widened to float32. */
   readonly native: readonly number[];
+  /**
+   * Element types of an embedding table that is widened when the model is opened, and not behind Gather: a GPU
+   * without half floats refuses to read them. A table in bfloat16 stays in memory of the host.
+   */
+  readonly widenedTables: readonly number[];
   /** Attributes that operators of the device ignore. A part that needs one of them is computed another way. */
   readonly ignores: readonly IgnoredAttribute[];
 }
 
-const FUSED = { product: 'fused', packsQkv: true } as const;
-const TRANSPOSED = { product: 'transposed', packsQkv: false } as const;
+const FUSED = { product: 'fused', packsQkv: true, widenedTables: [] } as const;
+const TRANSPOSED = { product: 'transposed', packsQkv: false, widenedTables: [FLOAT16] } as const;
 
 /** The choices of each kind of device. WebGPU and Core ML have no FusedMatMul. */
 export const CHOICES: Readonly<Record<DeviceKind, Choices>> = {

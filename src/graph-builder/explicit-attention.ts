@@ -60,7 +60,7 @@ export function addExplicitAttention(
   const factor = softcap === undefined ? scale : scale / softcap;
   const products = graph.node('MatMul', [graph.scaled(queries, factor), swapped(graph, usedKeys, [0, 1, 3, 2])]);
   const scores = softcap === undefined ? products : graph.scaled(graph.node('Tanh', [products]), softcap);
-  const visible = visibleKeys(graph, { positions, group, window: spec.window }, inputs);
+  const visible = visibleKeys(graph, usedKeys, { positions, group, window: spec.window });
   const masked = graph.node('Where', [visible, scores, graph.scalar(graph.isHalf ? UNREAD_HALF : UNREAD)]);
   const shares = graph.node('Softmax', [masked], { attributes: { axis: { integer: -1 } } });
   const sums = graph.node('MatMul', [shares, usedValues]);
@@ -68,32 +68,34 @@ export function addExplicitAttention(
   return graph.node('Reshape', [swapped(graph, ordered, [0, 2, 1, 3, 4]), graph.integers(0, 0, -1)]);
 }
 
-/** int64 `[rows, tokens]`: the position of each token of the run in its row. */
+/**
+ * int32 `[rows, tokens]`: the position of each token of the run in its row. Computed in int32, which a GPU
+ * computes: a copy from the device to the host would wait for the device.
+ */
 function positionsOf(graph: DecoderGraph, { ids, lastPositions }: AttentionInputs): string {
   return graph.once('positions', () => {
-    const tokens = graph.node('Gather', [graph.node('Shape', [ids]), graph.integer(1)]);
-    const offsets = graph.node('Range', [graph.integer(0), tokens, graph.integer(1)]);
-    const ends = graph.node('Add', [cast(graph, lastPositions, INT64), graph.integers(1)]);
+    const tokens = sizeOf(graph, ids, 1);
+    const ends = graph.node('Add', [lastPositions, graph.int32s(1)]);
     const starts = graph.node('Unsqueeze', [graph.node('Sub', [ends, tokens]), graph.integers(1)]);
-    return graph.node('Add', [starts, offsets]);
+    return graph.node('Add', [starts, countTo(graph, tokens)]);
   });
 }
 
 /** int64 `[rows, kvHeads, tokens, 3]`: the row, head and position of each new token in the KV cache. */
 function cacheIndices(graph: DecoderGraph, positions: string, kvHeads: number): string {
-  const shape = graph.node('Shape', [positions]);
-  const rows = graph.node('Gather', [shape, graph.integer(0)]);
-  const row = graph.node('Range', [graph.integer(0), rows, graph.integer(1)]);
-  const position = graph.node('Unsqueeze', [positions, graph.integers(1, 3)]);
-  const head = graph.integers(...Array.from({ length: kvHeads }, (_, index) => index));
   const column = (value: string, ...form: readonly number[]): string =>
     graph.node('Reshape', [value, graph.integers(...form)]);
-  // A sum with zeros has the shape [rows, kvHeads, tokens, 1] for each of the three.
-  const [rowColumn, headColumn] = [column(row, -1, 1, 1, 1), column(head, 1, -1, 1, 1)];
-  const zero = (value: string): string => graph.node('Mul', [value, graph.integer(0)]);
-  const zeros = graph.node('Add', [graph.node('Add', [zero(rowColumn), zero(headColumn)]), zero(position)]);
-  const columns = [rowColumn, headColumn, position].map((value) => graph.node('Add', [value, zeros]));
-  return graph.node('Concat', columns, { attributes: { axis: { integer: 3 } } });
+  const heads = graph.int32s(...Array.from({ length: kvHeads }, (_, index) => index));
+  const columns = [
+    column(countTo(graph, sizeOf(graph, positions, 0)), -1, 1, 1, 1),
+    column(heads, 1, -1, 1, 1),
+    graph.node('Unsqueeze', [positions, graph.integers(1, 3)]),
+  ] as const;
+  // A sum with these zeros has the shape [rows, kvHeads, tokens, 1].
+  const [row, head, position] = columns.map((value) => graph.node('Mul', [value, graph.int32(0)]));
+  const zeros = graph.node('Add', [graph.node('Add', [row ?? '', head ?? '']), position ?? '']);
+  const whole = columns.map((value) => graph.node('Add', [value, zeros]));
+  return cast(graph, graph.node('Concat', whole, { attributes: { axis: { integer: 3 } } }), INT64);
 }
 
 interface Rotation {
@@ -108,7 +110,8 @@ function rotateHeads(graph: DecoderGraph, value: string, { count, size, rotated,
   const { tables } = inputs;
   if (!tables) return value;
   const part = { num_heads: { integer: count }, rotary_embedding_dim: { integer: rotated } };
-  return graph.microsoft('RotaryEmbedding', [value, positionsOf(graph, inputs), tables.cos, tables.sin], {
+  const positions = graph.once('positions_int64', () => cast(graph, positionsOf(graph, inputs), INT64));
+  return graph.microsoft('RotaryEmbedding', [value, positions, tables.cos, tables.sin], {
     attributes: rotated === size ? {} : part,
   });
 }
@@ -140,23 +143,26 @@ interface Visibility {
 }
 
 /** bool `[rows, 1, tokens × group, longest]`: true for the keys that a query reads. */
-function visibleKeys(
-  graph: DecoderGraph,
-  { positions, group, window }: Visibility,
-  { longest }: AttentionInputs,
-): string {
+function visibleKeys(graph: DecoderGraph, usedKeys: string, { positions, group, window }: Visibility): string {
   return graph.once(`visible_${group}_${window}`, () => {
-    const each = graph.node('Unsqueeze', [cast(graph, positions, INT32), graph.integers(2)]);
+    const each = graph.node('Unsqueeze', [positions, graph.integers(2)]);
     const repeated = graph.node('Add', [each, graph.int32s(...Array<number>(group).fill(0))]);
     const queries = graph.node('Reshape', [repeated, graph.integers(0, 1, -1, 1)]);
-    const end = graph.node('Squeeze', [longest]);
-    const keys = graph.once('key_positions', () => graph.node('Range', [graph.int32(0), end, graph.int32(1)]));
+    const keys = graph.once('key_positions', () => countTo(graph, sizeOf(graph, usedKeys, 2)));
     const past = graph.node('LessOrEqual', [keys, queries]);
     if (window === undefined) return past;
     const near = graph.node('Greater', [keys, graph.node('Sub', [queries, graph.int32s(window)])]);
     return graph.node('And', [past, near]);
   });
 }
+
+/** int32: a size of a tensor, which the host knows. */
+const sizeOf = (graph: DecoderGraph, value: string, axis: number): string =>
+  cast(graph, graph.node('Gather', [graph.node('Shape', [value]), graph.integer(axis)]), INT32);
+
+/** int32 `[count]`: 0, 1, 2, … */
+const countTo = (graph: DecoderGraph, count: string): string =>
+  graph.node('Range', [graph.int32(0), count, graph.int32(1)]);
 
 const swapped = (graph: DecoderGraph, value: string, perm: readonly number[]): string =>
   graph.node('Transpose', [value], { attributes: { perm: { integers: perm } } });

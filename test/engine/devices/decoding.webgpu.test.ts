@@ -2,66 +2,22 @@
  * WebGPU on a software renderer: generates the ids of the CPU and of the reference, with a KV cache that
  * never leaves the device.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { MODEL } from '../../../src/onnx/types.ts';
 import type { DeviceName } from '../../../src/protocol/devices.ts';
-import type { EngineFacts, EngineOptions } from '../../../src/protocol/loading.ts';
-import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
-import type { Refusal } from '../../../src/protocol/reasons.ts';
+import type { EngineOptions } from '../../../src/protocol/loading.ts';
 import { attribute, copyWithAttribute, type Value } from '../../onnx/with-attribute.ts';
 import { softwareVulkan } from '../../support/vulkan.ts';
-import { Bench, engineProcess, modelFile, options, request } from '../harness.ts';
+import { Bench, modelFile } from '../harness.ts';
 import { optionsFor, REFERENCE } from '../reference.ts';
+import { endEngines, openEngine, TIMEOUT_MS } from './software-engine.ts';
 
-/** SwiftShader compiles a shader for every operator and shape that is new to it. */
-const TIMEOUT_MS = 600_000;
-
-const children: ChildProcess[] = [];
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'webgpu-')));
 afterAll(() => rmSync(folder, { recursive: true }));
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-
-/** An engine process that finds the software renderer: a process looks up its libraries when it starts. */
-async function openEngine(overrides: Partial<EngineOptions>) {
-  const child = fork(engineProcess, {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    serialization: 'advanced',
-    env: { ...softwareVulkan },
-  });
-  children.push(child);
-  const ids = new Map<number, number[]>();
-  const ended = new Map<number, string>();
-  let facts: EngineFacts | undefined;
-  let refusal: Refusal | undefined;
-  const said: FromEngine[] = [];
-  child.on('message', (message: FromEngine) => {
-    if (message.kind !== 'report') said.push(message);
-    if (message.kind === 'opened') facts = message.facts;
-    if (message.kind === 'refused') refusal = message;
-    for (const { id, tokens, finish } of message.kind === 'report' ? message.sequences : []) {
-      ids.set(id, [...(ids.get(id) ?? []), ...tokens.map((token) => token.id)]);
-      if (finish) ended.set(id, 'message' in finish ? finish.message : finish.reason);
-    }
-  });
-  const send = (message: ToEngine) => child.send(message);
-  send({ kind: 'open', options: { ...options, ...overrides } });
-  while (!facts && !refusal) await once(child, 'message');
-  const run = async (prompt: readonly number[], maxTokens: number): Promise<number[]> => {
-    const asked = request({ prompt, maxTokens });
-    send({ kind: 'submit', request: asked });
-    while (!ended.has(asked.id)) await once(child, 'message');
-    expect(ended.get(asked.id)).toBe('max_tokens');
-    return ids.get(asked.id) ?? [];
-  };
-  return { facts, refusal, said, run };
-}
+afterEach(endEngines);
 
 const haiku = (device: DeviceName): Partial<EngineOptions> => ({
   candidates: [{ device, modelFile, weightFiles: [modelFile] }],
