@@ -18,6 +18,8 @@ export interface RandomShape {
   /** Exceptions of each layer; the number of layers. */
   readonly layers?: readonly Pick<LayerSpec['attention'], 'window' | 'softcap'>[];
   readonly tied?: boolean;
+  /** Norms of queries and keys: of each head, or of all heads together. */
+  readonly normOver?: 'head' | 'width';
   /** As in Gemma 2: norms behind the blocks, GELU, factors of the embeddings and a cap of the logits. */
   readonly gemma?: boolean;
 }
@@ -25,7 +27,7 @@ export interface RandomShape {
 /** Writes the weights to `file`. */
 export function writeRandomDecoder(file: string, shape: RandomShape = {}): (device: DeviceName) => Candidate {
   const { type = FLOAT32, hidden = 64, heads = 4, kvHeads = 2, headSize = 16, gemma = false } = shape;
-  const { pairs = headSize / 2, layers = [{}, {}], tied = true } = shape;
+  const { pairs = headSize / 2, layers = [{}, {}], tied = true, normOver } = shape;
   const random = generator(headSize * 31 + heads * 7 + type);
   const parts: Uint8Array[] = [];
   let offset = 0;
@@ -42,7 +44,11 @@ export function writeRandomDecoder(file: string, shape: RandomShape = {}): (devi
   };
   // Products of queries and keys are far from equal: a wrong position, window or cap changes the ids.
   const linear = (out: number, into: number, gain = 1) => ({ weight: place(gain * Math.sqrt(3 / into), 0, out, into) });
-  const norm = (): NormSpec => ({ weight: place(0.2, gemma ? 0 : 1, hidden), epsilon: 1e-5, offset: gemma ? 1 : 0 });
+  const norm = (size = hidden): NormSpec => ({
+    weight: place(0.2, gemma ? 0 : 1, size),
+    ...{ epsilon: 1e-5, offset: gemma ? 1 : 0 },
+  });
+  const normOf = (count: number): NormSpec => norm(normOver === 'width' ? count * headSize : headSize);
   const layer = (special: object): LayerSpec => ({
     attention: {
       q: linear(heads * headSize, hidden, 2),
@@ -50,6 +56,7 @@ export function writeRandomDecoder(file: string, shape: RandomShape = {}): (devi
       v: linear(kvHeads * headSize, hidden),
       output: linear(hidden, heads * headSize),
       ...{ heads, kvHeads, headSize, scale: headSize ** -0.5, rotary: 0, ...special },
+      ...(normOver && { normOver, qNorm: normOf(heads), kNorm: normOf(kvHeads) }),
     },
     mlp: {
       ...{ gate: linear(96, hidden), up: linear(96, hidden), down: linear(hidden, 96) },

@@ -26,9 +26,13 @@ const SHAPES: readonly [name: string, shape: RandomShape][] = [
   ['heads of 20', { headSize: 20 }],
   ['heads of 24, in bfloat16', { headSize: 24, type: BFLOAT16 }],
   ['heads of 64, in float16', { headSize: 64, type: FLOAT16, tied: false }],
+  ['a norm of each head of queries and keys', { normOver: 'head' }],
+  ['norms of all queries and all keys', { normOver: 'width', headSize: 24 }],
+  ['heads that rotate in part', { headSize: 32, pairs: 8 }],
   ['a window', { layers: [{ window: 5 }, {}] }],
   ['a cap of the scores', { layers: [{ softcap: 2 }, { softcap: 2 }] }],
   ['caps and windows as in Gemma 2', { gemma: true, layers: [{ softcap: 2, window: 5 }, { softcap: 2 }] }],
+  ['a cap, with a norm of each head', { normOver: 'head', layers: [{ softcap: 2 }, { softcap: 2, window: 3 }] }],
   ['a cap over padded heads of one group', { headSize: 20, kvHeads: 1, layers: [{ softcap: 2, window: 5 }, {}] }],
 ];
 
