@@ -22,11 +22,11 @@ export interface Choices {
   /** Element types of a checkpoint in which the device computes; other types are widened to float32. */
   readonly native: readonly number[];
   /**
-   * Element types of an embedding table that is widened when the model is opened, and not behind Gather: a GPU
-   * without half floats refuses to read them. A table in bfloat16 stays in memory of the host.
+   * Element types of an embedding table that is widened when the model is opened, and not behind Gather: a
+   * GPU without half floats refuses to read them. A table in bfloat16 stays in memory of the host.
    */
   readonly widenedTables: readonly number[];
-  /** Attributes that operators of the device ignore. A part that needs one of them is computed another way. */
+  /** Attributes that operators of the device ignore: attention that needs one is computed another way. */
   readonly ignores: readonly IgnoredAttribute[];
 }
 

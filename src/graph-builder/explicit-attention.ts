@@ -1,7 +1,7 @@
 /**
- * Attention of one layer in elementary operators, for a device whose GroupQueryAttention ignores a part of the
- * computation. The KV cache has the same shape as with that operator, and is also updated in place. Slower:
- * each run copies the used part of the KV cache, and its keys once more. Pure.
+ * Attention of one layer in elementary operators, for a device whose GroupQueryAttention ignores a part of
+ * the computation. The KV cache has the same shape as with that operator, and is also updated in place.
+ * Slower: each run copies the used part of the KV cache, and its keys once more. Pure.
  */
 import { INT32, INT64 } from '../onnx/types.ts';
 import type { AttentionSpec } from '../protocol/decoder-spec.ts';

@@ -2,9 +2,12 @@
  * Graphs of checkpoints on WebGPU in software: the ids of the CPU, for each element type and head size, and for
  * attention that the provider's operator does not compute.
  */
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { BFLOAT16, FLOAT16 } from '../../../src/onnx/types.ts';
 import { type RandomShape, writeRandomDecoder } from '../../support/random-decoder.ts';
@@ -48,4 +51,38 @@ describe.runIf(softwareVulkan)('a checkpoint on WebGPU generates the ids of the 
     cpu.engine.close();
     expect(await Promise.all(PROMPTS.map((one) => engine.run(one, COUNT)))).toEqual(expected.map(({ ids }) => ids));
   });
+});
+
+interface Operator {
+  readonly op_name: string;
+  readonly provider: string;
+  readonly output_size: string;
+}
+
+const SCRIPT = fileURLToPath(new URL('../../support/decode-profiled.mjs', import.meta.url));
+
+describe.runIf(softwareVulkan)('a step of decoding of a checkpoint on WebGPU', () => {
+  it.each([
+    ['GroupQueryAttention', {}],
+    ['a cap of the scores', { layers: [{ softcap: 2, window: 5 }, { softcap: 2 }] }],
+  ] as const)(
+    'with %s computes on the device, and waits for no copy from it',
+    { timeout: TIMEOUT_MS },
+    async (name, shape: RandomShape) => {
+      const file = join(folder, `${name}.json`);
+      writeFileSync(file, JSON.stringify(writeRandomDecoder(join(folder, `${name}-profiled.bin`), shape)('webgpu')));
+      const run = promisify(execFile)(process.execPath, [SCRIPT, file, folder, '16', '400'], {
+        env: { ...softwareVulkan },
+        maxBuffer: 2 ** 26,
+      });
+      const { decodes } = JSON.parse((await run).stdout) as { decodes: { operators: Operator[] }[] };
+      for (const { operators } of decodes) {
+        expect(operators.filter(({ op_name }) => op_name === 'MatMul')).not.toEqual([]);
+        expect(operators.filter(({ op_name }) => op_name === 'MemcpyToHost')).toEqual([]);
+        // Lengths and sizes, in integers of 8 bytes.
+        const onHost = operators.filter(({ provider }) => provider === 'CPUExecutionProvider');
+        expect(onHost.filter(({ output_size }) => Number(output_size) > 32)).toEqual([]);
+      }
+    },
+  );
 });
