@@ -10,7 +10,7 @@ import { MAX_STDIN_BYTES } from '../src/commands/ask/arguments/stdin-text.ts';
 import { MAX_MESSAGES } from '../src/commands/ask/state/conversation.ts';
 import { MAX_HISTORY } from '../src/commands/ask/state/history.ts';
 import { CANCEL_WAIT_MS } from '../src/commands/ask/worker/ask-once.ts';
-import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
+import { MAX_CONFIG_BYTES } from '../src/commands/pull/named-weights.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_STAGES_MS, MAX_LAST_SHARE } from '../src/commands/serve/drain-budget.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
@@ -102,6 +102,8 @@ import {
   MAX_LOOP_SILENCE_FORCED_MS,
   MAX_LOOP_SILENCE_MS,
 } from '../src/lifecycle/watchdog.ts';
+import { HEADER_LIMITS } from '../src/model/checkpoint/safetensors.ts';
+import { MAX_SHARDS } from '../src/model/checkpoint/shards.ts';
 import { MAX_JSON_BYTES } from '../src/model/folder-files.ts';
 import { MAX_REDIRECTS, MAX_RESPONSE_BYTES, RETRY_POLICY } from '../src/model/hub/connection.ts';
 import { LOCK_TIMES } from '../src/model/hub/lock.ts';
@@ -414,7 +416,9 @@ the time that it may need, and every other one on a thread.
 | files that every pull checks | up to ${bytes(MAX_QUICK_CHECK_BYTES)} | \`pull --verify\`: all | downloaded again | \`commands/pull/verifier\` | \`e2e/hub/pull-verify\` |
 | files of a model folder; size of a JSON file | regular files in the folder, or in \`blobs/\` of a hub cache; ${bytes(MAX_JSON_BYTES)}, a tokenizer ${bytes(MAX_TOKENIZER_BYTES)} | – | exit 1, \`model.problem\` | \`model/folder-files\` | \`model/links\` |
 | differences between files about tokens that are reported with their texts | ${MAX_DIFFERENCES}, 40 characters of a token | – | only counted | \`model/spec/merged-tokens\` | \`model/tokens\` |
-| \`genai_config.json\`, which names the weights | ${bytes(MAX_CONFIG_BYTES)} | – | exit 1 | \`commands/pull/pull\` | \`e2e/hub/pull-refused\` |
+| \`genai_config.json\`, which names the weights | ${bytes(MAX_CONFIG_BYTES)} | – | exit 1 | \`commands/pull/named-weights\` | \`e2e/hub/pull-refused\` |
+| checkpoint: header of a file; all headers; index; tensors; files | ${bytes(HEADER_LIMITS.bytes)}; ${bytes(HEADER_LIMITS.allBytes)}; ${bytes(MAX_JSON_BYTES)}; ${count(HEADER_LIMITS.tensors)}; ${count(MAX_SHARDS)} | – | exit 1, \`model.problem\` | \`model/checkpoint/safetensors\`, \`model/checkpoint/shards\` | \`model/checkpoint/hostile\` |
+| checkpoint: name of a tensor; its dimensions | ${HEADER_LIMITS.name} bytes; ${HEADER_LIMITS.rank} | – | exit 1, \`model.problem\` | \`model/checkpoint/safetensors\` | \`model/checkpoint/hostile\` |
 
 ## Synchronous work of one request
 

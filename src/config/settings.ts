@@ -12,7 +12,8 @@ import { choice, seconds, setting, whole, wholeNumber } from './setting-rows.ts'
 export const MAX_THREADS = 1024;
 /** Maximum of `--cache-memory`: 16 TiB. */
 const MAX_CACHE_MIB = 2 ** 24;
-export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
+const WIDE_DTYPES = ['auto', 'fp32', 'fp16', 'bf16'] as const;
+export const DTYPES = [...WIDE_DTYPES, 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 /** All settings, in the order of the help text. */

@@ -7,18 +7,11 @@ import type { AttentionSpec, NormSpec } from '../protocol/decoder-spec.ts';
 import { computes } from './choices.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 import { type AttentionInputs, addExplicitAttention } from './explicit-attention.ts';
-import { type HeadPadding, headPadding, padHeads, unpadHeads } from './head-padding.ts';
+import { type HeadLayout, padHeads, unpadHeads } from './head-layout.ts';
 import { addJoinedLinears, addLinear } from './linear.ts';
 import { addNorm } from './norms.ts';
 
 const OPERATOR = 'GroupQueryAttention';
-
-/** The heads of a layer as the operator gets them. */
-export interface PaddedHeads {
-  readonly padding: HeadPadding;
-  /** Shape of the KV cache: `[rows, kvHeads, tokens, size]`. */
-  readonly kvHeads: number;
-}
 
 /** Names of the tensors of the KV cache of a layer. */
 export const cacheNames = (layer: number): Readonly<Record<'past' | 'present', readonly [string, string]>> => ({
@@ -33,36 +26,33 @@ export const cacheNames = (layer: number): Readonly<Record<'past' | 'present', r
 export function addAttention(
   graph: DecoderGraph,
   x: string,
-  { spec, layer, rotaryDimensions }: AttentionLayer,
+  { spec, layer, layout }: AttentionLayer,
   inputs: AttentionInputs,
 ): string {
   const name = `layers.${layer}.attention`;
-  const padding = headPadding(spec.headSize, rotaryDimensions);
   const attributes = attributesOf(spec, inputs.tables !== undefined);
   const { past, present } = cacheNames(layer);
   if (!computes(graph.choices, OPERATOR, attributes)) {
-    const { paddedSize, paddedPart } = padding;
-    const rotated = 2 * paddedPart === paddedSize ? paddedSize : rotaryDimensions;
-    const [q, k, v] = apart(graph, x, spec, { name, padding });
-    const heads = { q, k, v, spec, size: paddedSize, rotated, past, present };
+    const [q, k, v] = apart(graph, x, spec, { name, layout });
+    const { paddedSize, rotaryColumns } = layout;
+    const heads = { q, k, v, spec, size: paddedSize, rotated: 2 * rotaryColumns, past, present };
     const attended = addExplicitAttention(graph, heads, inputs);
-    return addLinear(graph, unpadHeads(graph, attended, padding), spec.output, `${name}.output`);
+    return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
   }
-  const [q, k, v] = projections(graph, x, spec, { name, padding });
+  const [q, k, v] = projections(graph, x, spec, { name, layout });
   const tables = inputs.tables ? [inputs.tables.cos, inputs.tables.sin] : [];
   const attended = graph.writer.fresh(`${name}/attended`);
   graph.microsoft(OPERATOR, [q, k, v, ...past, inputs.lastPositions, inputs.longest, ...tables], {
     outputs: [attended, ...present],
     attributes,
   });
-  return addLinear(graph, unpadHeads(graph, attended, padding), spec.output, `${name}.output`);
+  return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
 }
 
 export interface AttentionLayer {
   readonly spec: AttentionSpec;
   readonly layer: number;
-  /** Elements of a head that the rotary embedding rotates; 0 without one. */
-  readonly rotaryDimensions: number;
+  readonly layout: HeadLayout;
 }
 
 function attributesOf(spec: AttentionSpec, rotates: boolean): Record<string, Attribute> {
@@ -80,22 +70,22 @@ type Projected = readonly [q: string, k: string, v: string];
 
 interface Projecting {
   readonly name: string;
-  readonly padding: HeadPadding;
+  readonly layout: HeadLayout;
 }
 
 /** Queries, keys and values with padded heads. The packed form has all of them in `q`, and no `k` and `v`. */
 function projections(graph: DecoderGraph, x: string, spec: AttentionSpec, projecting: Projecting): Projected {
   const { q, k, v, qNorm, kNorm } = spec;
-  const { name, padding } = projecting;
+  const { name, layout } = projecting;
   // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
   if (!graph.choices.packsQkv || qNorm || kNorm) return apart(graph, x, spec, projecting);
-  return [padHeads(graph, addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`), padding), '', ''];
+  return [padHeads(graph, addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`), layout), '', ''];
 }
 
 /** Queries, keys and values with padded heads, each for itself. */
-function apart(graph: DecoderGraph, x: string, spec: AttentionSpec, { name, padding }: Projecting): Projected {
+function apart(graph: DecoderGraph, x: string, spec: AttentionSpec, { name, layout }: Projecting): Projected {
   const { q, k, v, qNorm, kNorm } = spec;
-  const pad = (value: string): string => padHeads(graph, value, padding);
+  const pad = (value: string): string => padHeads(graph, value, layout);
   const normed = (value: string, norm: NormSpec | undefined, part: string): string =>
     normOfHeads(graph, value, norm && { norm, spec, name: `${name}.${part}_norm` });
   return [

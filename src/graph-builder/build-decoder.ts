@@ -11,7 +11,7 @@ import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
 import type { DecoderSpec, LayerSpec } from '../protocol/decoder-spec.ts';
 import { addAttention, cacheNames } from './attention.ts';
 import { DecoderGraph, type GraphOptions } from './decoder-graph.ts';
-import { headPadding } from './head-padding.ts';
+import { headLayout } from './head-layout.ts';
 import { addLinear } from './linear.ts';
 import { addMlp } from './mlp.ts';
 import { addNorm, addSumAndNorm } from './norms.ts';
@@ -72,9 +72,7 @@ function tablesOf(graph: DecoderGraph, spec: DecoderSpec, index: number, positio
   const rotary = spec.rotaries[index];
   const user = spec.layers.find(({ attention }) => attention.rotary === index)?.attention;
   if (!rotary) throw new RangeError(`There is no rotary embedding ${index}`);
-  const dimensions = 2 * rotary.frequencies.length;
-  const { paddedPart, paddedSize } = headPadding(user?.headSize ?? dimensions, dimensions);
-  const columns = 2 * paddedPart === paddedSize ? paddedPart : rotary.frequencies.length;
+  const columns = user ? headLayout(user, spec).rotaryColumns : rotary.frequencies.length;
   return addRotaryTables(graph, rotary, { positions, columns });
 }
 
@@ -96,10 +94,9 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
   const { spec, one, layer, nextNorm, tables } = inputs;
   const { attention, mlp, attentionOutNorm, mlpInNorm, mlpOutNorm, residualScale } = one;
   const rotary = attention.rotary === undefined ? undefined : tables[attention.rotary];
-  const rotaryDimensions =
-    attention.rotary === undefined ? 0 : 2 * (spec.rotaries[attention.rotary]?.frequencies.length ?? 0);
+  const layout = headLayout(attention, spec);
   const shared = { ids: IDS, lastPositions: LAST_POSITIONS, longest: LONGEST, ...(rotary && { tables: rotary }) };
-  const attended = addAttention(graph, normed, { spec: attention, layer, rotaryDimensions }, shared);
+  const attended = addAttention(graph, normed, { spec: attention, layer, layout }, shared);
   const name = `layers.${layer}`;
   const first = graph.scaled(addNorm(graph, attended, attentionOutNorm, `${name}.attention_out_norm`), residualScale);
   const middle = addSumAndNorm(graph, [sum, first], mlpInNorm, `${name}.mlp_norm`);
@@ -138,6 +135,6 @@ function declareCacheOutputs(graph: DecoderGraph, spec: DecoderSpec): Set<string
 function cacheType(graph: DecoderGraph, spec: DecoderSpec, layer: number, tokens: string) {
   const attention = spec.layers[layer]?.attention;
   if (!attention) throw new RangeError(`There is no layer ${layer}`);
-  const { paddedSize } = headPadding(attention.headSize, 0);
+  const { paddedSize } = headLayout(attention, spec);
   return { type: graph.type, shape: ['rows', attention.kvHeads, tokens, paddedSize] };
 }

@@ -4,15 +4,18 @@
  */
 import type { Config } from '../config/config.ts';
 import { reservationsFolder } from '../config/paths.ts';
+import { readDecoder } from '../model/checkpoint/read-decoder.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
 import { selectedLibrary } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
+import type { ChosenWeights } from '../model/weights.ts';
 import { digestWeights } from '../model/weights-digest.ts';
 import { narrate } from '../narration/narrate.ts';
+import type { DecoderSpec } from '../protocol/decoder-spec.ts';
 import { type DeviceName, devicesToTry, isCpu } from '../protocol/devices.ts';
-import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { GrammarCompiler } from '../text/grammar/grammar-compiler.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
 import { GrammarVocabulary } from '../text/tokenizer/grammar-vocabulary.ts';
@@ -75,9 +78,9 @@ export type ModelSettings = Pick<
  */
 export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
-  const { files, spec } = await readModel(settings);
+  const { files, spec, decoder } = await readModel(settings);
   narrateFiles(spec);
-  const options = engineOptions(settings, files, spec);
+  const options = engineOptions(settings, files, spec, decoder);
   const cpuReason = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
   const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, cpuReason);
   const [facts, digests, text] = await Promise.all([
@@ -117,11 +120,20 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   return { spec: await withEnd(spec, loaded), dtype, facts, weightsDigest, ...loaded, grammars, vocabulary };
 }
 
+/** The files of a model and their facts. */
+interface ReadModel {
+  readonly files: ModelFiles;
+  readonly spec: ModelSpec;
+  /** The decoder of a checkpoint. */
+  readonly decoder: DecoderSpec | undefined;
+}
+
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */
-async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; spec: ModelSpec }> {
+async function readModel(settings: ModelSettings): Promise<ReadModel> {
   try {
     const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
-    return { files, spec: { ...(await readSpec(files, settings)), name: modelName(settings) } };
+    const spec = { ...(await readSpec(files, settings)), name: modelName(settings) };
+    return { files, spec, decoder: await readDecoder(files, settings.context ?? spec.contextLength) };
   } catch (error) {
     for (const { file, problem } of error instanceof ModelError ? error.problems : [])
       if (file !== '') narrate('model.problem', { model_ref: modelName(settings), file, reason: problem });
@@ -135,9 +147,15 @@ export const staysOnCpu = ({ device }: Pick<Config, 'device'>, { choices }: Pick
 
 /**
  * The engine's options: the devices to try, each with its weights.
+ * @param decoder the decoder of the checkpoint, if a device takes the checkpoint
  * @throws Error if `--context` is longer than the model's context length
  */
-export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: ModelSpec): EngineOptions {
+export function engineOptions(
+  settings: ModelSettings,
+  files: ModelFiles,
+  spec: ModelSpec,
+  decoder?: DecoderSpec,
+): EngineOptions {
   const context = settings.context ?? spec.contextLength;
   if (context > spec.contextLength)
     throw new Error(`use --context ${spec.contextLength} or less: ${context} is more than the model's context length`);
@@ -145,7 +163,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
   const folder = reservationsFolder();
   return {
     runtimeLibrary: selectedLibrary(settings),
-    candidates: choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),
+    candidates: choices.map((choice) => candidateOf(choice, decoder)),
     names: spec.names,
     slots: settings.slots,
     context,
@@ -156,6 +174,12 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     ...(folder !== undefined && { reservations: folder }),
   };
 }
+
+/** The weights of a device for the engine. */
+export const candidateOf = (
+  { device, modelFile, weightFiles, checkpoint }: ChosenWeights,
+  decoder: DecoderSpec | undefined,
+): Candidate => ({ device, modelFile, weightFiles, ...(checkpoint && decoder && { decoder }) });
 
 /**
  * The digests of the weights, by the device that would use them: the engine has not chosen its device yet. A

@@ -2,9 +2,9 @@
  * The dtypes of weights, and the order of preference for each kind of device. Pure: `weights.ts` finds the
  * dtypes of a folder.
  */
-import { type DeviceKind, type DeviceName, kindOf } from '../protocol/devices.ts';
+import { DEVICES, type DeviceKind, type DeviceName, kindOf } from '../protocol/devices.ts';
 
-/** Dtype → suffix of the file's name, as in transformers.js. */
+/** Dtype of an .onnx file → suffix of the file's name, as in transformers.js. */
 export const SUFFIXES = {
   fp32: '',
   fp16: '_fp16',
@@ -16,23 +16,31 @@ export const SUFFIXES = {
   bnb4: '_bnb4',
 } as const;
 
-export type Dtype = keyof typeof SUFFIXES;
+/** A dtype of an .onnx file. */
+export type OnnxDtype = keyof typeof SUFFIXES;
+/** A dtype of a checkpoint: the element type of its weights. */
+export const CHECKPOINT_DTYPES = ['fp32', 'fp16', 'bf16'] as const;
+export type CheckpointDtype = (typeof CHECKPOINT_DTYPES)[number];
+export type Dtype = OnnxDtype | CheckpointDtype;
+/** The formats of weights that a worker runs. */
+export const WEIGHT_FORMATS = ['onnx', 'safetensors'] as const;
+export type FormatChoice = (typeof WEIGHT_FORMATS)[number] | 'auto';
 /** The values of `--dtype`. `quantized` is the older name of `q8`. */
 export type DtypeChoice = Dtype | 'quantized' | 'auto';
 
 export const dtypeNamed = (choice: Exclude<DtypeChoice, 'auto'>): Dtype => (choice === 'quantized' ? 'q8' : choice);
 
-/** Every dtype once, in order of preference, each with the reason for choosing it. */
-type Preferences = ReadonlyMap<Dtype, string>;
+/** Every dtype of an .onnx file once, in order of preference, each with the reason for choosing it. */
+type Preferences = ReadonlyMap<OnnxDtype, string>;
 
 const EIGHT_BITS = ['q8', 'int8', 'uint8'] as const;
-const eightBits = (reason: string): [Dtype, string][] => EIGHT_BITS.map((dtype) => [dtype, reason]);
+const eightBits = (reason: string): [OnnxDtype, string][] => EIGHT_BITS.map((dtype) => [dtype, reason]);
 
 /**
  * Memory bandwidth limits decoding, so 4-bit weights come first (measured on two CPU cores: 76 tokens/s, fp32
  * 31 tokens/s), then 8-bit, then fp32. Half floats come last, because a CPU must widen them.
  */
-const CPU: Preferences = new Map<Dtype, string>([
+const CPU: Preferences = new Map<OnnxDtype, string>([
   ['q4', '4-bit weights, least to read per token'],
   ...eightBits('8-bit weights, little to read per token'),
   ['fp32', 'full floats, which a CPU need not widen'],
@@ -42,7 +50,7 @@ const CPU: Preferences = new Map<Dtype, string>([
 ]);
 
 /** CUDA's GroupQueryAttention accepts half floats only, and WebGPU reads half as many bytes with them. */
-const GPU: Preferences = new Map<Dtype, string>([
+const GPU: Preferences = new Map<OnnxDtype, string>([
   ['q4f16', '4-bit weights, native half floats'],
   ['fp16', 'half floats are native on this device'],
   ['q4', '4-bit weights, least to read per token'],
@@ -52,7 +60,7 @@ const GPU: Preferences = new Map<Dtype, string>([
 ]);
 
 /** Core ML computes with floats; each quantized matrix falls back to the CPU. */
-const COREML: Preferences = new Map<Dtype, string>([
+const COREML: Preferences = new Map<OnnxDtype, string>([
   ['fp16', 'half floats are native on this device'],
   ['fp32', 'full floats, which Core ML computes with'],
   ['q4f16', '4-bit weights: no plain floats are available'],
@@ -63,30 +71,51 @@ const COREML: Preferences = new Map<Dtype, string>([
 
 const PREFERENCES: Readonly<Record<DeviceKind, Preferences>> = { cpu: CPU, cuda: GPU, webgpu: GPU, coreml: COREML };
 
-/** All dtypes, in the order in which the dtypes of a folder are listed. */
-export const DTYPES: readonly Dtype[] = [...CPU.keys()];
+/** All dtypes of .onnx files, in the order in which the dtypes of a folder are listed. */
+export const ONNX_DTYPES: readonly OnnxDtype[] = [...CPU.keys()];
 
 /** A dtype, and a short reason for choosing it. */
-export interface ChosenDtype {
-  readonly dtype: Dtype;
+export interface ChosenDtype<D extends Dtype = Dtype> {
+  readonly dtype: D;
   readonly reason: string;
 }
 
+const SELECTED = 'selected by --dtype';
+
 /**
- * The available dtype that the device prefers, or the dtype of `--dtype`.
+ * The available dtype of .onnx files that the device prefers, or the dtype of `--dtype`.
  * @returns undefined if the dtype of `--dtype` is not available, or if no dtype is.
  */
 export function chooseDtype(
   device: DeviceName,
   choice: DtypeChoice,
-  available: ReadonlySet<Dtype>,
-): ChosenDtype | undefined {
-  if (choice !== 'auto') {
-    const dtype = dtypeNamed(choice);
-    return available.has(dtype) ? { dtype, reason: 'selected by --dtype' } : undefined;
+  available: ReadonlySet<OnnxDtype>,
+): ChosenDtype<OnnxDtype> | undefined {
+  const only = choice === 'auto' ? undefined : dtypeNamed(choice);
+  for (const [dtype, reason] of PREFERENCES[kindOf(device)]) {
+    if (!available.has(dtype) || (only !== undefined && dtype !== only)) continue;
+    if (only !== undefined) return { dtype, reason: SELECTED };
+    return { dtype, reason: available.size === 1 ? 'the only weights available' : reason };
   }
-  const preferences = PREFERENCES[kindOf(device)];
-  for (const [dtype, reason] of preferences)
-    if (available.has(dtype)) return { dtype, reason: available.size === 1 ? 'the only weights available' : reason };
   return undefined;
+}
+
+/** Kinds of devices for which the worker builds no graph: Core ML has no attention with a KV cache. */
+const WITHOUT_CHECKPOINTS: ReadonlySet<DeviceKind> = new Set(['coreml']);
+export const runsCheckpoints = (device: DeviceName): boolean => !WITHOUT_CHECKPOINTS.has(kindOf(device));
+
+/**
+ * The dtype of a checkpoint, if the device computes checkpoints and `--dtype` allows it. A checkpoint has one
+ * dtype. Only a device whose attention needs half floats computes with half floats.
+ */
+export function chooseCheckpoint(
+  device: DeviceName,
+  choice: DtypeChoice,
+  dtype: CheckpointDtype,
+): ChosenDtype<CheckpointDtype> | undefined {
+  if (!runsCheckpoints(device) || (choice !== 'auto' && choice !== dtype)) return undefined;
+  if (choice !== 'auto') return { dtype, reason: SELECTED };
+  if (dtype === 'fp32') return { dtype, reason: 'a checkpoint of full floats' };
+  const isHalf = DEVICES[kindOf(device)].halfAttention;
+  return { dtype, reason: isHalf ? 'a checkpoint, half floats are native' : 'a checkpoint, computed in float32' };
 }

@@ -5,7 +5,7 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
-import type { DtypeChoice } from './dtypes.ts';
+import type { DtypeChoice, FormatChoice } from './dtypes.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
 import { graphFileOf } from './spec/genai.ts';
 import { type FoundWeights, findWeights } from './weights.ts';
@@ -44,15 +44,17 @@ const OPTIONAL = {
 
 /**
  * Finds all files of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows links as
- * openModelFile does. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`, or
- * `model<suffix>.onnx` beside the configuration.
+ * openModelFile does. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`,
+ * `model<suffix>.onnx` beside the configuration, or the checkpoint `model.safetensors`, also in shards.
  * @param devices devices for each of which weights are chosen
+ * @param format `auto`: .onnx files, and the checkpoint where none suits
  * @throws ModelError with every missing or broken file.
  */
 export async function locateModel(
   folder: string,
   dtype: DtypeChoice = 'auto',
   devices: readonly DeviceName[] = [CPU],
+  format: FormatChoice = 'auto',
 ): Promise<ModelFiles> {
   const root = resolve(folder);
   await expectFolder(root);
@@ -65,7 +67,7 @@ export async function locateModel(
     ? undefined
     : await graphFileOf(genaiConfigFile, problems);
   const weightProblems: ModelProblem[] = [];
-  const weights = await findWeights(root, { dtype, devices, genaiFile }, weightProblems);
+  const weights = await findWeights(root, { dtype, format, devices, genaiFile }, weightProblems);
   if (weights.dtypes.length === 0 && genaiConfigFile !== undefined && genaiFile === undefined && problems.length === 0)
     problems.push({ file: GENAI, problem: 'lacks "model.decoder.filename"' });
   await checkFile(root, TOKENIZER, problems);

@@ -18,13 +18,13 @@ import {
   UINT4,
 } from '../onnx/types.ts';
 import { NotProtobuf, ProtobufFile, packed } from '../onnx/walk.ts';
-import type { Dtype } from './dtypes.ts';
+import type { OnnxDtype } from './dtypes.ts';
 import { openModelFile } from './folder-files.ts';
 
 /** Facts from the graph. The external data files are not opened. */
 export interface OnnxFile {
   /** The dtype of most of the weights. */
-  readonly dtype: Dtype;
+  readonly dtype: OnnxDtype;
   /**
    * Name of each external data file, relative to the folder of the .onnx file → its minimum size in bytes.
    */
@@ -102,7 +102,7 @@ class Walk {
     if (graphs === 0) throw new NotProtobuf();
   }
 
-  get dtype(): Dtype {
+  get dtype(): OnnxDtype {
     const halves = this.#halfBytes > this.#fullBytes;
     if (this.#operators.has('MatMulBnb4')) return 'bnb4';
     if (this.#bits.has(4)) return halves ? 'q4f16' : 'q4';

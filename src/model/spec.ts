@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { TensorNames } from '../protocol/loading.ts';
 import type { SamplingDefaults } from '../protocol/sampling.ts';
 import { MAX_TOKENIZER_BYTES } from '../protocol/text/json-text.ts';
+import { withFamilyDefaults } from './checkpoint/families/decoder-spec.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
 import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './spec/genai.ts';
@@ -82,6 +83,15 @@ export function withLlamaNames(config: Readonly<Record<string, unknown>>): Recor
   return fields;
 }
 
+/**
+ * The preparation of config.json. A checkpoint gets the defaults of its family, because transformers leaves
+ * out fields with default values. An ONNX file comes with a complete configuration, or is reported.
+ */
+export function preparationFor({ choices }: Pick<ModelFiles, 'choices'>): typeof withLlamaNames {
+  const isCheckpoint = choices.some(({ checkpoint }) => checkpoint !== undefined);
+  return isCheckpoint ? (config) => withLlamaNames(withFamilyDefaults(config)) : withLlamaNames;
+}
+
 const generationConfig = z.looseObject({ eos_token_id: ids });
 
 /**
@@ -100,7 +110,7 @@ const generationConfig = z.looseObject({ eos_token_id: ids });
 export async function readSpec(files: ModelFiles, { context }: SpecOptions = {}): Promise<ModelSpec> {
   const problems: ModelProblem[] = [];
   const { configFile, genaiConfigFile, generationConfigFile, tokenizerFile } = files;
-  const prepare = withLlamaNames;
+  const prepare = preparationFor(files);
   const config = await readFields(configFile, modelConfig(genaiConfigFile === undefined), problems, { prepare });
   const genai = await readGenai(genaiConfigFile, configFile === undefined, problems);
   const isShapeRead = problems.length === 0;

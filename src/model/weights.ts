@@ -1,63 +1,96 @@
 /**
  * Finds the weights in a folder and chooses weights for each device. Finds .onnx files by the standard names
- * or by `genai_config.json`, and external data by the names in the graph. Reads the graphs, but no weights.
+ * or by `genai_config.json`, external data by the names in the graph, and checkpoints by their standard
+ * names. Reads the graphs and the headers, but no weights.
  */
 import { readdir } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
-import type { DeviceName } from '../protocol/devices.ts';
-import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dtypeNamed, SUFFIXES } from './dtypes.ts';
+import { basename, dirname, isAbsolute, join, normalize, relative } from 'node:path';
+import { CPU, type DeviceName } from '../protocol/devices.ts';
+import { type Checkpoint, INDEX_FILE, readCheckpoint, SINGLE_FILE } from './checkpoint/shards.ts';
+import {
+  type ChosenDtype,
+  chooseCheckpoint,
+  chooseDtype,
+  type Dtype,
+  type DtypeChoice,
+  dtypeNamed,
+  type FormatChoice,
+  ONNX_DTYPES,
+  type OnnxDtype,
+  SUFFIXES,
+} from './dtypes.ts';
 import { BrokenOnnx, type OnnxFile, readOnnxFile, truncation } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
 /** Weights for one device, with the reason for the choice. Paths are absolute. */
 export interface ChosenWeights extends ChosenDtype {
   readonly device: DeviceName;
+  /** The .onnx file, or the index or only file of a checkpoint. */
   readonly modelFile: string;
-  /** The .onnx file and its external data, with links resolved. */
+  /** The .onnx file and its external data, or the files of a checkpoint, with links resolved. */
   readonly weightFiles: readonly string[];
   /** Total size of all weight files. */
   readonly bytes: number;
+  /** Present if the weights are a checkpoint; absent for an .onnx file. */
+  readonly checkpoint?: Checkpoint;
 }
 
 export interface FoundWeights {
   /** One per device, in the order of the query. */
   readonly choices: readonly ChosenWeights[];
-  /** All dtypes that the folder has. */
+  /** All dtypes that the folder has; that of a checkpoint only if no .onnx file suits. */
   readonly dtypes: readonly Dtype[];
 }
 
 /** Request for weights. */
 export interface WeightsQuery {
   readonly dtype: DtypeChoice;
+  readonly format: FormatChoice;
   readonly devices: readonly DeviceName[];
   /** Path that `genai_config.json` states, relative to the folder. */
   readonly genaiFile?: string | undefined;
 }
 
+const OTHER_WEIGHTS = /\.(?:onnx|safetensors)$/;
 /** Maximum number of other model files that a problem lists. */
 const MAX_ALTERNATIVES = 3;
 /** Maximum number of subfolders of one folder that are searched for models. */
 const MAX_FOLDERS = 50;
 
 /**
- * Finds weights for each device of the query. Missing and broken weights, including truncated external data,
- * are added to `problems`.
+ * Finds weights for each device of the query: an .onnx file, and a checkpoint for a device for which no .onnx
+ * file suits. Missing and broken weights, including truncated external data, are added to `problems`.
  */
 export async function findWeights(root: string, query: WeightsQuery, problems: ModelProblem[]): Promise<FoundWeights> {
-  const files = await filesByDtype(root, query.genaiFile, problems);
-  const dtypes = DTYPES.filter((dtype) => files.has(dtype));
+  const { dtype, format, devices } = query;
+  const files =
+    format === 'safetensors' ? new Map<OnnxDtype, string>() : await filesByDtype(root, query.genaiFile, problems);
+  const available: ReadonlySet<OnnxDtype> = new Set(ONNX_DTYPES.filter((one) => files.has(one)));
+  const isComplete = devices.every((device) => chooseDtype(device, dtype, available));
+  const checkpoint = isComplete || format === 'onnx' ? undefined : await readCheckpoint(root, problems);
   const measured = new Map<string, Pick<ChosenWeights, 'weightFiles' | 'bytes'>>();
   const choices: ChosenWeights[] = [];
-  for (const device of query.devices) {
-    const chosen = chooseDtype(device, query.dtype, new Set(dtypes));
+  for (const device of devices) {
+    const chosen = chooseDtype(device, dtype, available);
     const file = chosen && files.get(chosen.dtype);
-    if (chosen === undefined || file === undefined) continue;
+    if (chosen === undefined || file === undefined) {
+      choices.push(...(checkpoint ? checkpointFor(device, dtype, checkpoint) : []));
+      continue;
+    }
     const sizes = measured.get(file) ?? (await measure(root, file, problems));
     measured.set(file, sizes);
     choices.push({ device, ...chosen, modelFile: join(root, file), ...sizes });
   }
-  if (choices.length === 0 && problems.length === 0) problems.push(await missingWeights(root, query, files));
-  return { choices, dtypes };
+  if (choices.length === 0 && problems.length === 0)
+    problems.push(await missingWeights(root, query, { files, checkpoint }));
+  return { choices, dtypes: [...new Set([...available, ...(checkpoint ? [checkpoint.dtype] : [])])] };
+}
+
+function checkpointFor(device: DeviceName, choice: DtypeChoice, checkpoint: Checkpoint): ChosenWeights[] {
+  const chosen = chooseCheckpoint(device, choice, checkpoint.dtype);
+  if (chosen === undefined) return [];
+  const { modelFile, files, bytes } = checkpoint;
+  return [{ device, ...chosen, modelFile, weightFiles: files, bytes, checkpoint }];
 }
 
 /**
@@ -68,14 +101,14 @@ async function filesByDtype(
   root: string,
   genaiFile: string | undefined,
   problems: ModelProblem[],
-): Promise<ReadonlyMap<Dtype, string>> {
-  const files = new Map<Dtype, string>();
+): Promise<ReadonlyMap<OnnxDtype, string>> {
+  const files = new Map<OnnxDtype, string>();
   if (genaiFile !== undefined && (await exists(join(root, genaiFile)))) {
     const found = await checkFile(root, genaiFile, problems);
     const graph = found ? await graphOf(root, genaiFile, problems) : undefined;
     if (graph) files.set(graph.dtype, genaiFile);
   }
-  for (const dtype of DTYPES) {
+  for (const dtype of ONNX_DTYPES) {
     for (const file of weightNames(dtype))
       if (file !== genaiFile && !files.has(dtype) && (await exists(join(root, file)))) files.set(dtype, file);
   }
@@ -83,7 +116,7 @@ async function filesByDtype(
 }
 
 /** Standard paths for a dtype, in order of preference. */
-function weightNames(dtype: Dtype): string[] {
+function weightNames(dtype: OnnxDtype): [inFolder: string, atRoot: string] {
   return [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`];
 }
 
@@ -125,25 +158,45 @@ async function graphOf(root: string, file: string, problems: ModelProblem[]): Pr
   }
 }
 
+/** Weights that were found and do not suit. */
+interface Unsuitable {
+  readonly files: ReadonlyMap<OnnxDtype, string>;
+  readonly checkpoint: Checkpoint | undefined;
+}
+
 /** Names the expected files and the model files that the folder has instead. */
 async function missingWeights(
   root: string,
   query: WeightsQuery,
-  files: ReadonlyMap<Dtype, string>,
+  { files, checkpoint }: Unsuitable,
 ): Promise<ModelProblem> {
-  const { dtype, genaiFile } = query;
-  const names = weightNames(dtype === 'auto' ? 'fp32' : dtypeNamed(dtype)).join(' or ');
+  const { dtype, genaiFile, devices } = query;
   const described = [...files].map(([kind, file]) => `${file} (${kind})`);
+  if (checkpoint) described.push(`${relative(root, checkpoint.modelFile)} (${checkpoint.dtype})`);
   const present = described.length > 0 ? described : await alternativesIn(root);
   const instead = present.length === 0 ? '' : `; the folder has ${present.join(', ')}`;
   if (genaiFile !== undefined && described.length === 0)
     return { file: genaiFile, problem: `is missing (genai_config.json names it)${instead}` };
-  return { file: names, problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
+  if (checkpoint && chooseCheckpoint(CPU, dtype, checkpoint.dtype))
+    return {
+      file: relative(root, checkpoint.modelFile),
+      problem: `does not run on ${devices.join(', ')}: use --device cpu, webgpu or cuda`,
+    };
+  return { file: expectedNames(query), problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
+}
+
+function expectedNames({ dtype, format }: WeightsQuery): string {
+  const choice = dtype === 'auto' ? 'fp32' : dtypeNamed(dtype);
+  if (format === 'safetensors' || choice === 'bf16') return `${SINGLE_FILE} or ${INDEX_FILE}`;
+  const [inFolder, atRoot] = weightNames(choice);
+  return dtype === 'auto' && format === 'auto'
+    ? `${inFolder}, ${atRoot} or ${SINGLE_FILE}`
+    : `${inFolder} or ${atRoot}`;
 }
 
 /**
- * Other .onnx files, and subfolders that are models themselves: GenAI repositories have one folder for each
- * device.
+ * Other .onnx and .safetensors files, and subfolders that are models themselves: GenAI repositories have one
+ * folder for each device.
  */
 async function alternativesIn(root: string): Promise<string[]> {
   const alternatives: string[] = [];
@@ -151,7 +204,7 @@ async function alternativesIn(root: string): Promise<string[]> {
     const names = await namesIn(join(root, folder));
     if (folder !== '' && names.includes('genai_config.json')) alternatives.push(`a model in ${folder}/`);
     else if (folder === '' || folder === 'onnx')
-      alternatives.push(...names.filter((name) => name.endsWith('.onnx')).map((name) => join(folder, name)));
+      alternatives.push(...names.filter((name) => OTHER_WEIGHTS.test(name)).map((name) => join(folder, name)));
   }
   const more = alternatives.length - MAX_ALTERNATIVES;
   return more > 0 ? [...alternatives.slice(0, MAX_ALTERNATIVES), `${more} more`] : alternatives;

@@ -111,7 +111,7 @@ describe('a GenAI folder', () => {
       'cpu/genai_config.json': GENAI,
     });
     expect(await problemsIn(folder, locateModel(folder))).toEqual([
-      'onnx/model.onnx or model.onnx is missing; the folder has a model in cpu/, a model in cuda/cuda-int4/',
+      'onnx/model.onnx, model.onnx or model.safetensors is missing; the folder has a model in cpu/, a model in cuda/cuda-int4/',
       'config.json or genai_config.json is missing',
     ]);
   });

@@ -2,7 +2,7 @@
  * The table of devices: values of `--device`, the order of `auto`, and the dtypes that each device prefers.
  */
 import { describe, expect, it } from 'vitest';
-import { chooseDtype, DTYPES, type Dtype } from '../../src/model/dtypes.ts';
+import { chooseDtype, ONNX_DTYPES, type OnnxDtype } from '../../src/model/dtypes.ts';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import {
   CPU,
@@ -102,16 +102,16 @@ it('every device has an event of the catalogue, and a different rank', () => {
 
 describe('the dtype for a device', () => {
   const EIGHT = ['q8', 'int8', 'uint8'] as const;
-  const GPU: Dtype[] = ['q4f16', 'fp16', 'q4', ...EIGHT, 'bnb4', 'fp32'];
-  it.each<[DeviceName, Dtype[]]>([
+  const GPU: OnnxDtype[] = ['q4f16', 'fp16', 'q4', ...EIGHT, 'bnb4', 'fp32'];
+  it.each<[DeviceName, OnnxDtype[]]>([
     ['cpu', ['q4', ...EIGHT, 'fp32', 'bnb4', 'q4f16', 'fp16']],
     ['cuda-0', GPU],
     ['cuda-12', GPU],
     ['webgpu', GPU],
     ['coreml', ['fp16', 'fp32', 'q4f16', 'q4', ...EIGHT, 'bnb4']],
   ])('%s is the first available of %j', (device, order) => {
-    expect([...order].sort()).toEqual([...DTYPES].sort());
-    const available = new Set(DTYPES);
+    expect([...order].sort()).toEqual([...ONNX_DTYPES].sort());
+    const available = new Set(ONNX_DTYPES);
     for (const dtype of order) {
       expect(chooseDtype(device, 'auto', available)?.dtype).toBe(dtype);
       available.delete(dtype);
@@ -121,8 +121,10 @@ describe('the dtype for a device', () => {
 
   it('comes with a short reason', () => {
     for (const device of DEVICE_KINDS.map((kind) => deviceName(kind))) {
-      for (const dtype of DTYPES) {
-        const other = DTYPES.findLast((one) => chooseDtype(device, 'auto', new Set([dtype, one]))?.dtype === dtype);
+      for (const dtype of ONNX_DTYPES) {
+        const other = ONNX_DTYPES.findLast(
+          (one) => chooseDtype(device, 'auto', new Set([dtype, one]))?.dtype === dtype,
+        );
         const reason = chooseDtype(device, 'auto', new Set([dtype, other ?? dtype]))?.reason ?? '';
         expect(reason).toMatch(/^\S.{10,60}[^.]$/);
       }
@@ -135,7 +137,7 @@ describe('the dtype for a device', () => {
   });
 
   it('is the dtype of --dtype, or none', () => {
-    const available = new Set<Dtype>(['q4', 'q8']);
+    const available = new Set<OnnxDtype>(['q4', 'q8']);
     expect(chooseDtype('cuda-0', 'q8', available)).toEqual({ dtype: 'q8', reason: 'selected by --dtype' });
     expect(chooseDtype('cuda-0', 'quantized', available)?.dtype).toBe('q8');
     expect(chooseDtype('cuda-0', 'fp16', available)).toBeUndefined();

@@ -49,6 +49,8 @@ export interface HubRepository {
   /** Requires this token; without it, status and code of the refusal. */
   readonly token?: string;
   readonly refusal?: { readonly status: number; readonly code: string };
+  /** Further fields of the answer about the model. */
+  readonly info?: object;
 }
 
 /** One request that the server received. */
@@ -160,7 +162,8 @@ export class HubServer {
     else if (!repository) refuse(response, 401, 'RepoNotFound');
     else if (!allowed) refuse(response, status, code);
     else if (commit === undefined) refuse(response, 404, 'RevisionNotFound');
-    else if (verb === 'revision') json(response, { _id: '1', id: name, sha: commit, private: false, siblings: [] });
+    else if (verb === 'revision')
+      json(response, { _id: '1', id: name, sha: commit, private: false, siblings: [], ...repository.info });
     else if (verb === 'tree') this.#tree(response, repository, url);
     else if (!file) refuse(response, 404, 'EntryNotFound');
     else if (!file.lfs) this.#send(decodeURIComponent(path), file.bytes, seen, response);

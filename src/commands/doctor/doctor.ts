@@ -6,14 +6,16 @@
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readSettings } from '../../config/config.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
-import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
+import { candidateOf, engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
 import { openText } from '../../lifecycle/open-text.ts';
 import { describeReason } from '../../lifecycle/reasons.ts';
+import { readDecoder } from '../../model/checkpoint/read-decoder.ts';
 import { modelFolder, modelName } from '../../model/folder.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { selectedLibrary } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
 import { harmless } from '../../narration/sanitize.ts';
+import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
 import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
 import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
@@ -100,6 +102,8 @@ interface OpenModel {
   readonly name: string;
   readonly files: ModelFiles;
   readonly spec: ModelSpec;
+  /** The decoder of a checkpoint. */
+  readonly decoder: DecoderSpec | undefined;
   readonly prompt: readonly number[];
   readonly templates: ChatTemplates;
 }
@@ -111,9 +115,10 @@ async function openModel(
   try {
     const files = await locateModel(modelFolder(config), config.dtype, devices.length > 0 ? devices : [CPU]);
     const spec = await readSpec(files, { context: config.context });
+    const decoder = await readDecoder(files, config.context ?? spec.contextLength);
     const { tokenizer, templates } = await openText(files, { tokens: spec.tokens });
     const prompt = await tokenizer.encode(PROMPT, { addSpecialTokens: true });
-    return { name: modelName(config), files, spec, prompt, templates: new ChatTemplates(templates) };
+    return { name: modelName(config), files, spec, decoder, prompt, templates: new ChatTemplates(templates) };
   } catch (error) {
     return { problem: messageOf(error) };
   }
@@ -148,11 +153,14 @@ class SmokeTest {
     const weights = this.#model.files.choices.find(({ device }) => device === probed.name);
     if (probed.obstacle !== undefined || !weights) return row;
     say(`Generating ten tokens on ${probed.name}…`);
-    const { modelFile, weightFiles, dtype } = weights;
-    const cpu = this.#onCpu.get(modelFile) ?? this.#generate({ device: CPU, modelFile, weightFiles });
+    const { modelFile, dtype, checkpoint } = weights;
+    const candidate = candidateOf(weights, this.#model.decoder);
+    const cpu = this.#onCpu.get(modelFile) ?? this.#generate({ ...candidate, device: CPU });
     this.#onCpu.set(modelFile, cpu);
-    const run = await (isCpu(probed.name) ? cpu : this.#generate({ device: probed.name, modelFile, weightFiles }));
-    const rounds = dtype.includes('16') || DEVICES[kindOf(probed.name)].halfAttention;
+    const run = await (isCpu(probed.name) ? cpu : this.#generate(candidate));
+    // A device without half floats in its attention computes a checkpoint in float32.
+    const isHalf = checkpoint === undefined && dtype.includes('16');
+    const rounds = isHalf || DEVICES[kindOf(probed.name)].halfAttention;
     const fix = run.problem === undefined ? row.fix : run.reason && fixFor(run.reason, host);
     return { ...row, dtype, run: runOf(run, await cpu, rounds), fix };
   }

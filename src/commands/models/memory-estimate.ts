@@ -2,7 +2,9 @@
  * The memory that a model needs on the CPU with one slot, before it is opened. An estimate: the worker plans
  * with the shapes of the graph, and refuses a model that does not fit. Pure.
  */
+import type { Checkpoint } from '../../model/checkpoint/shards.ts';
 import type { CacheShape } from '../../model/spec/cache-shape.ts';
+import { BFLOAT16, FLOAT16, FLOAT32 } from '../../onnx/types.ts';
 
 /** Sizes in bytes. */
 export interface MemoryEstimate {
@@ -29,13 +31,24 @@ const [FULL_BYTES, HALF_BYTES] = [4, 2];
 const CONTEXT_STEP = 256;
 const LEAST_CONTEXT = 512;
 
-/** @param dtype of the weights: with half floats, the cache has half floats too */
+/** The weights that the CPU takes. */
+export interface EstimatedWeights {
+  readonly bytes: number;
+  readonly dtype: string;
+  readonly checkpoint?: Pick<Checkpoint, 'tensors'>;
+}
+
+/**
+ * With half floats in an .onnx file, the cache has half floats too. The CPU computes a checkpoint in float32:
+ * its weights take 4 bytes each, which all workers of the machine share.
+ */
 export function estimateMemory(
-  { bytes: weights, dtype }: { readonly bytes: number; readonly dtype: string },
+  { bytes, dtype, checkpoint }: EstimatedWeights,
   { perToken, context }: CacheShape,
   available: number,
 ): MemoryEstimate {
-  const tokenBytes = perToken * (dtype.includes('16') ? HALF_BYTES : FULL_BYTES);
+  const weights = checkpoint ? widenedBytes(checkpoint) : bytes;
+  const tokenBytes = perToken * (!checkpoint && dtype.includes('16') ? HALF_BYTES : FULL_BYTES);
   const cache = tokenBytes * context;
   const total = weights + cache + WORK_BYTES;
   const room = Math.floor((available - weights - WORK_BYTES) / tokenBytes / CONTEXT_STEP) * CONTEXT_STEP;
@@ -45,4 +58,14 @@ export function estimateMemory(
     fits: total <= available,
     ...(shorter && { fittingContext: room }),
   };
+}
+
+/** Elements of a checkpoint's floats, as float32. */
+function widenedBytes({ tensors }: Pick<Checkpoint, 'tensors'>): number {
+  let bytes = 0;
+  for (const { type, bytes: stored } of tensors.values()) {
+    if (type === FLOAT32) bytes += stored;
+    if (type === FLOAT16 || type === BFLOAT16) bytes += (stored / HALF_BYTES) * FULL_BYTES;
+  }
+  return bytes;
 }

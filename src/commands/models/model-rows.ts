@@ -14,7 +14,7 @@ export interface ModelRow {
   readonly folder: string;
   readonly commit?: string | undefined;
   readonly formats: readonly WeightFormat[];
-  /** Types of the ONNX weights. */
+  /** Types of the ONNX weights; without these, the type of the checkpoint. */
   readonly dtypes: readonly string[];
   readonly runnable: boolean;
   readonly problem?: string | undefined;
@@ -24,8 +24,9 @@ export interface ModelRow {
   readonly incomplete_bytes?: number | undefined;
   readonly last_used?: string | undefined;
   readonly last_modified?: string | undefined;
-  /** Type of the weights that the CPU takes by default. The estimate is for them. */
+  /** Type and format of the weights that the CPU takes by default. The estimate is for them. */
   readonly dtype?: string | undefined;
+  readonly format?: WeightFormat | undefined;
   readonly memory?: EstimateRow | undefined;
   /** The command that runs the model, as arguments. */
   readonly command?: readonly string[] | undefined;
@@ -81,7 +82,8 @@ async function runnable(files: ModelFiles, flags: readonly string[]) {
   const memory = choice && shape && estimateRow(estimateMemory(choice, shape, availableMemory()));
   const shorter = memory?.fitting_context === undefined ? [] : ['--context', String(memory.fitting_context)];
   const command = ['rbees-workerd', 'serve', ...flags, ...shorter];
-  return { dtypes: files.dtypes, runnable: true, dtype: choice?.dtype, memory, command };
+  const format: WeightFormat = choice?.checkpoint ? 'safetensors' : 'onnx';
+  return { dtypes: files.dtypes, runnable: true, dtype: choice?.dtype, format, memory, command };
 }
 
 const estimateRow = ({ weights, cache, total, context, available, fits, fittingContext }: MemoryEstimate) => ({

@@ -20,11 +20,13 @@ Run one with: rbees-workerd serve --model <MODEL> [--dtype <type>]
 
   --json               print one JSON document
 
-  WEIGHTS    types of the ONNX weights; other formats do not run yet
+  WEIGHTS    types of the ONNX weights, "safetensors bf16" for a checkpoint,
+             and the other formats of the repository
   DISK       size of the repository; files that links share count once
   USED       time since a file of the repository was read or written
   MEMORY     estimate for the CPU: the weights that it takes by default, and
              the KV cache of one slot with the whole context of the model;
+             4 bytes for each weight of a checkpoint, which all workers share;
              the worker itself needs about 60 MB more
   FITS       yes: MEMORY is free now. "context 8192": with --context 8192.
              no: not even with a context of 512 tokens
@@ -69,9 +71,14 @@ const COLUMNS: readonly Column<ModelRow>[] = [
   { title: 'FITS', cell: fitOf },
 ];
 
-function weightsOf({ dtypes, formats }: ModelRow): string {
-  const onnx = dtypes.length > 0 ? dtypes : formats.filter((format) => format === 'onnx');
-  return [...onnx, ...formats.filter((format) => format !== 'onnx')].join(', ');
+/** Without an .onnx file, `dtypes` has the type of the checkpoint. */
+function weightsOf({ dtypes, formats, format }: ModelRow): string {
+  if (format === 'safetensors') {
+    const others = formats.filter((one) => one !== 'safetensors' && one !== 'onnx');
+    return [`safetensors ${dtypes.join(', ')}`, ...others].join(', ');
+  }
+  const onnx = dtypes.length > 0 ? dtypes : formats.filter((one) => one === 'onnx');
+  return [...onnx, ...formats.filter((one) => one !== 'onnx')].join(', ');
 }
 
 const ageOf = (time: string): string => `${shortTime((Date.now() - Date.parse(time)) / 1000)} ago`;

@@ -8,6 +8,8 @@ const HELP = `rbees-workerd pull <org/model>[/folder][@revision] [flags]
 Downloads a model from the hub into the local cache, and prints its folder.
 Run it with: rbees-workerd serve --model <org/model>
 
+  --format <onnx|safetensors|auto>
+      format of the weights; auto takes safetensors if no ONNX file suits
   --dtype <type>       data type of the weights, such as q4
   --device <device>    choose the weights for this device; default: for the CPU
   --verify             check the checksum of every file of the model that is in

@@ -5,23 +5,20 @@
  */
 import { join, posix } from 'node:path';
 import { type HubSettings, readHubSettings } from '../../config/network/hub-settings.ts';
-import type { DtypeChoice } from '../../model/dtypes.ts';
-import { cachedSnapshot, freeBytes, HubCache, storageProblem } from '../../model/hub/cache.ts';
-import { chooseFiles, genaiConfigOf } from '../../model/hub/choice.ts';
+import { cachedSnapshot, HubCache, storageProblem } from '../../model/hub/cache.ts';
+import { type Choice, chooseFiles } from '../../model/hub/choice.ts';
 import { Connection } from '../../model/hub/connection.ts';
-import { type OnWait, withLock } from '../../model/hub/lock.ts';
 import { PullError } from '../../model/hub/pull-error.ts';
 import { nameOf } from '../../model/hub/reference.ts';
-import { fileUrl, type Repository, type RepositoryFile, readRepository } from '../../model/hub/repository.ts';
-import { download } from '../../model/hub/transfer.ts';
+import { readRepository } from '../../model/hub/repository.ts';
 import { locateModel } from '../../model/locate.ts';
-import { ModelError, type ModelProblem } from '../../model/problems.ts';
-import { graphFileOf } from '../../model/spec/genai.ts';
-import { formatBytes } from '../../narration/phrases.ts';
+import { ModelError } from '../../model/problems.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import { Terminal } from '../terminal.ts';
 import { reportUnknown } from '../unknown-settings.ts';
+import { fetchFiles, filesAt, folderOf, missingFiles, type PullContext } from './fetch-files.ts';
+import { decoderName, shardNames } from './named-weights.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -32,8 +29,6 @@ import { Verifier, verifyOffline } from './verifier.ts';
  * files.
  */
 const MAX_ROUNDS = 3;
-/** Maximum size of genai_config.json. */
-export const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
  * Runs the command. Resolves with the exit code: 0, or 1 after an error of the hub, the model or the disk. A
@@ -76,12 +71,13 @@ async function fromCache(
   { cache }: HubSettings,
   progress: ProgressBar,
 ): Promise<string> {
+  const { dtype, device, format } = selection;
   const folder = cachedSnapshot(cache, reference);
   if (folder === undefined)
     throw new PullError(
       `HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}: unset HF_HUB_OFFLINE to pull it.`,
     );
-  const located = await locateModel(folder, selection.dtype, [selection.device]).catch((error: unknown) => {
+  const located = await locateModel(folder, dtype, [device], format).catch((error: unknown) => {
     // A damaged file can have other problems; its checksum explains them.
     if (verify && error instanceof ModelError) return error;
     throw error;
@@ -96,16 +92,6 @@ async function fromCache(
   return folder;
 }
 
-/** The parts that one pull uses. */
-interface PullContext {
-  readonly repository: Repository;
-  readonly cache: HubCache;
-  readonly connection: Connection;
-  readonly settings: HubSettings;
-  readonly progress: ProgressBar;
-  readonly verifier: Verifier;
-}
-
 async function fromHub(
   { reference, selection, verify }: PullArguments,
   settings: HubSettings,
@@ -117,9 +103,10 @@ async function fromHub(
   const repository = await readRepository(connection, reference);
   const verifier = new Verifier(verify, say);
   const context: PullContext = { repository, cache, connection, settings, progress, verifier };
-  const choice = chooseFiles(repository, { ...selection, decoder: await decoderName(context) });
+  const withDecoder = { ...selection, decoder: await decoderName(context) };
+  const choice = chooseFiles(repository, { ...withDecoder, shards: await shardNames(context, withDecoder) });
   await fetchFiles(context, choice.files, choice.why);
-  const problem = await fetchExternalData(context, choice.dtype, selection.device);
+  const problem = await fetchNamedFiles(context, choice, selection.device);
   // The last step, because a revision in the cache must be complete.
   await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
@@ -127,109 +114,19 @@ async function fromHub(
   return folderOf(context);
 }
 
-/** The model's folder in the cache. */
-function folderOf({ cache, repository: { commit, reference } }: PullContext): string {
-  return join(cache.snapshot(commit), reference.folder);
-}
-
-/** The weight file that genai_config.json names, which may have any name. */
-async function decoderName(context: PullContext): Promise<string | undefined> {
-  const file = genaiConfigOf(context.repository);
-  if (file === undefined) return undefined;
-  if (file.size > MAX_CONFIG_BYTES)
-    throw new PullError(
-      `${file.path} is ${formatBytes(file.size)}; at most ${formatBytes(MAX_CONFIG_BYTES)} is allowed.`,
-    );
-  await fetchFiles(context, [file], 'genai_config.json first, because it names the weights');
-  const problems: ModelProblem[] = [];
-  const name = await graphFileOf(join(context.cache.snapshot(context.repository.commit), file.path), problems);
-  if (problems.length > 0) throw new ModelError(folderOf(context), problems);
-  return name;
-}
-
-/** Downloads the files that are missing in the cache. Prints nothing if none is missing. */
-async function fetchFiles(context: PullContext, files: readonly RepositoryFile[], why: string): Promise<void> {
-  const { repository, cache, progress } = context;
-  const { commit, reference } = repository;
-  const isIncomplete = (await missingFiles(context, files)).length > 0;
-  if (!isIncomplete) return;
-  await cache.prepare();
-  const onWait: OnWait = ({ process = 'unknown', heldMs, file }) => {
-    const time = heldMs === undefined ? '' : ` for ${Math.round(heldMs / 1000)} s`;
-    progress.say(
-      `Another pull of ${reference.repo} (process ${process}) has the lock${time}: waiting for it. If that process is gone, remove ${file}`,
-    );
-  };
-  await withLock(cache.lockFile, onWait, async () => {
-    const missing = await missingFiles(context, files);
-    if (missing.length === 0) return;
-    const total = missing.reduce((sum, { size }) => sum + size, 0);
-    progress.say(
-      `Pulling ${nameOf(reference)} (${commit.slice(0, 8)}): ${missing.length} file${missing.length === 1 ? '' : 's'}, ${formatBytes(total)}; ${why}`,
-    );
-    await requireSpace(context, missing);
-    progress.begin(total);
-    for (const file of missing) await fetchFile(context, file);
-    progress.end();
-  });
-}
-
-/** The files that the cache lacks, or has damaged. */
-async function missingFiles(
-  { cache, repository, verifier }: PullContext,
-  files: readonly RepositoryFile[],
-): Promise<RepositoryFile[]> {
-  const missing: RepositoryFile[] = [];
-  for (const file of files) if (!(await verifier.isPresent(cache, repository.commit, file))) missing.push(file);
-  return missing;
-}
-
-async function requireSpace({ cache, settings }: PullContext, files: readonly RepositoryFile[]): Promise<void> {
-  const sizes = files.map(async ({ etag, size }) => size - (await cache.bytesPresent(etag, size)));
-  const needed = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
-  const free = await freeBytes(settings.cache);
-  if (needed > free)
-    throw new PullError(
-      `${settings.cache} needs ${formatBytes(needed)}, and ${formatBytes(free)} are free: free some space, or set HF_HUB_CACHE to another disk.`,
-    );
-}
-
-async function fetchFile(
-  { repository, cache, connection, progress, verifier }: PullContext,
-  file: RepositoryFile,
-): Promise<void> {
-  progress.file(file.path, file.size);
-  const blob = cache.blob(file.etag);
-  if (!((await cache.hasBlob(file.etag, file.size)) && (await verifier.accepts(blob, file)))) {
-    let fromBefore = true;
-    await download(connection, {
-      url: fileUrl(connection.endpoint, repository, file.path),
-      file,
-      blob,
-      onProgress: (bytes) => {
-        progress.at(bytes, fromBefore);
-        fromBefore = false;
-      },
-    });
-  }
-  await cache.linkBlob(repository.commit, file.path, file.etag);
-  verifier.renewed(file);
-  progress.fileDone();
-}
-
 /**
  * Locates the model as a worker does, and downloads the missing files that the repository has. Returns the
  * problems that remain.
  */
-async function fetchExternalData(
+async function fetchNamedFiles(
   context: PullContext,
-  dtype: DtypeChoice,
+  { dtype, format }: Choice,
   device: DeviceName,
 ): Promise<ModelError | undefined> {
   const { repository } = context;
   for (let round = 1; ; round++) {
     try {
-      const { choices } = await locateModel(folderOf(context), dtype, [device]);
+      const { choices } = await locateModel(folderOf(context), dtype, [device], format);
       if (context.verifier.checksEverything) {
         const weights = choices.flatMap(({ weightFiles }) => weightFiles);
         await fetchFiles(context, await filesAt(context, weights), 'damaged weights');
@@ -246,10 +143,4 @@ async function fetchExternalData(
       await fetchFiles(context, more, 'external data of the weights');
     }
   }
-}
-
-/** The files of the repository that the cache has at these real paths. */
-async function filesAt({ repository, cache }: PullContext, paths: readonly string[]): Promise<RepositoryFile[]> {
-  const found = await Promise.all(repository.files.map((file) => cache.find(repository.commit, file.path, file.size)));
-  return repository.files.filter((_, index) => paths.includes(found[index] ?? ''));
 }

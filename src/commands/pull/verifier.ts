@@ -1,6 +1,7 @@
 /** Checks the contents of cached files: all of them with `--verify`, otherwise the small ones. */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
+import { INDEX_FILE } from '../../model/checkpoint/shards.ts';
 import type { HubCache } from '../../model/hub/cache.ts';
 import { checksumOfBlob, hasContents } from '../../model/hub/checksum.ts';
 import { METADATA_FILES } from '../../model/hub/choice.ts';
@@ -76,7 +77,7 @@ export async function verifyOffline(
   const damaged: string[] = [];
   const realBlobs = await realpath(blobs);
   let [checked, copies, bytes] = [0, 0, 0];
-  for (const path of new Set([...METADATA_FILES.map((file) => join(folder, file)), ...paths])) {
+  for (const path of new Set([...[...METADATA_FILES, INDEX_FILE].map((file) => join(folder, file)), ...paths])) {
     const real = await realpath(path).catch(() => undefined);
     if (real === undefined) continue;
     const found = await stat(real);

@@ -1,9 +1,21 @@
 /**
  * Chooses the files of a repository that a model needs: configuration, tokenizer, and the weights of one
- * dtype with their external data. Decides by file names alone; downloads nothing.
+ * dtype with their external data, or the files of a checkpoint. Decides by file names alone; downloads
+ * nothing.
  */
 import type { DeviceName } from '../../protocol/devices.ts';
-import { chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
+import { dtypeOfType, INDEX_FILE, SINGLE_FILE } from '../checkpoint/shards.ts';
+import {
+  CHECKPOINT_DTYPES,
+  type CheckpointDtype,
+  chooseDtype,
+  type DtypeChoice,
+  type FormatChoice,
+  ONNX_DTYPES,
+  type OnnxDtype,
+  runsCheckpoints,
+  SUFFIXES,
+} from '../dtypes.ts';
 import { MAX_TEMPLATES } from '../template-source.ts';
 import { PullError } from './pull-error.ts';
 import { nameOf } from './reference.ts';
@@ -27,20 +39,25 @@ const MORE_TEMPLATES = /^additional_chat_templates\/[^/]+\.jinja$/;
 /** Maximum number of names that an error lists. */
 const MAX_LISTED = 8;
 
-/** The selection on the command line, and the decoder of the repository. */
+/** The selection on the command line, and the weights that files of the repository name. */
 export interface Selection {
   readonly dtype: DtypeChoice;
+  /** `auto`: .onnx files, and the checkpoint where none suits. */
+  readonly format: FormatChoice;
   /** Device for which `auto` chooses: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
   readonly device: DeviceName;
   /** Weight file that genai_config.json names, relative to its folder. */
   readonly decoder?: string | undefined;
+  /** Files that the index of a checkpoint names, relative to the folder of the model. */
+  readonly shards?: readonly string[] | undefined;
 }
 
 /** Files to pull, weights last, and the reason for the dtype. */
 export interface Choice {
   readonly files: readonly RepositoryFile[];
-  /** Dtype of the weights; `auto` if only the graph states it. */
+  /** Dtype of the weights; `auto` if only the graph or the header states it. */
   readonly dtype: DtypeChoice;
+  readonly format: Exclude<FormatChoice, 'auto'>;
   /** Reason for the choice, shown to the user. */
   readonly why: string;
 }
@@ -49,26 +66,32 @@ export interface Choice {
 type Files = ReadonlyMap<string, RepositoryFile>;
 
 interface Picked extends Omit<Choice, 'files'> {
-  /** Paths from the model's folder: the graph, then its known external data. */
+  /**
+   * Paths from the model's folder: the graph, then its known external data; or the index or only file of a
+   * checkpoint, then its shards.
+   */
   readonly paths: readonly [string, ...string[]];
 }
 
 /**
  * Chooses the files to pull. The weight file that genai_config.json names takes precedence, unless the user
  * requests a dtype and a file of that dtype exists. The name of the configured file does not state its dtype
- * and its external data; only its graph does.
+ * and its external data; only its graph does. A checkpoint is pulled only where no .onnx file suits, or by
+ * `--format`: a worker chooses in the same way.
  * @throws PullError if the repository lacks the dtype (lists the dtypes it has), or a file that every model
  *   needs.
  */
 export function chooseFiles(repository: Repository, selection: Selection): Choice {
   const byPath = filesByPath(repository);
-  const { paths, dtype, why } = pickWeights(repository, byPath, selection);
-  const missing = ['tokenizer.json', paths[0]].filter((path) => !byPath.has(path));
-  if (!byPath.has('config.json') && !byPath.has(GENAI)) missing.unshift('config.json');
+  const { paths, dtype, format, why } = pickWeights(repository, byPath, selection);
+  const needed = format === 'onnx' ? paths.slice(0, 1) : paths;
+  const missing = ['tokenizer.json', ...needed].filter((path) => !byPath.has(path)).slice(0, MAX_LISTED);
+  if (!byPath.has('config.json') && (format !== 'onnx' || !byPath.has(GENAI))) missing.unshift('config.json');
   if (missing.length > 0)
     throw new PullError(`${nameOf(repository.reference)} has no ${missing.join(', no ')}: the worker cannot load it.`);
   const templates = [...byPath.keys()].filter((path) => MORE_TEMPLATES.test(path)).slice(0, MAX_TEMPLATES);
-  return { files: [...METADATA_FILES, ...templates, ...paths].flatMap((path) => byPath.get(path) ?? []), dtype, why };
+  const files = [...METADATA_FILES, ...templates, ...paths].flatMap((path) => byPath.get(path) ?? []);
+  return { files, dtype, format, why };
 }
 
 /**
@@ -79,6 +102,16 @@ export function genaiConfigOf(repository: Repository): RepositoryFile | undefine
   return filesByPath(repository).get(GENAI);
 }
 
+/**
+ * The index of the checkpoint, which must be read before files can be chosen. Undefined if the choice is
+ * another one, or a checkpoint without shards.
+ */
+export function checkpointIndexOf(repository: Repository, selection: Selection): RepositoryFile | undefined {
+  const byPath = filesByPath(repository);
+  const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(repository, { ...selection, shards: [] });
+  return picked?.paths[0] === INDEX_FILE ? byPath.get(INDEX_FILE) : undefined;
+}
+
 function filesByPath({ files, reference: { folder } }: Repository): Files {
   const start = folder === '' ? '' : `${folder}/`;
   return new Map(
@@ -86,7 +119,26 @@ function filesByPath({ files, reference: { folder } }: Repository): Files {
   );
 }
 
-function pickWeights(repository: Repository, byPath: Files, { dtype: requested, device, decoder }: Selection): Picked {
+function pickWeights(repository: Repository, byPath: Files, selection: Selection): Picked {
+  const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(repository, selection);
+  if (picked !== undefined) return picked;
+  const { dtype, format, device, decoder } = selection;
+  const names = {
+    onnx: 'no onnx/model*.onnx and no model*.onnx',
+    safetensors: `no ${SINGLE_FILE} and no ${INDEX_FILE}`,
+    auto: `no onnx/model*.onnx, no model*.onnx and no ${SINGLE_FILE}`,
+  };
+  const lack = dtype === 'auto' ? names[format] : `no weights of dtype ${dtype}`;
+  const found: string[] = format === 'safetensors' ? [] : [...foundWeights(byPath, decoder).keys()];
+  const checkpoint = format === 'onnx' ? undefined : checkpointIn(byPath);
+  if (checkpoint) found.push(`${checkpoint} (${checkpointText(repository, device)})`);
+  const has = found.length === 0 ? alternativesIn(repository) : `it has ${found.join(', ')}`;
+  throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
+}
+
+/** Undefined if no .onnx file suits the selection. */
+function pickOnnx(byPath: Files, { dtype: requested, format, device, decoder }: Selection): Picked | undefined {
+  if (format === 'safetensors') return undefined;
   const found = foundWeights(byPath, decoder);
   const chosen = chooseDtype(device, requested, new Set(found.keys()));
   const path = chosen && found.get(chosen.dtype);
@@ -97,22 +149,46 @@ function pickWeights(repository: Repository, byPath: Files, { dtype: requested, 
       requested === 'auto'
         ? `dtype ${dtype} of ${[...found.keys()].join(', ')}, for ${device}: ${reason}`
         : `dtype ${dtype}, as requested`;
-    return { paths: [path, ...externalData(byPath, path)], dtype, why };
+    return { paths: [path, ...externalData(byPath, path)], dtype, format: 'onnx', why };
   }
-  if (decoder !== undefined)
-    return { paths: [decoder], dtype: requested, why: `weights ${decoder}, which ${GENAI} names` };
-  const lack = requested === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${requested}`;
-  const has = found.size === 0 ? alternativesIn(repository) : `it has ${[...found.keys()].join(', ')}`;
-  throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
+  if (decoder === undefined) return undefined;
+  return { paths: [decoder], dtype: requested, format: 'onnx', why: `weights ${decoder}, which ${GENAI} names` };
 }
+
+/** Undefined if the repository has no checkpoint, or if the device or the dtype excludes it. */
+function pickCheckpoint(repository: Repository, selection: Selection): Picked | undefined {
+  const { dtype, format, device, shards = [] } = selection;
+  const file = checkpointIn(filesByPath(repository));
+  const dtypes = checkpointDtypes(repository);
+  const isDtype = dtypes.length > 0 && (dtype === 'auto' || dtypes.some((one) => one === dtype));
+  if (file === undefined || format === 'onnx' || !isDtype || !runsCheckpoints(device)) return undefined;
+  const of = dtypes.length === 1 ? ` of dtype ${dtypes[0]}` : '';
+  const why = `the checkpoint${of}${format === 'auto' ? ': no .onnx file suits' : ', as requested'}`;
+  return { paths: [file, ...(file === INDEX_FILE ? shards : [])], dtype, format: 'safetensors', why };
+}
+
+/** The dtypes that the checkpoint can have. The hub states the type of a checkpoint at the root only. */
+function checkpointDtypes({ checkpointType, reference }: Repository): readonly CheckpointDtype[] {
+  if (checkpointType === undefined || reference.folder !== '') return CHECKPOINT_DTYPES;
+  const dtype = dtypeOfType(checkpointType);
+  return dtype === undefined ? [] : [dtype];
+}
+
+function checkpointText(repository: Repository, device: DeviceName): string {
+  const dtypes = checkpointDtypes(repository);
+  if (dtypes.length === 0) return `weights of type ${repository.checkpointType}, which no worker runs`;
+  return `dtype ${dtypes.join(', ')}${runsCheckpoints(device) ? '' : ', on another device'}`;
+}
+
+const checkpointIn = (byPath: Files): string | undefined => [SINGLE_FILE, INDEX_FILE].find((file) => byPath.has(file));
 
 /**
  * Weights under the names that weights.ts looks for. Excludes GenAI's decoder, because it is called
  * model.onnx for every dtype.
  */
-function foundWeights(byPath: Files, decoder: string | undefined): ReadonlyMap<Dtype, string> {
-  const found = new Map<Dtype, string>();
-  for (const dtype of DTYPES) {
+function foundWeights(byPath: Files, decoder: string | undefined): ReadonlyMap<OnnxDtype, string> {
+  const found = new Map<OnnxDtype, string>();
+  for (const dtype of ONNX_DTYPES) {
     const names = [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`];
     const path = names.find((name) => name !== decoder && byPath.has(name));
     if (path !== undefined) found.set(dtype, path);
@@ -137,7 +213,7 @@ function alternativesIn({ files, reference }: Repository): string {
   if (folders.length > 0)
     return `it has models in folders: pull one of ${listed(folders.map((folder) => nameOf({ ...reference, folder })))}`;
   const names = files.flatMap(({ path }) => (path.endsWith('.onnx') ? [path] : []));
-  if (names.length === 0) return 'it has no .onnx file: choose a repository with an ONNX export of the model';
+  if (names.length === 0) return 'choose a repository of a model in ONNX or safetensors';
   return `its .onnx files are ${listed(names)}`;
 }
 

@@ -4,6 +4,8 @@
  */
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { z } from 'zod';
+import { bytesOfType } from '../checkpoint/safetensors.ts';
+import { mainType } from '../checkpoint/shards.ts';
 import type { Checksum } from './checksum.ts';
 import type { Connection } from './connection.ts';
 import { PullError } from './pull-error.ts';
@@ -19,10 +21,21 @@ export interface Repository {
   readonly reference: HubReference;
   readonly commit: string;
   readonly files: readonly RepositoryFile[];
+  /**
+   * Element type of most of the bytes of the checkpoint at the root, such as `BF16`; absent if the hub does
+   * not state it.
+   */
+  readonly checkpointType?: string | undefined;
 }
 
 /** Maximum number of pages, 1000 files each. A repository with more files does not contain a single model. */
 export const MAX_PAGES = 50;
+
+/** The numbers of elements of the checkpoint by their types. A mirror may leave them out. */
+const parameters = z
+  .object({ parameters: z.record(z.string().regex(/^\w{1,16}$/), z.number().min(0)) })
+  .transform((found) => new Map(Object.entries(found.parameters)))
+  .catch(new Map());
 
 const entry = z.object({
   type: z.string(),
@@ -40,7 +53,7 @@ export async function readRepository(connection: Connection, reference: HubRefer
   const { repo, revision } = reference;
   const access = { hubUrl: connection.endpoint, fetch: limitedFetch(connection) };
   try {
-    const info = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...access });
+    const info = await modelInfo({ name: repo, revision, additionalFields: ['sha', 'safetensors'], ...access });
     const commit = z.string().regex(COMMIT).parse(info.sha);
     const files: RepositoryFile[] = [];
     const list = listFiles({ repo: { type: 'model', name: repo }, revision: commit, recursive: true, ...access });
@@ -48,7 +61,7 @@ export async function readRepository(connection: Connection, reference: HubRefer
       const file = fileOf(entryOfList);
       if (file !== undefined) files.push(file);
     }
-    return { reference, commit, files };
+    return { reference, commit, files, checkpointType: typeOf(parameters.parse(info.safetensors)) };
   } catch (error) {
     if (error instanceof PullError) throw error;
     const reason = error instanceof z.ZodError ? z.prettifyError(error).replaceAll(/\s+/g, ' ') : String(error);
@@ -61,6 +74,9 @@ export function fileUrl(endpoint: string, { reference, commit }: Repository, pat
   const parts = path.split('/').map(encodeURIComponent);
   return new URL(`${endpoint}/${reference.repo}/resolve/${commit}/${parts.join('/')}`);
 }
+
+const typeOf = (elements: ReadonlyMap<string, number>): string | undefined =>
+  mainType(new Map([...elements].map(([type, count]) => [type, bytesOfType(type, count)])));
 
 function fileOf(entryOfList: unknown): RepositoryFile | undefined {
   const named = z.object({ type: z.literal('file'), path: z.string() }).safeParse(entryOfList);

@@ -3,7 +3,7 @@
  * The engine plans with the shapes of the graph.
  */
 import type { ModelFiles } from '../locate.ts';
-import { modelConfig, withLlamaNames } from '../spec.ts';
+import { modelConfig, preparationFor } from '../spec.ts';
 import { readGenai } from './genai.ts';
 import { readFields } from './json-fields.ts';
 
@@ -16,10 +16,10 @@ export interface CacheShape {
 
 /** The shape; undefined if the configuration does not state it, such as for models without attention. */
 export async function readCacheShape(
-  files: Pick<ModelFiles, 'configFile' | 'genaiConfigFile'>,
+  files: Pick<ModelFiles, 'choices' | 'configFile' | 'genaiConfigFile'>,
 ): Promise<CacheShape | undefined> {
   const { configFile, genaiConfigFile } = files;
-  const config = await readFields(configFile, modelConfig(false), [], { prepare: withLlamaNames });
+  const config = await readFields(configFile, modelConfig(false), [], { prepare: preparationFor(files) });
   const genai = await readGenai(genaiConfigFile, false, []);
   const decoder = genai?.model.decoder;
   const context = genai?.model.context_length ?? config?.max_position_embeddings;

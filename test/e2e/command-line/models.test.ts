@@ -93,13 +93,14 @@ describe('models', () => {
     ]);
   });
 
-  test('names the formats that do not run yet, and lists models without weights', async () => {
+  test('names the formats that do not run yet, files that are missing, and models without weights', async () => {
     await snapshot('safe', { 'config.json': 2, 'model-00001.safetensors': 1000 });
     await snapshot('llama', { 'llama-q4.gguf': 2000, 'llama-q8.gguf': 4000 });
     await snapshot('words', { 'README.md': 5 });
     const { code, stdout } = await models();
     expect(code).toBe(0);
     expect(stdout).toMatch(/^org\/safe@c0ffee\w+ +safetensors +1\.\d+ kB +\w+ ago +- +cannot run$/m);
+    expect(stdout).toMatch(/^org\/safe@c0ffee\w+: .*; the folder has model-00001\.safetensors/m);
     expect(stdout).toMatch(/^org\/llama@c0ffee\w+: gguf: no worker can run this format yet$/m);
     expect(stdout).toMatch(/^org\/words@c0ffee\w+: has no weights$/m);
     for (const row of (await rowsOf()).slice(1)) expect(row).toMatchObject({ runnable: false });

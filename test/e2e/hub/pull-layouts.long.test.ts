@@ -82,7 +82,7 @@ describe('a GenAI repository', () => {
     expect(await me.pull(['org/folders'])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(
-        `org/folders has no onnx/model*.onnx and no model*.onnx; it has models in folders: pull one of org/folders/${FOLDER}, org/folders/cuda/cuda-fp16.`,
+        `org/folders has no onnx/model*.onnx, no model*.onnx and no model.safetensors; it has models in folders: pull one of org/folders/${FOLDER}, org/folders/cuda/cuda-fp16.`,
       ),
     });
     const name = `org/folders/${FOLDER}`;

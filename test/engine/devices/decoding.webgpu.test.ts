@@ -13,11 +13,11 @@ import { attribute, copyWithAttribute, type Value } from '../../onnx/with-attrib
 import { softwareVulkan } from '../../support/vulkan.ts';
 import { Bench, modelFile } from '../harness.ts';
 import { optionsFor, REFERENCE } from '../reference.ts';
-import { endEngines, openEngine, TIMEOUT_MS } from './software-engine.ts';
+import { openEngine, stopEngines, TIMEOUT_MS } from './engine-process.ts';
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'webgpu-')));
 afterAll(() => rmSync(folder, { recursive: true }));
-afterEach(endEngines);
+afterEach(stopEngines);
 
 const haiku = (device: DeviceName): Partial<EngineOptions> => ({
   candidates: [{ device, modelFile, weightFiles: [modelFile] }],

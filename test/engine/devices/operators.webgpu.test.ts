@@ -7,7 +7,7 @@ import type { Attribute } from '../../../src/onnx/write/model-writer.ts';
 import { ignoredBy } from '../../../src/protocol/devices.ts';
 import { type Computed, computeOnBoth, floats, int32s, int64s, type OneNode, output } from '../../support/one-node.ts';
 import { softwareVulkan } from '../../support/vulkan.ts';
-import { TIMEOUT_MS } from './software-engine.ts';
+import { TIMEOUT_MS } from './engine-process.ts';
 
 const domain = 'com.microsoft';
 const [PAST, HEADS, KV_HEADS] = [6, 4, 2];

@@ -1,7 +1,7 @@
 /** The choice of files from a repository, by names alone. */
 import { describe, expect, test } from 'vitest';
 import type { DtypeChoice } from '../../../src/model/dtypes.ts';
-import { chooseFiles, genaiConfigOf, type Selection } from '../../../src/model/hub/choice.ts';
+import { checkpointIndexOf, chooseFiles, genaiConfigOf, type Selection } from '../../../src/model/hub/choice.ts';
 import type { Repository } from '../../../src/model/hub/repository.ts';
 
 const WORDS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
@@ -29,7 +29,7 @@ const having = (...paths: string[]): Repository => ({
 });
 
 const chosen = (repository: Repository, wish: Partial<Selection> = {}) =>
-  chooseFiles(repository, { dtype: 'auto', device: 'cpu', ...wish });
+  chooseFiles(repository, { dtype: 'auto', format: 'auto', device: 'cpu', ...wish });
 const taken = (repository: Repository, wish?: Partial<Selection>): string[] =>
   chosen(repository, wish).files.map(({ path }) => path);
 const inFolder = (folder: string, repository: Repository): Repository => ({
@@ -149,11 +149,15 @@ describe('the choice from a GenAI layout', () => {
 
 describe('the choice fails', () => {
   test.each([
-    [ALL, 'bnb4', /org\/name has no weights of dtype bnb4; it has q4, q8, fp32, q4f16, fp16\./],
     [
-      having(...WORDS, 'model.safetensors'),
+      ALL,
+      'bnb4',
+      /org\/name has no weights of dtype bnb4; it has q4, q8, fp32, q4f16, fp16, model\.safetensors \(dtype fp32, fp16, bf16\)\.$/,
+    ],
+    [
+      having(...WORDS, 'pytorch_model.bin'),
       'auto',
-      /has no onnx\/model\*\.onnx.*it has no \.onnx file: choose a repository with an ONNX export/,
+      /has no onnx\/model\*\.onnx, .* and no model\.safetensors; choose a repository of a model in ONNX or safetensors\.$/,
     ],
     [
       having(...WORDS, 'cpu/model.onnx', 'onnx/x.onnx'),
@@ -175,5 +179,66 @@ describe('the choice fails', () => {
 
   test('for a missing decoder', () => {
     expect(() => taken(having('genai_config.json', ...WORDS), { decoder: 'phi.onnx' })).toThrow(/has no phi\.onnx/);
+  });
+});
+
+describe('the choice of a checkpoint', () => {
+  const INDEX = 'model.safetensors.index.json';
+  const parts = ['model-1.safetensors', 'model-2.safetensors'];
+  const others = ['consolidated.safetensors', 'adapter_model.safetensors', 'model-3.safetensors', 'original/x.pth'];
+  const plain = having(...WORDS, ...MORE, ...others, 'model.safetensors');
+  const sharded = having(...WORDS, ...others, ...parts, INDEX);
+
+  test('is made where the repository has no ONNX file that suits', () => {
+    expect(taken(plain).sort()).toEqual([...WORDS, ...MORE, 'model.safetensors'].sort());
+    expect(chosen(plain)).toMatchObject({
+      dtype: 'auto',
+      format: 'safetensors',
+      why: 'the checkpoint: no .onnx file suits',
+    });
+    expect(chosen(ALL)).toMatchObject({ dtype: 'q4', format: 'onnx' });
+    expect(chosen(ALL, { dtype: 'bf16' })).toMatchObject({ dtype: 'bf16', format: 'safetensors' });
+  });
+
+  test('is made by the requested format', () => {
+    const choice = chosen(ALL, { format: 'safetensors' });
+    expect(choice).toMatchObject({ format: 'safetensors', why: 'the checkpoint, as requested' });
+    expect(choice.files.at(-1)?.path).toBe('model.safetensors');
+    const genai = having('genai_config.json', 'config.json', 'tokenizer.json', 'phi.onnx', 'model.safetensors');
+    expect(taken(genai, { format: 'safetensors', decoder: 'phi.onnx' }).at(-1)).toBe('model.safetensors');
+    expect(taken(genai, { decoder: 'phi.onnx' }).at(-1)).toBe('phi.onnx');
+  });
+
+  test('takes the index, and of the files only those that the index names', () => {
+    const selection = { dtype: 'auto', format: 'auto', device: 'cpu' } as const;
+    expect(checkpointIndexOf(sharded, selection)?.path).toBe(INDEX);
+    expect(checkpointIndexOf(plain, selection)).toBeUndefined();
+    expect(checkpointIndexOf(having(...WORDS, INDEX, 'model.onnx'), selection)).toBeUndefined();
+    expect(taken(sharded, { shards: parts })).toEqual([...WORDS, INDEX, ...parts]);
+  });
+
+  test.each([
+    [sharded, { shards: ['gone.safetensors'] }, /^org\/name has no gone\.safetensors: the worker cannot load it\.$/],
+    [plain, { format: 'onnx' }, /^org\/name has no onnx\/model\*\.onnx and no model\*\.onnx; choose a repository/],
+    [having(...WORDS, 'model.onnx'), { format: 'safetensors' }, /has no model\.safetensors and no .*index\.json; its/],
+    [plain, { dtype: 'q4' }, /no weights of dtype q4; it has model\.safetensors \(dtype fp32, fp16, bf16\)\.$/],
+    [plain, { device: 'coreml' }, /it has model\.safetensors \(dtype fp32, fp16, bf16, on another device\)\.$/],
+    [having('genai_config.json', 'tokenizer.json', 'model.safetensors'), {}, /^org\/name has no config\.json: /],
+  ] satisfies [Repository, Partial<Selection>, RegExp][])('fails: %#', (repository, selection, reason) => {
+    expect(() => chosen(repository, selection)).toThrow(reason);
+  });
+
+  test.each([
+    ['BF16', {}, 'the checkpoint of dtype bf16: no .onnx file suits'],
+    ['F32', { dtype: 'fp32', format: 'safetensors' }, 'the checkpoint of dtype fp32, as requested'],
+  ] satisfies [string, Partial<Selection>, string][])('has the type %s that the hub states', (type, wish, why) => {
+    expect(chosen({ ...plain, checkpointType: type }, wish)).toMatchObject({ format: 'safetensors', why });
+  });
+
+  test.each([
+    ['BF16', { dtype: 'fp32' }, /no weights of dtype fp32; it has model\.safetensors \(dtype bf16\)\.$/],
+    ['I32', {}, /it has model\.safetensors \(weights of type I32, which no worker runs\)\.$/],
+  ] satisfies [string, Partial<Selection>, RegExp][])('fails before the download: %s %j', (type, wish, reason) => {
+    expect(() => chosen({ ...plain, checkpointType: type }, wish)).toThrow(reason);
   });
 });

@@ -5,8 +5,10 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../protocol/text/error-message.ts';
+import { readDecoder } from '../../checkpoint/read-decoder.ts';
 import { locateModel, type ModelFiles } from '../../locate.ts';
 import { ModelError } from '../../problems.ts';
+import { readCacheShape } from '../../spec/cache-shape.ts';
 import { type CachedRevision, type RepositoryFiles, readRepository } from './repository-files.ts';
 
 /** Formats of weights, by the names of their files. */
@@ -29,6 +31,10 @@ export interface CachedModel {
   readonly repository?: Omit<RepositoryFiles, 'revisions'>;
 }
 
+/** Formats that a worker runs. */
+const RUNNABLE: ReadonlySet<WeightFormat> = new Set(['onnx', 'safetensors']);
+/** Context of a model that states none, to read its decoder. */
+const LEAST_CONTEXT = 1;
 const PREFIX = 'models--';
 const GENAI = 'genai_config.json';
 
@@ -86,7 +92,10 @@ async function modelAt(repo: string, { revision, path }: Place): Promise<CachedM
   const formats = formatsOf(inFolder);
   const model = { name, folder, commit: revision.commit, formats };
   try {
-    return { ...model, files: await locateModel(folder) };
+    const files = await locateModel(folder);
+    const shape = await readCacheShape(files);
+    await readDecoder(files, shape?.context ?? LEAST_CONTEXT);
+    return { ...model, files };
   } catch (error) {
     return { ...model, problem: problemOf(error, formats) };
   }
@@ -96,11 +105,13 @@ const formatsOf = (paths: readonly string[]): WeightFormat[] =>
   (Object.keys(FORMATS) as WeightFormat[]).filter((format) => paths.some((path) => FORMATS[format].test(path)));
 
 /**
- * The problem in a few words: the list of all files that a model lacks does not help if it has no ONNX file.
+ * The problem in a few words: the list of all files that a model lacks does not help if no worker runs its
+ * format.
  */
 function problemOf(error: unknown, formats: readonly WeightFormat[]): string {
   if (formats.length === 0) return 'has no weights';
-  if (!formats.includes('onnx')) return `${formats.join(' and ')}: no worker can run this format yet`;
+  if (!formats.some((format) => RUNNABLE.has(format)))
+    return `${formats.join(' and ')}: no worker can run this format yet`;
   if (!(error instanceof ModelError)) return messageOf(error);
   return error.problems.map(({ file, problem }) => (file === '' ? problem : `${file} ${problem}`)).join('; ');
 }

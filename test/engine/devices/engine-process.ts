@@ -1,9 +1,12 @@
-/** An engine process with WebGPU on a software renderer. */
+/**
+ * An engine process on the software renderer of WebGPU: a process looks up its libraries when it starts, so the
+ * engine cannot run in the process of the tests.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from 'vitest';
 import type { EngineFacts, EngineOptions } from '../../../src/protocol/loading.ts';
-import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
+import type { FromEngine, ToEngine, TokenReport } from '../../../src/protocol/messages.ts';
 import type { Refusal } from '../../../src/protocol/reasons.ts';
 import { softwareVulkan } from '../../support/vulkan.ts';
 import { engineProcess, options, request } from '../harness.ts';
@@ -13,12 +16,12 @@ export const TIMEOUT_MS = 600_000;
 
 const children: ChildProcess[] = [];
 
-/** Ends the engine processes of a test. */
-export const endEngines = (): void => {
+/** Ends all engine processes of the test. */
+export function stopEngines(): void {
   for (const child of children.splice(0)) child.kill('SIGKILL');
-};
+}
 
-/** An engine process that finds the software renderer: a process looks up its libraries when it starts. */
+/** Opens a model. `refusal` is present if no device of the candidates could open it. */
 export async function openEngine(overrides: Partial<EngineOptions>) {
   const child = fork(engineProcess, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -26,7 +29,7 @@ export async function openEngine(overrides: Partial<EngineOptions>) {
     env: { ...softwareVulkan },
   });
   children.push(child);
-  const ids = new Map<number, number[]>();
+  const reported = new Map<number, TokenReport[]>();
   const ended = new Map<number, string>();
   let facts: EngineFacts | undefined;
   let refusal: Refusal | undefined;
@@ -36,19 +39,26 @@ export async function openEngine(overrides: Partial<EngineOptions>) {
     if (message.kind === 'opened') facts = message.facts;
     if (message.kind === 'refused') refusal = message;
     for (const { id, tokens, finish } of message.kind === 'report' ? message.sequences : []) {
-      ids.set(id, [...(ids.get(id) ?? []), ...tokens.map((token) => token.id)]);
+      reported.set(id, [...(reported.get(id) ?? []), ...tokens]);
       if (finish) ended.set(id, 'message' in finish ? finish.message : finish.reason);
     }
   });
   const send = (message: ToEngine) => child.send(message);
   send({ kind: 'open', options: { ...options, ...overrides } });
   while (!facts && !refusal) await once(child, 'message');
-  const run = async (prompt: readonly number[], maxTokens: number): Promise<number[]> => {
-    const asked = request({ prompt, maxTokens });
+  /** All tokens of a greedy continuation. @param logprobs as in `SequenceRequest` */
+  const continueWith = async (
+    prompt: readonly number[],
+    maxTokens: number,
+    logprobs?: number,
+  ): Promise<TokenReport[]> => {
+    const asked = request({ prompt, maxTokens, ...(logprobs === undefined ? {} : { logprobs }) });
     send({ kind: 'submit', request: asked });
     while (!ended.has(asked.id)) await once(child, 'message');
     expect(ended.get(asked.id)).toBe('max_tokens');
-    return ids.get(asked.id) ?? [];
+    return reported.get(asked.id) ?? [];
   };
-  return { facts, refusal, said, run };
+  const run = async (prompt: readonly number[], maxTokens: number): Promise<number[]> =>
+    (await continueWith(prompt, maxTokens)).map(({ id }) => id);
+  return { facts, refusal, said, run, continueWith };
 }

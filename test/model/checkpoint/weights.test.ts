@@ -1,0 +1,167 @@
+/** Folders with a checkpoint: the choice between it and .onnx files, by device, dtype and format. */
+import { realpath } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { candidateOf } from '../../../src/lifecycle/load-model.ts';
+import { readDecoder } from '../../../src/model/checkpoint/read-decoder.ts';
+import type { DtypeChoice, FormatChoice } from '../../../src/model/dtypes.ts';
+import { locateModel } from '../../../src/model/locate.ts';
+import type { DeviceName } from '../../../src/protocol/devices.ts';
+import { onnxBytes } from '../../onnx/onnx-bytes.ts';
+import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
+import { checkpointNamed } from '../../support/checkpoints/models.ts';
+import { CONFIG, type Files, modelFolder, problemsIn } from '../folders.ts';
+import { llamaTensors, safetensorsBytes } from './safetensors-bytes.ts';
+
+const NONE = { 'onnx/model.onnx': undefined };
+const CHECKPOINT = safetensorsBytes(llamaTensors('BF16'));
+const ONLY = { ...NONE, 'model.safetensors': CHECKPOINT };
+
+interface Wish {
+  readonly dtype?: DtypeChoice;
+  readonly devices?: readonly DeviceName[];
+  readonly format?: FormatChoice;
+}
+
+async function filesFor(files: Files, { dtype = 'auto', devices = ['cpu'], format = 'auto' }: Wish): Promise<string[]> {
+  const folder = await modelFolder(files);
+  const { choices } = await locateModel(folder, dtype, devices, format);
+  return choices.map((choice) => `${choice.device} ${relative(folder, choice.modelFile)} ${choice.dtype}`);
+}
+const problemsFor = async (files: Files, { dtype = 'auto', devices = ['cpu'], format = 'auto' }: Wish = {}) => {
+  const folder = await modelFolder(files);
+  return problemsIn(folder, locateModel(folder, dtype, devices, format));
+};
+
+describe('a checkpoint', () => {
+  it('is chosen where the folder has no ONNX file, with its files, its size and the reason', async () => {
+    const folder = await modelFolder(ONLY);
+    const file = join(folder, 'model.safetensors');
+    const { choices, dtypes } = await locateModel(folder, 'auto', ['cuda-0', 'coreml', 'webgpu', 'cpu']);
+    const common = {
+      dtype: 'bf16',
+      modelFile: file,
+      weightFiles: [await realpath(file)],
+      bytes: CHECKPOINT.length,
+      checkpoint: expect.objectContaining({ dtype: 'bf16', modelFile: file }),
+    };
+    expect(choices).toEqual([
+      { ...common, device: 'cuda-0', reason: 'a checkpoint, half floats are native' },
+      { ...common, device: 'webgpu', reason: 'a checkpoint, computed in float32' },
+      { ...common, device: 'cpu', reason: 'a checkpoint, computed in float32' },
+    ]);
+    expect(dtypes).toEqual(['bf16']);
+  });
+
+  it.each<[string, Files, Wish, string[]]>([
+    ['yields to an ONNX file', { 'model.safetensors': CHECKPOINT }, {}, ['cpu onnx/model.onnx fp32']],
+    [
+      'is selected by its dtype',
+      { 'model.safetensors': CHECKPOINT },
+      { dtype: 'bf16' },
+      ['cpu model.safetensors bf16'],
+    ],
+    [
+      'is selected by the format',
+      { 'model.safetensors': CHECKPOINT },
+      { format: 'safetensors' },
+      ['cpu model.safetensors bf16'],
+    ],
+    ['is not read where an ONNX file suits', { 'model.safetensors': 'broken' }, {}, ['cpu onnx/model.onnx fp32']],
+    [
+      'of full floats is selected by fp32',
+      { ...NONE, 'model.safetensors': safetensorsBytes(llamaTensors('F32')) },
+      { dtype: 'fp32' },
+      ['cpu model.safetensors fp32'],
+    ],
+    [
+      'of half floats serves the devices beside an ONNX file of the requested dtype',
+      { ...NONE, 'onnx/model_fp16.onnx': onnxBytes(), 'model.safetensors': safetensorsBytes(llamaTensors('F16')) },
+      { dtype: 'fp16', devices: ['cuda-0', 'cpu'] },
+      ['cuda-0 onnx/model_fp16.onnx fp16', 'cpu onnx/model_fp16.onnx fp16'],
+    ],
+  ])('%s', async (_, files, wish, choices) => {
+    expect(await filesFor(files, wish)).toEqual(choices);
+  });
+
+  it.each<[string, Files, Wish, string]>([
+    [
+      'of another dtype names the dtype that the folder has',
+      ONLY,
+      { dtype: 'q4' },
+      'onnx/model_q4.onnx or model_q4.onnx is missing (dtype q4); the folder has model.safetensors (bf16)',
+    ],
+    [
+      'of another float names it too',
+      ONLY,
+      { dtype: 'fp16' },
+      'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has model.safetensors (bf16)',
+    ],
+    [
+      'that is missing names the ONNX files',
+      {},
+      { dtype: 'bf16' },
+      'model.safetensors or model.safetensors.index.json is missing (dtype bf16); the folder has onnx/model.onnx (fp32)',
+    ],
+    [
+      'without its index names the files that the folder has',
+      { ...NONE, 'model-00001-of-00002.safetensors': CHECKPOINT },
+      {},
+      'onnx/model.onnx, model.onnx or model.safetensors is missing; the folder has model-00001-of-00002.safetensors',
+    ],
+    [
+      'on Core ML names the devices that compute it',
+      ONLY,
+      { devices: ['coreml'] },
+      'model.safetensors does not run on coreml: use --device cpu, webgpu or cuda',
+    ],
+    [
+      'that is excluded by the format',
+      ONLY,
+      { format: 'onnx' },
+      'onnx/model.onnx or model.onnx is missing; the folder has model.safetensors',
+    ],
+  ])('%s', async (_, files, wish, problem) => {
+    expect(await problemsFor(files, wish)).toEqual([problem]);
+  });
+
+  it('still needs a tokenizer.json', async () => {
+    expect(await problemsFor({ ...ONLY, 'tokenizer.json': undefined, 'tokenizer.model': 'x' })).toEqual([
+      'tokenizer.json is missing',
+      'tokenizer.model is not supported: convert it to tokenizer.json',
+    ]);
+  });
+});
+
+describe('the decoder of a checkpoint', () => {
+  it('goes to the engine with the files; a choice of an ONNX file has none', async () => {
+    const folder = await modelFolder(NONE);
+    const model = checkpointNamed('llama-2');
+    writeCheckpoint(folder, model);
+    const files = await locateModel(folder);
+    const decoder = await readDecoder(files, 2048);
+    expect(decoder).toMatchObject({ vocabSize: model.config['vocab_size'], hiddenSize: model.config['hidden_size'] });
+    const [choice] = files.choices;
+    if (!choice) throw new Error('no choice');
+    const { modelFile, weightFiles } = choice;
+    expect(candidateOf(choice, decoder)).toEqual({ device: 'cpu', modelFile, weightFiles, decoder });
+    const onnx = await locateModel(await modelFolder());
+    expect(await readDecoder(onnx, 2048)).toBeUndefined();
+    expect(onnx.choices.map((one) => Object.keys(candidateOf(one, decoder)))).toEqual([
+      ['device', 'modelFile', 'weightFiles'],
+    ]);
+  });
+
+  it.each<[Files, RegExp]>([
+    [{ 'config.json': { ...CONFIG, model_type: 'unheard-of' } }, /^config\.json .*unheard-of/],
+    [
+      { 'config.json': undefined, 'genai_config.json': { model: { decoder: {} } } },
+      /^config\.json is missing: a checkpoint/,
+    ],
+    [{ 'config.json': '[]' }, /^config\.json is not a JSON object$/],
+  ])('that cannot be described is a problem of config.json: %#', async (files, problem) => {
+    const folder = await modelFolder({ ...ONLY, ...files });
+    const located = await locateModel(folder, 'auto', ['cpu'], 'safetensors');
+    expect((await problemsIn(folder, readDecoder(located, 2048)))[0]).toMatch(problem);
+  });
+});

@@ -1,0 +1,127 @@
+/**
+ * The tensors of a random checkpoint: the same bytes as tools/random_checkpoint.py makes, which describes the
+ * method. expected.json has the sha256 of these bytes.
+ */
+import { createHash } from 'node:crypto';
+import type { CheckpointModel } from './models.ts';
+
+/** Names of element types in a safetensors file. */
+const DTYPES = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
+
+export interface Tensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Little-endian, in row-major order. */
+  readonly data: Uint8Array;
+}
+
+type Shapes = Record<string, readonly number[]>;
+
+function layerShapes({ config }: CheckpointModel): Shapes {
+  const { model_type: kind, hidden_size: hidden, intermediate_size: inner } = config;
+  const size = config.head_dim || Math.floor(hidden / config.num_attention_heads);
+  const [queries, keys] = [config.num_attention_heads * size, config.num_key_value_heads * size];
+  const packed = kind === 'phi3';
+  const [head, width] = [kind === 'qwen3' || kind === 'gemma3_text', kind === 'olmo2'];
+  const around = kind === 'gemma2' || kind === 'gemma3_text';
+  return {
+    ...(packed
+      ? { 'self_attn.qkv_proj': [queries + 2 * keys, hidden] }
+      : {
+          'self_attn.q_proj': [queries, hidden],
+          'self_attn.k_proj': [keys, hidden],
+          'self_attn.v_proj': [keys, hidden],
+        }),
+    ...(head || width ? { 'self_attn.q_norm': [head ? size : queries], 'self_attn.k_norm': [head ? size : keys] } : {}),
+    'self_attn.o_proj': [hidden, queries],
+    ...(packed
+      ? { 'mlp.gate_up_proj': [2 * inner, hidden] }
+      : { 'mlp.gate_proj': [inner, hidden], 'mlp.up_proj': [inner, hidden] }),
+    'mlp.down_proj': [hidden, inner],
+    ...(width ? {} : { input_layernorm: [hidden] }),
+    post_attention_layernorm: [hidden],
+    ...(around ? { pre_feedforward_layernorm: [hidden] } : {}),
+    ...(around || width ? { post_feedforward_layernorm: [hidden] } : {}),
+  };
+}
+
+/** Name → shape, in the order of the file. */
+function shapesOf(model: CheckpointModel): Shapes {
+  const { config } = model;
+  const vocabulary = [config.vocab_size, config.hidden_size];
+  const shapes: Shapes = { 'model.embed_tokens.weight': vocabulary };
+  for (let layer = 0; layer < config.num_hidden_layers; layer++)
+    for (const [part, shape] of Object.entries(layerShapes(model))) {
+      shapes[`model.layers.${layer}.${part}.weight`] = shape;
+      if (model.biases?.includes(part.split('.').at(-1) ?? ''))
+        shapes[`model.layers.${layer}.${part}.bias`] = shape.slice(0, 1);
+    }
+  shapes['model.norm.weight'] = [config.hidden_size];
+  if (!config.tie_word_embeddings) shapes['lm_head.weight'] = vocabulary;
+  return shapes;
+}
+
+/** FNV-1a of the name, begun with the seed of the model. */
+function seedOf(name: string, seed: number): number {
+  let value = 0x811c9dc5 ^ seed;
+  for (const byte of Buffer.from(name, 'ascii')) value = Math.imul(value ^ byte, 0x01000193);
+  return value;
+}
+
+/** An odd multiple of 2^-24 in (-1, 1): the last steps of MurmurHash3. */
+function uniform(index: number, seed: number): number {
+  let x = (Math.imul(index, 0x9e3779b1) + seed) | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  x ^= x >>> 16;
+  return ((x >>> 8) * 2 + 1 - 2 ** 24) * 2 ** -24;
+}
+
+function valuesOf(model: CheckpointModel, name: string, shape: readonly number[]): Float32Array {
+  const [part = '', ending = ''] = name.split('.').slice(-2);
+  const group = ending === 'bias' ? 'bias' : shape.length === 1 ? 'norm' : part;
+  const gain = model.gains[group] ?? model.gains['matrix'] ?? 1;
+  const centre = group === 'norm' && !model.config.model_type.startsWith('gemma') ? 1 : 0;
+  const [rows = 1, columns] = shape;
+  const width = columns === undefined ? gain : gain * Math.sqrt(3 / columns);
+  const seed = seedOf(name, model.seed);
+  return Float32Array.from({ length: rows * (columns ?? 1) }, (_, index) => centre + width * uniform(index, seed));
+}
+
+/** The bits of the nearest float16, to even on a tie, of a float32 below 65 504. @param bits of the float32 */
+function float16Bits(bits: number, value: number): number {
+  const exponent = Math.max(((bits >>> 23) & 255) - 127, -14);
+  const steps = Math.abs(value) / 2 ** (exponent - 10);
+  const floor = Math.floor(steps);
+  const rounded = steps - floor === 0.5 ? floor + (floor % 2) : Math.round(steps);
+  return ((bits >>> 31) << 15) | ((exponent + 14) * 1024 + rounded);
+}
+
+function bytesOf(values: Float32Array, dtype: CheckpointModel['dtype']): Uint8Array {
+  if (dtype === 'float32') return new Uint8Array(values.buffer);
+  const bits = new Uint32Array(values.buffer);
+  const narrow = Uint16Array.from(bits, (one, index) =>
+    dtype === 'bfloat16' ? (one + 0x7fff + ((one >>> 16) & 1)) >>> 16 : float16Bits(one, values[index] as number),
+  );
+  return new Uint8Array(narrow.buffer);
+}
+
+/** All tensors of a model, in the order of the file. */
+export const tensorsOf = (model: CheckpointModel): Tensor[] =>
+  Object.entries(shapesOf(model)).map(([name, shape]) => ({
+    name,
+    dtype: DTYPES[model.dtype],
+    shape,
+    data: bytesOf(valuesOf(model, name, shape), model.dtype),
+  }));
+
+/** The sha256 of names, types, shapes and bytes. */
+export function digestOf(tensors: readonly Tensor[]): string {
+  const hash = createHash('sha256');
+  for (const { name, dtype, shape, data } of tensors) {
+    hash.update(`${name} ${dtype} [${shape.join(', ')}]\n`);
+    hash.update(data);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,88 @@
+"""The tensors of a random checkpoint: the same bytes as test/support/checkpoints/weights.ts makes, without a library.
+
+Element i of a tensor is centre + width · u(hash(i, seed of the name)), with u in (-1, 1): integers of 32 bits, one product and one sum in
+float64, one rounding to float32, and for float16 and bfloat16 one more, to nearest even.
+"""
+import hashlib
+
+import numpy as np
+
+DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+
+
+def shapes_of(config, biases):
+    """Name → shape, in the order of the file. biases: the kinds of matrices that have one ("q_proj")."""
+    kind, hidden, inner = config["model_type"], config["hidden_size"], config["intermediate_size"]
+    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    size = config.get("head_dim") or hidden // heads
+    queries, keys = heads * size, kv_heads * size
+    shapes = {"model.embed_tokens.weight": [config["vocab_size"], hidden]}
+    for layer in range(config["num_hidden_layers"]):
+        attention = {"q_proj": [queries, hidden], "k_proj": [keys, hidden], "v_proj": [keys, hidden]}
+        mlp = {"gate_proj": [inner, hidden], "up_proj": [inner, hidden]}
+        if kind == "phi3":
+            attention, mlp = {"qkv_proj": [queries + 2 * keys, hidden]}, {"gate_up_proj": [2 * inner, hidden]}
+        if kind in ("qwen3", "gemma3_text"):
+            attention |= {"q_norm": [size], "k_norm": [size]}
+        if kind == "olmo2":
+            attention |= {"q_norm": [queries], "k_norm": [keys]}
+        norms = ["input", "post_attention"]
+        if kind == "olmo2":
+            norms = ["post_attention", "post_feedforward"]
+        if kind in ("gemma2", "gemma3_text"):
+            norms += ["pre_feedforward", "post_feedforward"]
+        parts = {**{f"self_attn.{part}": shape for part, shape in {**attention, "o_proj": [hidden, queries]}.items()},
+                 **{f"mlp.{part}": shape for part, shape in {**mlp, "down_proj": [hidden, inner]}.items()},
+                 **{f"{place}_layernorm": [hidden] for place in norms}}
+        for part, shape in parts.items():
+            shapes[f"model.layers.{layer}.{part}.weight"] = shape
+            if part.split(".")[-1] in biases:
+                shapes[f"model.layers.{layer}.{part}.bias"] = shape[:1]
+    shapes["model.norm.weight"] = [hidden]
+    if not config["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = [config["vocab_size"], hidden]
+    return shapes
+
+
+def seed_of(name, seed):
+    """FNV-1a of the name, begun with the seed of the model."""
+    value = 0x811C9DC5 ^ seed
+    for byte in name.encode("ascii"):
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value
+
+
+def uniform(name, seed, count):
+    """count odd multiples of 2^-24 in (-1, 1), float64: the last steps of MurmurHash3 over a counter."""
+    x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed_of(name, seed))
+    x = (x ^ x >> np.uint32(16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ x >> np.uint32(13)) * np.uint32(0xC2B2AE35)
+    x ^= x >> np.uint32(16)
+    return ((x >> np.uint32(8)).astype(np.float64) * 2 + 1 - 2.0**24) * 2.0**-24
+
+
+def bfloat16_bits(values):
+    """float32 → the bits of bfloat16, rounded to nearest even."""
+    bits = values.view(np.uint32)
+    return (bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1)) >> np.uint32(16)).astype(np.uint16)
+
+
+def tensors_of(model):
+    """model: an entry of models.json, with all gains. → (name → float64 values as stored, sha256 of all tensors)"""
+    tensors, digest = {}, hashlib.sha256()
+    for name, shape in shapes_of(model["config"], model.get("biases", [])).items():
+        part, ending = name.split(".")[-2:]
+        group = "bias" if ending == "bias" else "norm" if len(shape) == 1 else part
+        gain = model["gains"].get(group, model["gains"]["matrix"])
+        centre = 1.0 if group == "norm" and not model["config"]["model_type"].startswith("gemma") else 0.0
+        width = gain * np.sqrt(3 / shape[1]) if len(shape) == 2 else gain
+        values = (centre + width * uniform(name, model["seed"], int(np.prod(shape)))).astype(np.float32)
+        if model["dtype"] == "bfloat16":
+            stored = bfloat16_bits(values)
+            values = (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        else:
+            stored = values = values.astype(model["dtype"])
+        digest.update(f"{name} {DTYPES[model['dtype']]} {shape}\n".encode("ascii"))
+        digest.update(stored.tobytes())
+        tensors[name] = values.astype(np.float64).reshape(shape)
+    return tensors, digest.hexdigest()
