@@ -4,21 +4,14 @@
  */
 import type { Attribute } from '../onnx/write/model-writer.ts';
 import type { AttentionSpec, NormSpec } from '../protocol/decoder-spec.ts';
+import { computes } from './choices.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
+import { type AttentionInputs, addExplicitAttention } from './explicit-attention.ts';
 import { type HeadLayout, padHeads, unpadHeads } from './head-layout.ts';
 import { addJoinedLinears, addLinear } from './linear.ts';
 import { addNorm } from './norms.ts';
-import type { RotaryTables } from './rotary.ts';
 
-/** The inputs that all layers share. */
-export interface AttentionInputs {
-  /** int32 `[rows]`: position of the last token of each row. */
-  readonly lastPositions: string;
-  /** int32 `[1]`: tokens in the longest row. */
-  readonly longest: string;
-  /** Absent for a layer without positions. */
-  readonly tables?: RotaryTables;
-}
+const OPERATOR = 'GroupQueryAttention';
 
 /** Names of the tensors of the KV cache of a layer. */
 export const cacheNames = (layer: number): Readonly<Record<'past' | 'present', readonly [string, string]>> => ({
@@ -37,13 +30,21 @@ export function addAttention(
   inputs: AttentionInputs,
 ): string {
   const name = `layers.${layer}.attention`;
-  const [q, k, v] = projections(graph, x, spec, { name, layout });
+  const attributes = attributesOf(spec, inputs.tables !== undefined);
   const { past, present } = cacheNames(layer);
+  if (!computes(graph.choices, OPERATOR, attributes)) {
+    const [q, k, v] = apart(graph, x, spec, { name, layout });
+    const { paddedSize, rotaryColumns } = layout;
+    const heads = { q, k, v, spec, size: paddedSize, rotated: 2 * rotaryColumns, past, present };
+    const attended = addExplicitAttention(graph, heads, inputs);
+    return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
+  }
+  const [q, k, v] = projections(graph, x, spec, { name, layout });
   const tables = inputs.tables ? [inputs.tables.cos, inputs.tables.sin] : [];
   const attended = graph.writer.fresh(`${name}/attended`);
-  graph.microsoft('GroupQueryAttention', [q, k, v, ...past, inputs.lastPositions, inputs.longest, ...tables], {
+  graph.microsoft(OPERATOR, [q, k, v, ...past, inputs.lastPositions, inputs.longest, ...tables], {
     outputs: [attended, ...present],
-    attributes: attributesOf(spec, inputs.tables !== undefined),
+    attributes,
   });
   return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
 }
@@ -67,18 +68,24 @@ function attributesOf(spec: AttentionSpec, rotates: boolean): Record<string, Att
 
 type Projected = readonly [q: string, k: string, v: string];
 
+interface Projecting {
+  readonly name: string;
+  readonly layout: HeadLayout;
+}
+
 /** Queries, keys and values with padded heads. The packed form has all of them in `q`, and no `k` and `v`. */
-function projections(
-  graph: DecoderGraph,
-  x: string,
-  spec: AttentionSpec,
-  { name, layout }: { readonly name: string; readonly layout: HeadLayout },
-): Projected {
+function projections(graph: DecoderGraph, x: string, spec: AttentionSpec, projecting: Projecting): Projected {
+  const { q, k, v, qNorm, kNorm } = spec;
+  const { name, layout } = projecting;
+  // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
+  if (!graph.choices.packsQkv || qNorm || kNorm) return apart(graph, x, spec, projecting);
+  return [padHeads(graph, addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`), layout), '', ''];
+}
+
+/** Queries, keys and values with padded heads, each for itself. */
+function apart(graph: DecoderGraph, x: string, spec: AttentionSpec, { name, layout }: Projecting): Projected {
   const { q, k, v, qNorm, kNorm } = spec;
   const pad = (value: string): string => padHeads(graph, value, layout);
-  // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
-  if (graph.choices.packsQkv && !qNorm && !kNorm)
-    return [pad(addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`)), '', ''];
   const normed = (value: string, norm: NormSpec | undefined, part: string): string =>
     normOfHeads(graph, value, norm && { norm, spec, name: `${name}.${part}_norm` });
   return [

@@ -41,9 +41,7 @@ export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDec
   const graph = new DecoderGraph(options, spec);
   declareInputs(graph, spec);
   const tables = spec.rotaries.map((_, index) => tablesOf(graph, spec, index, options.positions));
-  const table = graph.stored(spec.embedding, 'embedding.weight');
-  const embedded = graph.cast(graph.node('Gather', [table, IDS]), spec.embedding.type);
-  let sum = graph.scaled(embedded, spec.embeddingScale);
+  let sum = graph.scaled(embedded(graph, spec), spec.embeddingScale);
   const [first] = spec.layers;
   let normed = addNorm(
     graph,
@@ -60,6 +58,14 @@ export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDec
   graph.writer.output(LOGITS, { type: graph.type, shape: ['rows', 'kept', spec.vocabSize] });
   const updated = declareCacheOutputs(graph, spec);
   return { bytes: graph.writer.finish(), updated, ...graph.writer.io };
+}
+
+/** The rows of the embedding for the ids, in the element type of the graph. */
+function embedded(graph: DecoderGraph, { embedding }: DecoderSpec): string {
+  const name = 'embedding.weight';
+  if (graph.choices.widenedTables.includes(embedding.type))
+    return graph.node('Gather', [graph.weight(embedding, name), IDS]);
+  return graph.cast(graph.node('Gather', [graph.stored(embedding, name), IDS]), embedding.type);
 }
 
 function tablesOf(graph: DecoderGraph, spec: DecoderSpec, index: number, positions: number): RotaryTables {
@@ -89,7 +95,7 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
   const { attention, mlp, attentionOutNorm, mlpInNorm, mlpOutNorm, residualScale } = one;
   const rotary = attention.rotary === undefined ? undefined : tables[attention.rotary];
   const layout = headLayout(attention, spec);
-  const shared = { lastPositions: LAST_POSITIONS, longest: LONGEST, ...(rotary && { tables: rotary }) };
+  const shared = { ids: IDS, lastPositions: LAST_POSITIONS, longest: LONGEST, ...(rotary && { tables: rotary }) };
   const attended = addAttention(graph, normed, { spec: attention, layer, layout }, shared);
   const name = `layers.${layer}`;
   const first = graph.scaled(addNorm(graph, attended, attentionOutNorm, `${name}.attention_out_norm`), residualScale);

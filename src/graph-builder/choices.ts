@@ -3,7 +3,8 @@
  * results are the same for every form; the speed is not. Plain data.
  */
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../onnx/types.ts';
-import type { DeviceKind } from '../protocol/devices.ts';
+import type { Attribute } from '../onnx/write/model-writer.ts';
+import { type DeviceKind, type IgnoredAttribute, ignoredBy } from '../protocol/devices.ts';
 
 export interface Choices {
   /**
@@ -13,20 +14,41 @@ export interface Choices {
   readonly product: 'fused' | 'transposed';
   /**
    * One product for queries, keys and values. On two CPU cores, one row of a float32 model of 135 M
-   * parameters then takes 0.91 times as long. WebGPU fuses separate products itself.
+   * parameters then takes 0.91 times as long. On WebGPU, a layer has 12 programs instead of 15: attention
+   * takes the packed product apart, rotates it and appends it to the KV cache in one program. WebGPU fuses
+   * separate products itself only if their weights have 4 bits.
    */
   readonly packsQkv: boolean;
   /** Element types of a checkpoint in which the device computes; other types are widened to float32. */
   readonly native: readonly number[];
+  /**
+   * Element types of an embedding table that is widened when the model is opened, and not behind Gather: a
+   * GPU without half floats refuses to read them. A table in bfloat16 stays in memory of the host.
+   */
+  readonly widenedTables: readonly number[];
+  /** Attributes that operators of the device ignore: attention that needs one is computed another way. */
+  readonly ignores: readonly IgnoredAttribute[];
 }
 
-const FUSED = { product: 'fused', packsQkv: true } as const;
-const TRANSPOSED = { product: 'transposed', packsQkv: false } as const;
+const FUSED = { product: 'fused', packsQkv: true, widenedTables: [] } as const;
+const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16] } as const;
 
 /** The choices of each kind of device. WebGPU and Core ML have no FusedMatMul. */
 export const CHOICES: Readonly<Record<DeviceKind, Choices>> = {
-  cpu: { ...FUSED, native: [FLOAT32] },
-  cuda: { ...FUSED, native: [FLOAT32, FLOAT16, BFLOAT16] },
-  webgpu: { ...TRANSPOSED, native: [FLOAT32] },
-  coreml: { ...TRANSPOSED, native: [FLOAT32] },
+  cpu: { ...FUSED, native: [FLOAT32], ignores: ignoredBy('cpu') },
+  cuda: { ...FUSED, native: [FLOAT32, FLOAT16, BFLOAT16], ignores: ignoredBy('cuda') },
+  webgpu: { ...TRANSPOSED, packsQkv: true, native: [FLOAT32], ignores: ignoredBy('webgpu') },
+  coreml: { ...TRANSPOSED, packsQkv: false, native: [FLOAT32], ignores: ignoredBy('coreml') },
 };
+
+/** True if the device's operator of the runtime's own domain computes all these attributes. */
+export const computes = (
+  { ignores }: Choices,
+  operator: string,
+  attributes: Readonly<Record<string, Attribute>>,
+): boolean =>
+  ignores.every(({ operator: ignoring, attribute, neutral }) => {
+    const value = ignoring === operator ? attributes[attribute] : undefined;
+    if (value === undefined) return true;
+    return ('float' in value ? value.float : 'integer' in value ? value.integer : Number.NaN) === neutral;
+  });

@@ -2,7 +2,7 @@
  * The graph of a decoder while it is built: a model writer with the weights of a checkpoint and the choices
  * of a device. The parts of a decoder (attention, MLP, norms, products) add their nodes to it. Pure.
  */
-import { FLOAT16, FLOAT32 } from '../onnx/types.ts';
+import { FLOAT16, FLOAT32, INT32 } from '../onnx/types.ts';
 import { ModelWriter, type NodeOptions } from '../onnx/write/model-writer.ts';
 import type { DecoderSpec, TensorPlace } from '../protocol/decoder-spec.ts';
 import type { Choices } from './choices.ts';
@@ -76,11 +76,7 @@ export class DecoderGraph {
   /** A constant of one number, in the element type of the graph. Returns its name. */
   scalar(value: number): string {
     const name = `number_${value}`;
-    const known = this.#converted.get(name);
-    if (known !== undefined) return known;
-    const scalar = this.cast(this.writer.floats(this.writer.fresh(name), [value], []), FLOAT32);
-    this.#converted.set(name, scalar);
-    return scalar;
+    return this.once(name, () => this.cast(this.writer.floats(this.writer.fresh(name), [value], []), FLOAT32));
   }
 
   /** `value × factor`; the value itself for the factor 1. */
@@ -88,13 +84,35 @@ export class DecoderGraph {
     return factor === 1 ? value : this.node('Mul', [value, this.scalar(factor)]);
   }
 
+  /** A value that several parts of the graph use: the nodes of `make` are added at the first call only. */
+  once(name: string, make: () => string): string {
+    const known = this.#converted.get(name);
+    if (known !== undefined) return known;
+    const made = make();
+    this.#converted.set(name, made);
+    return made;
+  }
+
   /** A constant int64 vector, once for equal vectors. Returns its name. */
   integers(...values: readonly number[]): string {
     const name = `integers_${values.join('_')}`;
-    const known = this.#converted.get(name);
-    if (known !== undefined) return known;
-    this.#converted.set(name, this.writer.integers(name, values));
-    return name;
+    return this.once(name, () => this.writer.integers(name, values));
+  }
+
+  /** A constant int64 number. Returns its name. */
+  integer(value: number): string {
+    const name = `integer_${value}`;
+    return this.once(name, () => this.writer.integers(name, [value], []));
+  }
+
+  /** A constant int32 vector, once for equal vectors. Returns its name. */
+  int32s(...values: readonly number[]): string {
+    return this.#int32s(`int32s_${values.join('_')}`, values, [values.length]);
+  }
+
+  /** A constant int32 number. Returns its name. */
+  int32(value: number): string {
+    return this.#int32s(`int32_${value}`, [value], []);
   }
 
   /** `cap × tanh(value / cap)`; the value itself without a cap. */
@@ -107,5 +125,10 @@ export class DecoderGraph {
   /** True if the graph computes with half floats of 16 bits and 5 exponent bits. */
   get isHalf(): boolean {
     return this.type === FLOAT16;
+  }
+
+  #int32s(name: string, values: readonly number[], shape: readonly number[]): string {
+    const data = new Uint8Array(Int32Array.from(values).buffer);
+    return this.once(name, () => this.writer.constant(name, { type: INT32, shape }, data));
   }
 }

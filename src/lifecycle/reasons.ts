@@ -49,7 +49,7 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
   computes_wrong: present(wrongText),
   operator_ignores: present(
     ({ operator, attribute, value }) =>
-      `use --device cpu or cuda: ${operator} of this device ignores ${attribute}=${formatFloat(value)} of the model`,
+      `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,
   ),
   runtime: present(({ message }) => message),
 };

@@ -68,10 +68,10 @@ interface ReasonDetails {
    */
   computes_wrong: { readonly difference?: number; readonly comparedWith?: 'cpu' };
   /**
-   * The device's implementation of an operator ignores an attribute, which has this `value` in the model: the
-   * generated text would be wrong.
+   * The device's implementation of an operator ignores an attribute, which has this `value` in the model, or
+   * an input, which has no value: the generated text would be wrong.
    */
-  operator_ignores: { readonly operator: string; readonly attribute: string; readonly value: number };
+  operator_ignores: { readonly operator: string; readonly attribute: string; readonly value?: number };
   /** Any other failure, with the runtime's message. */
   runtime: { readonly message: string };
 }

@@ -53,6 +53,8 @@ describe('a reason', () => {
       /the CPU differ by 50 %/,
     );
     expect(describeReason(ALL.operator_ignores)).toContain('GroupQueryAttention of this device ignores softcap=50');
+    const input = { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'position_ids' } as const;
+    expect(describeReason(input)).toContain('GroupQueryAttention of this device ignores position_ids of the model');
     expect(describeReason(ALL.runtime)).toBe('bad_alloc');
   });
 

@@ -1,12 +1,14 @@
 /** The search for attributes that a device ignores, in graphs made field by field. */
 import { describe, expect, it } from 'vitest';
-import { cpu } from '../../src/engine/devices/cpu.ts';
-import { ignoredByWebGpu, webgpu } from '../../src/engine/devices/webgpu.ts';
+import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { findIgnored } from '../../src/onnx/ignored-attributes.ts';
+import { writeBytes } from '../../src/onnx/protobuf.ts';
+import { GRAPH, NODE, VALUE } from '../../src/onnx/types.ts';
+import { DEVICE_KINDS, deviceName, ignoredBy } from '../../src/protocol/devices.ts';
 import { attribute, functionOf, graph, model, node, type Value } from './with-attribute.ts';
 
 const MS = 'com.microsoft';
-const RULES = ignoredByWebGpu(true);
+const RULES = ignoredBy('webgpu', true);
 const softcap = (value: Value) => attribute('softcap', value);
 const gqa = (...attributes: Parameters<typeof node>[2][]) => node(MS, 'GroupQueryAttention', ...attributes);
 const capped = gqa(attribute('num_heads', { integer: 4 }), softcap({ float: 50 }));
@@ -88,16 +90,57 @@ it('a function that calls itself ends the search, and so do many calls of a chai
 });
 
 describe('WebGPU', () => {
+  const always = ignoredBy('webgpu');
   const window = model(graph(gqa(attribute('local_window_size', { integer: 4096 }))));
 
   it('ignores the window of its attention only under graph capture, which its sessions do not use', () => {
-    expect(findIgnored(window, ignoredByWebGpu(true))).toMatchObject({ attribute: 'local_window_size', value: 4096 });
-    expect(findIgnored(window, webgpu.at(0).ignores ?? [])).toBeUndefined();
+    expect(findIgnored(window, ignoredBy('webgpu', true))).toMatchObject({
+      attribute: 'local_window_size',
+      value: 4096,
+    });
+    expect(findIgnored(window, always)).toBeUndefined();
+    expect(DEVICE_KINDS.filter((kind) => deviceNamed(deviceName(kind)).graphCapture)).toEqual([]);
   });
 
   it('always ignores softcap, which the CPU computes', () => {
     const bytes = model(graph(capped));
-    expect(findIgnored(bytes, webgpu.at(0).ignores ?? [])).toEqual(FOUND);
-    expect(findIgnored(bytes, cpu.at(0).ignores ?? [])).toBeUndefined();
+    expect(findIgnored(bytes, always)).toEqual(FOUND);
+    expect(findIgnored(bytes, ignoredBy('cpu'))).toBeUndefined();
+  });
+
+  it('ignores the rotary embedding of Attention', () => {
+    const rotary = node(MS, 'Attention', attribute('do_rotary', { integer: 1 }));
+    expect(findIgnored(model(graph(rotary)), always)).toEqual({
+      operator: 'Attention',
+      attribute: 'do_rotary',
+      value: 1,
+    });
+  });
+
+  describe('ignores the positions of its attention', () => {
+    const POSITIONS = { operator: 'GroupQueryAttention', attribute: 'position_ids' };
+    const withInputs = (...names: readonly string[]) => [
+      ...names.flatMap((name) => writeBytes(NODE.input, name)),
+      ...gqa(),
+    ];
+    const before = ['q', 'k', 'v', 'pk', 'pv', 'last', 'longest', 'cos', 'sin'];
+    const input = writeBytes(GRAPH.input, writeBytes(VALUE.name, 'position_ids'));
+
+    it('if the model computes them', () => {
+      expect(findIgnored(model([...graph(withInputs(...before, 'shifted')), ...input]), always)).toEqual(POSITIONS);
+    });
+
+    it('but not if they are the input of the model, or absent', () => {
+      const given = graph(withInputs(...before, 'position_ids'));
+      expect(findIgnored(model([...given, ...input]), always)).toBeUndefined();
+      expect(findIgnored(model(given), always)).toEqual(POSITIONS);
+      expect(findIgnored(model(graph(withInputs(...before, '', 'bias'))), always)).toBeUndefined();
+      expect(findIgnored(model(graph(withInputs(...before))), always)).toBeUndefined();
+    });
+
+    it('in a function, whose inputs can be anything', () => {
+      const body = functionOf('local', 'Block', [withInputs(...before, 'position_ids')]);
+      expect(findIgnored(model([...graph(node('local', 'Block')), ...input], body), always)).toEqual(POSITIONS);
+    });
   });
 });

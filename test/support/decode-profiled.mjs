@@ -4,12 +4,13 @@
  * a run are not in the profile. Runs as a separate process, because a process looks up its Vulkan driver when
  * it starts.
  *
- * node decode-profiled.mjs <model.onnx> <folder for the profile> <length>…
+ * node decode-profiled.mjs <model.onnx | candidate.json> <folder for the profile> <length>…
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceNamed } from '../../dist/engine/devices/registry.js';
 import { loadOrt } from '../../dist/engine/ort/api.js';
+import { modelOf } from '../../dist/engine/ort/built-model.js';
 import { readModel } from '../../dist/engine/ort/model-file.js';
 import { Session } from '../../dist/engine/ort/session.js';
 import { libraryPath } from '../../dist/model/runtime-library.js';
@@ -18,7 +19,10 @@ const [file, folder, ...lengths] = process.argv.slice(2);
 const CHUNK = 128;
 const CAPACITY = 512;
 
-const model = readModel(file);
+// A candidate with the description of a decoder, or a model.
+const model = file.endsWith('.json')
+  ? modelOf(JSON.parse(readFileSync(file, 'utf8')), 'webgpu', { names: {}, context: CAPACITY })
+  : readModel(file);
 const api = { ...loadOrt(libraryPath()) };
 const { createMemoryInfo, createTensorWithData } = api;
 const [deviceMemory, values, bound] = [new Set(), new Map(), new Map()];

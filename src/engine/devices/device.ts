@@ -3,7 +3,6 @@
  * session, the memory of the KV cache. Each kind of device implements it in a file of this folder;
  * `registry.ts` lists the kinds.
  */
-import type { IgnoredAttribute } from '../../onnx/ignored-attributes.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import type { Pointer } from '../ffi.ts';
@@ -28,8 +27,8 @@ export interface Device {
    * @param byName the device was selected by name: a software renderer is then accepted.
    */
   readonly obstacle: (runtimeLibrary: string, byName: boolean) => Reason | undefined;
-  /** Attributes that operators of the device ignore: a model with one of them would generate wrong text. */
-  readonly ignores?: readonly IgnoredAttribute[];
+  /** True if the execution provider records the commands of a run and replays them; absent: it does not. */
+  readonly graphCapture?: boolean;
   /** Adds the execution provider of the device to the options of a session. @throws OrtError. */
   readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, use: MemoryUse) => void;
   /** Creates the runtime's description of the KV cache's memory (`OrtMemoryInfo`). The caller releases it. */

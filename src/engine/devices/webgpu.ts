@@ -1,5 +1,4 @@
 /** WebGPU. On Linux it uses Vulkan; on other systems Direct3D or Metal, which are part of the system. */
-import type { IgnoredAttribute } from '../../onnx/ignored-attributes.ts';
 import type { Gpu } from '../../protocol/probe.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single, withoutHeld } from './device.ts';
@@ -12,24 +11,10 @@ const WORK_BYTES = 128 * 2 ** 20;
 /** Options of the execution provider. */
 const OPTIONS: Readonly<Record<string, string>> = {};
 
-/**
- * The attributes that the provider's attention ignores, measured with ONNX Runtime 1.30.0: models with and
- * without `softcap` generate the same ids. The window is ignored only under graph capture, which reads the
- * length of the cache on the device. Other implementations are correct or absent: the provider has no
- * standard Attention, so the CPU computes that operator.
- * @param graphCapture true if the provider records the commands of a run and replays them.
- */
-export function ignoredByWebGpu(graphCapture: boolean): readonly IgnoredAttribute[] {
-  const attention = { domain: 'com.microsoft', operator: 'GroupQueryAttention' } as const;
-  const softcap = { ...attention, attribute: 'softcap', neutral: 0 };
-  const window = { ...attention, attribute: 'local_window_size', neutral: -1 };
-  return graphCapture ? [softcap, window] : [softcap];
-}
-
 export const webgpu: DeviceFamily = single({
   name: 'webgpu',
   obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
-  ignores: ignoredByWebGpu(OPTIONS['enableGraphCapture'] === '1'),
+  graphCapture: OPTIONS['enableGraphCapture'] === '1',
   appendProvider: (api, options) => {
     const [keys, values] = [Object.keys(OPTIONS), Object.values(OPTIONS)];
     api.appendProvider(options, 'WebGPU', keys, values, keys.length);

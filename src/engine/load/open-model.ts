@@ -4,7 +4,7 @@
  */
 
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
-import { type DeviceName, isCpu } from '../../protocol/devices.ts';
+import { type DeviceName, ignoredBy, isCpu, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { type Device, withoutHeld } from '../devices/device.ts';
@@ -102,7 +102,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
   const model = modelOf(candidate, device.name, options);
   const { edited } = model;
-  const ignored = edited && findIgnored(edited.bytes, device.ignores ?? []);
+  const ignored = edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name), device.graphCapture));
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });
   const declared = edited && asModelFault(() => readSignature(edited, options.names));
   const fileBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);

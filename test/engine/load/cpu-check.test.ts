@@ -2,15 +2,18 @@
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { deviceNamed } from '../../../src/engine/devices/registry.ts';
 import { compareWithCpu, MAX_CPU_CHECK_MS } from '../../../src/engine/load/cpu-check.ts';
 import { openSession as openModel } from '../../../src/engine/load/open-model.ts';
 import { loadOrt } from '../../../src/engine/ort/api.ts';
+import { Session } from '../../../src/engine/ort/session.ts';
+import { parseModel } from '../../../src/onnx/graph.ts';
 import type { DeviceName } from '../../../src/protocol/devices.ts';
 import type { Candidate, EngineFacts, LoadEvent } from '../../../src/protocol/loading.ts';
 import { attribute, copyWithAttribute } from '../../onnx/with-attribute.ts';
 import { playWebGpu } from '../../support/played-device.ts';
+import { writeRandomDecoder } from '../../support/random-decoder.ts';
 import { modelFile, openSession, options, runtimeLibrary } from '../harness.ts';
 import { REFERENCE } from '../reference.ts';
 
@@ -19,6 +22,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let endPlay: () => void = () => undefined;
 afterEach(() => {
+  vi.restoreAllMocks();
   endPlay();
   endPlay = () => undefined;
 });
@@ -32,9 +36,11 @@ const candidate = (device: DeviceName, file = modelFile): Candidate => ({
   weightFiles: [file],
 });
 
-function opened(devices: readonly DeviceName[], file = modelFile) {
+const opened = (devices: readonly DeviceName[], file = modelFile) =>
+  openedOf(devices.map((device) => candidate(device, file)));
+
+function openedOf(candidates: readonly Candidate[]) {
   const events: LoadEvent[] = [];
-  const candidates = devices.map((device) => candidate(device, file));
   const facts = openModel(
     { ...options, context: 64, candidates },
     (message) => {
@@ -105,6 +111,42 @@ describe('a GPU', () => {
   it('runs a model with a window, because it does not use graph capture', () => {
     endPlay = playWebGpu();
     expect(opened(['webgpu'], modelWith('window', ['local_window_size', { integer: 4 }])).facts.device).toBe('webgpu');
+  });
+});
+
+describe('a checkpoint', () => {
+  const on = writeRandomDecoder(join(folder, 'weights.bin'), { layers: [{ softcap: 2 }, {}] });
+
+  /** The operators of each graph that is opened, by its device. */
+  function watchGraphs(): Map<string, string[]> {
+    const graphs = new Map<string, string[]>();
+    const { open } = Session;
+    vi.spyOn(Session, 'open').mockImplementation((usedApi, model, device, more) => {
+      const nodes = parseModel(model.edited?.bytes ?? new Uint8Array())?.graph.nodes ?? [];
+      graphs.set(device.name, [...new Set(nodes.map(({ operator }) => operator))]);
+      return open.call(Session, usedApi, model, device, more);
+    });
+    return graphs;
+  }
+
+  it('is compared with the graph that the CPU would run, and not with that of the device', () => {
+    endPlay = playWebGpu();
+    const graphs = watchGraphs();
+    const { facts } = openedOf([on('webgpu')]);
+    expect(graphs.get('webgpu')).toEqual(expect.arrayContaining(['MatMul', 'Tanh', 'Softmax']));
+    expect(graphs.get('webgpu')).not.toContain('FusedMatMul');
+    expect(graphs.get('cpu')).toEqual(expect.arrayContaining(['FusedMatMul', 'GroupQueryAttention']));
+    expect(graphs.get('cpu')).not.toContain('Softmax');
+    // The device computes the cap in another way: the difference is small, and not zero.
+    expect(facts.cpuDifference).toBeLessThan(1e-5);
+    expect(facts.cpuDifference).toBeGreaterThan(0);
+  });
+
+  it('is refused on a GPU that computes other logits', () => {
+    endPlay = playWebGpu(rotated);
+    const { facts, fallback } = openedOf([on('webgpu'), on('cpu')]);
+    expect(fallback).toMatchObject({ reason: { code: 'computes_wrong', comparedWith: 'cpu' } });
+    expect(facts.device).toBe('cpu');
   });
 });
 

@@ -291,7 +291,10 @@ describe.runIf(process.platform === 'linux')('weights of MatMulNBits at accuracy
   test('compute wrong logits where the runtime writes them, and the numeric check finds it', () => {
     const source = sourceOf();
     const folder = fresh();
-    const saved = saveWeights({ ...source, forced: { ...forced, operators: ['MatMul', 'MatMulNBits'], keepsOffsets: true } }, folder);
+    const saved = saveWeights(
+      { ...source, forced: { ...forced, operators: ['MatMul', 'MatMulNBits'], keepsOffsets: true } },
+      folder,
+    );
     const graph = readFileSync(folder.file('graph'));
     const mapped = { ...source.model.edited, bytes: graph, folder: folderOfPlaces(folder, saved), isRequired: true };
     const session = Session.open(source.api, { path: quantized, edited: mapped }, source.device, { threads: 1 });
