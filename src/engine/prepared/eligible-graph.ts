@@ -10,8 +10,8 @@ import { BFLOAT16, FLOAT16, FLOAT32, GRAPH, MODEL, NODE } from '../../onnx/types
 export const LEAST_SAVED_BYTES = 64 * 2 ** 20;
 
 /**
- * Operators over integers. Their prepacked forms are not saved: as version 1.30 of the runtime writes those of
- * MatMulNBits, the logits are 0 or no numbers (docs/decisions/0037-one-copy-of-the-weights.md).
+ * Operators over integers. Their prepacked forms are not saved: as version 1.30 of the runtime writes those
+ * of MatMulNBits, the logits are 0 or no numbers (docs/decisions/0037-one-copy-of-the-weights.md).
  */
 const OVER_INTEGERS = /Quant|NBits|Integer|QMoE|QLinear|Bnb4|QGemm|QAttention/;
 
