@@ -3,9 +3,9 @@
  * same weights, and the worker against transformers.js on that file.
  */
 
-import { engineOptions as optionsOfWorker } from '../dist/lifecycle/load-model.js';
+import { candidateOf } from '../dist/lifecycle/load-model.js';
+import { readDecoder } from '../dist/model/checkpoint/read-decoder.js';
 import { locateModel } from '../dist/model/locate.js';
-import { readSpec } from '../dist/model/spec.js';
 import { engineOptions, freshIds, OpenEngine, sequence } from './engine.mjs';
 import {
   ask,
@@ -81,7 +81,7 @@ const ratioOf = ({ [OURS]: ours, [TRANSFORMERS]: theirs }) => ratios(ours, their
 async function compareGraphs() {
   const options = engineOptions(`${modelFolder('fp32')}/${weightFile('fp32')}`, SLOTS, CONTEXT);
   const engines = {
-    own: new OpenEngine({ ...options, candidates: await candidatesOf(checkpointFolder('fp32')) }),
+    own: new OpenEngine({ ...options, candidates: await candidatesIn(checkpointFolder('fp32')) }),
     exported: new OpenEngine(options),
   };
   try {
@@ -99,11 +99,11 @@ async function compareGraphs() {
   }
 }
 
-/** The candidates that the worker gives to its engine for a folder. */
-async function candidatesOf(folder) {
+/** The candidate that the worker gives to its engine for a folder. */
+async function candidatesIn(folder) {
   const files = await locateModel(folder);
-  const settings = { device: 'cpu', context: CONTEXT, slots: SLOTS, cacheMemory: 'auto', runtimeLibrary: undefined };
-  return optionsOfWorker(settings, files, await readSpec(files, settings)).candidates;
+  const decoder = await readDecoder(files, CONTEXT);
+  return files.choices.map((choice) => candidateOf(choice, decoder));
 }
 
 /** Milliseconds of a step, between the first token of the last row and the last token of the first row. */
