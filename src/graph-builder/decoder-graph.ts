@@ -2,7 +2,7 @@
  * The graph of a decoder while it is built: a model writer with the weights of a checkpoint and the choices
  * of a device. The parts of a decoder (attention, MLP, norms, products) add their nodes to it. Pure.
  */
-import { FLOAT16, FLOAT32 } from '../onnx/types.ts';
+import { FLOAT32 } from '../onnx/types.ts';
 import { ModelWriter, type NodeOptions } from '../onnx/write/model-writer.ts';
 import type { DecoderSpec, TensorPlace } from '../protocol/decoder-spec.ts';
 import type { Choices } from './choices.ts';
@@ -102,10 +102,5 @@ export class DecoderGraph {
     if (cap === undefined) return value;
     const ratio = this.node('Div', [value, this.scalar(cap)]);
     return this.node('Mul', [this.node('Tanh', [ratio]), this.scalar(cap)]);
-  }
-
-  /** True if the graph computes with half floats of 16 bits and 5 exponent bits. */
-  get isHalf(): boolean {
-    return this.type === FLOAT16;
   }
 }

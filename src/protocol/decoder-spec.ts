@@ -94,7 +94,7 @@ export interface LayerSpec {
 export interface DecoderSpec {
   readonly vocabSize: number;
   readonly hiddenSize: number;
-  /** `[rows, hiddenSize]`; rows may exceed `vocabSize` by padding. */
+  /** `[vocabSize, hiddenSize]`, also the head. */
   readonly embedding: TensorPlace;
   /** Factor of the embeddings; √hiddenSize for Gemma. */
   readonly embeddingScale: number;
