@@ -25,6 +25,8 @@ export class DecoderGraph {
   readonly #weights = new Map<string, string>();
   /** Names of the weights in the element type of the graph. */
   readonly #converted = new Map<string, string>();
+  /** Names of the constants, by their value. */
+  readonly #constants = new Map<string, string>();
 
   constructor({ choices, files }: GraphOptions, { embedding }: DecoderSpec) {
     this.choices = choices;
@@ -76,10 +78,10 @@ export class DecoderGraph {
   /** A constant of one number, in the element type of the graph. Returns its name. */
   scalar(value: number): string {
     const name = `number_${value}`;
-    const known = this.#converted.get(name);
+    const known = this.#constants.get(name);
     if (known !== undefined) return known;
     const scalar = this.cast(this.writer.floats(this.writer.fresh(name), [value], []), FLOAT32);
-    this.#converted.set(name, scalar);
+    this.#constants.set(name, scalar);
     return scalar;
   }
 
@@ -91,9 +93,9 @@ export class DecoderGraph {
   /** A constant int64 vector, once for equal vectors. Returns its name. */
   integers(...values: readonly number[]): string {
     const name = `integers_${values.join('_')}`;
-    const known = this.#converted.get(name);
+    const known = this.#constants.get(name);
     if (known !== undefined) return known;
-    this.#converted.set(name, this.writer.integers(name, values));
+    this.#constants.set(name, this.writer.integers(name, values));
     return name;
   }
 
