@@ -70,9 +70,9 @@ export class DecoderGraph {
     return converted;
   }
 
-  /** A value of element type `from` in the element type of the graph. */
-  cast(value: string, from: number): string {
-    return from === this.type ? value : this.node('Cast', [value], { attributes: { to: { integer: this.type } } });
+  /** A value of element type `from` in another type, by default that of the graph. */
+  cast(value: string, from: number, to = this.type): string {
+    return from === to ? value : this.node('Cast', [value], { attributes: { to: { integer: to } } });
   }
 
   /** A constant of one number, in the element type of the graph. Returns its name. */

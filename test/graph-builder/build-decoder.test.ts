@@ -62,6 +62,16 @@ describe('a head size', () => {
     expect(caches.at(-1)?.shape).toEqual([-1, 2, -1, stored]);
     expect(count(graph, 'Pad') > 0).toBe(headSize !== stored);
   });
+
+  it('is padded in float32 if the graph computes in bfloat16, which Pad does not take', () => {
+    const graph = graphOf(smallDecoder({ type: BRAIN_FLOAT, headSize: 20 }), 'cuda');
+    const pads = graph.nodes.filter(({ operator }) => operator === 'Pad');
+    expect(pads).toHaveLength(1);
+    for (const { inputs, outputs } of pads) {
+      expect(graph.producer(inputs[0] ?? '')?.operator).toBe('Cast');
+      expect(graph.nodes.find((node) => node.inputs[0] === outputs[0])?.operator).toBe('Cast');
+    }
+  });
 });
 
 it('uses the bytes of the embedding for a tied head', () => {
