@@ -75,13 +75,13 @@ export class DecoderGraph {
     return from === to ? value : this.node('Cast', [value], { attributes: { to: { integer: to } } });
   }
 
-  /** A constant of one number, in the element type of the graph. Returns its name. */
-  scalar(value: number): string {
-    const name = `number_${value}`;
-    const known = this.#constants.get(name);
+  /** A constant of one number, by default in the element type of the graph. Returns its name. */
+  scalar(value: number, type = this.type): string {
+    const key = `number_${value}_${type}`;
+    const known = this.#constants.get(key);
     if (known !== undefined) return known;
-    const scalar = this.cast(this.writer.floats(this.writer.fresh(name), [value], []), FLOAT32);
-    this.#constants.set(name, scalar);
+    const scalar = this.cast(this.writer.floats(this.writer.fresh(`number_${value}`), [value], []), FLOAT32, type);
+    this.#constants.set(key, scalar);
     return scalar;
   }
 

@@ -49,6 +49,17 @@ describe('half floats', () => {
   });
 });
 
+it('adds the offset of a norm in float32, so that the runtime can do it once', () => {
+  const spec = smallDecoder({ type: BRAIN_FLOAT });
+  const graph = graphOf({ ...spec, finalNorm: { ...spec.finalNorm, offset: 1 } }, 'cuda');
+  const norm = graph.nodes.findLast(({ operator }) => operator === 'SkipSimplifiedLayerNormalization');
+  const narrowed = graph.producer(norm?.inputs[2] ?? '');
+  const sum = graph.producer(narrowed?.inputs[0] ?? '');
+  expect([narrowed?.operator, sum?.operator]).toEqual(['Cast', 'Add']);
+  expect(graph.producer(sum?.inputs[0] ?? '')?.operator).toBe('Cast');
+  expect(graph.constantShape(sum?.inputs[1] ?? '')).toEqual([]);
+});
+
 describe('a head size', () => {
   it.each([
     [8, 16],
