@@ -102,8 +102,8 @@ export interface DecoderSpec {
   readonly layers: readonly LayerSpec[];
   readonly finalNorm: NormSpec;
   /**
-   * The projection to the vocabulary, `[vocabSize, hiddenSize]`. A model with tied weights has the place of the
-   * embedding here.
+   * The projection to the vocabulary, `[vocabSize, hiddenSize]`. A model with tied weights has the place of
+   * the embedding here.
    */
   readonly head: LinearSpec;
   /** Factor of the logits; 1 / `logits_scaling` for Granite. */
