@@ -55,7 +55,7 @@ export async function checkpoint() {
           spread(ratios(own, exported), 3),
         ]),
       ),
-      `Over HTTP, against \`generate()\` of transformers.js with the ONNX file; ${STREAM.prompt} prompt tokens, ${STREAM.tokens} generated, tokens/s. Of transformers.js, ${STREAM.inTurn} of the ${SLOTS} streams are timed, because it runs them one after another. At once: ${served.atOnce} streams of the worker.`,
+      `Over HTTP, against \`generate()\` of transformers.js with the ONNX file; ${STREAM.prompt} prompt tokens, ${STREAM.tokens} generated, tokens/s. transformers.js runs streams one after another, so ${STREAM.inTurn} of its ${SLOTS} streams are timed. At once: ${served.atOnce} streams of the worker.`,
       table(
         ['', OURS, TRANSFORMERS, `× ${TRANSFORMERS}`],
         ['one', 'many'].map((kind) => {

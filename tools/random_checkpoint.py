@@ -1,4 +1,4 @@
-"""The tensors of a random checkpoint: the same bytes as test/support/checkpoints/weights.ts makes, without a library.
+"""The tensors of a random checkpoint: the same bytes as test/support/checkpoints/tensors.ts makes, without a library.
 
 Element i of a tensor is centre + width · u(hash(i, seed of the name)), with u in (-1, 1): integers of 32 bits, one product and one sum in
 float64, one rounding to float32, and for float16 and bfloat16 one more, to nearest even.

@@ -1,6 +1,6 @@
 """The logits of checkpoints of several families, computed in plain numpy and float64 without a graph, a cache or a runtime.
 
-The source of every rule are the modeling files of transformers 5.18.0: src/transformers/models/<family>/modeling_<family>.py,
+The sources of the rules are the modeling files of transformers 5.18.0: src/transformers/models/<family>/modeling_<family>.py,
 modeling_rope_utils.py and masking_utils.py. This file shares no code with the graph builder, so that it shares no mistake with it.
 tools/check_families.py compares it with transformers itself.
 

@@ -5,9 +5,9 @@ Usage: test_checkpoints.py [--out FILE] [MODEL…]      (a list of models: print
 Needs: Debian's python3-numpy. Takes some minutes.
 
 For each model: the sha256 of its tensors, and how it continues four prompts greedily, by reference_families.py:
-  {"models": {NAME: {"sha256", "continuations": [{"prompt": ids, "ids": those that follow, "margins", "logprobs": of each}],
+  {"models": {NAME: {"sha256", "continuations": [{"prompt": ids, "ids": the following ids, "margins", "logprobs": of each}],
                      "mutations": {MISTAKE: {"ids": steps whose best id changes, "logprob": largest change of a log-probability}}}}}
-A margin is how far the best logit is above the second, in standard deviations of all logits of that step. Each mutation is the decoder with
+A margin is the distance of the best logit from the second, in standard deviations of all logits of that step. Each mutation is the decoder with
 one property less, or with one mistake; the script ends with an error if the expected ids and log-probabilities do not reveal it.
 """
 import json

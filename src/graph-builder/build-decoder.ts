@@ -42,13 +42,7 @@ export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDec
   declareInputs(graph, spec);
   const tables = spec.rotaries.map((_, index) => tablesOf(graph, spec, index, options.positions));
   let sum = graph.scaled(embedded(graph, spec), spec.embeddingScale);
-  const [first] = spec.layers;
-  let normed = addNorm(
-    graph,
-    sum,
-    first?.attentionInNorm ?? (first ? undefined : spec.finalNorm),
-    'layers.0.attention_norm',
-  );
+  let normed = addNorm(graph, sum, spec.layers[0]?.attentionInNorm, 'layers.0.attention_norm');
   for (const [layer, one] of spec.layers.entries()) {
     const next = spec.layers[layer + 1];
     const nextNorm = next ? next.attentionInNorm : spec.finalNorm;

@@ -25,6 +25,8 @@ export class DecoderGraph {
   readonly #weights = new Map<string, string>();
   /** Names of the weights in the element type of the graph. */
   readonly #converted = new Map<string, string>();
+  /** Names of constants and of other values that several parts use, by their key. */
+  readonly #shared = new Map<string, string>();
 
   constructor({ choices, files }: GraphOptions, { embedding }: DecoderSpec) {
     this.choices = choices;
@@ -68,15 +70,17 @@ export class DecoderGraph {
     return converted;
   }
 
-  /** A value of element type `from` in the element type of the graph. */
-  cast(value: string, from: number): string {
-    return from === this.type ? value : this.node('Cast', [value], { attributes: { to: { integer: this.type } } });
+  /** A value of element type `from` in another type, by default that of the graph. */
+  cast(value: string, from: number, to = this.type): string {
+    return from === to ? value : this.node('Cast', [value], { attributes: { to: { integer: to } } });
   }
 
-  /** A constant of one number, in the element type of the graph. Returns its name. */
-  scalar(value: number): string {
+  /** A constant of one number, by default in the element type of the graph. Returns its name. */
+  scalar(value: number, type = this.type): string {
     const name = `number_${value}`;
-    return this.once(name, () => this.cast(this.writer.floats(this.writer.fresh(name), [value], []), FLOAT32));
+    return this.once(`${name}_${type}`, () =>
+      this.cast(this.writer.floats(this.writer.fresh(name), [value], []), FLOAT32, type),
+    );
   }
 
   /** `value × factor`; the value itself for the factor 1. */
@@ -85,11 +89,11 @@ export class DecoderGraph {
   }
 
   /** A value that several parts of the graph use: the nodes of `make` are added at the first call only. */
-  once(name: string, make: () => string): string {
-    const known = this.#converted.get(name);
+  once(key: string, make: () => string): string {
+    const known = this.#shared.get(key);
     if (known !== undefined) return known;
     const made = make();
-    this.#converted.set(name, made);
+    this.#shared.set(key, made);
     return made;
   }
 

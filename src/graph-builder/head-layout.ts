@@ -4,6 +4,7 @@
  * rotated elements and at the end. Zeros change no product of queries and keys, and the zeros of the output
  * are cut off: the result is exact. Pure.
  */
+import { BFLOAT16, FLOAT32 } from '../onnx/types.ts';
 import type { AttentionSpec, DecoderSpec } from '../protocol/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
@@ -47,8 +48,11 @@ export function headLayout({ headSize: size, rotary }: AttentionSpec, { rotaries
 export function padHeads(graph: DecoderGraph, value: string, { size, places }: HeadLayout): string {
   if (!places) return value;
   const heads = graph.node('Reshape', [value, graph.integers(0, 0, -1, size)]);
-  const withZero = graph.node('Pad', [heads, graph.integers(0, 0, 0, 0, 0, 0, 0, 1)]);
-  return joined(graph, withZero, places);
+  // Pad has no bfloat16, on any device.
+  const wide = graph.type === BFLOAT16 ? FLOAT32 : graph.type;
+  const pads = graph.integers(0, 0, 0, 0, 0, 0, 0, 1);
+  const withZero = graph.node('Pad', [graph.cast(heads, graph.type, wide), pads]);
+  return joined(graph, graph.cast(withZero, wide), places);
 }
 
 /** `[rows, tokens, heads × paddedSize]` → `[rows, tokens, heads × size]`. */

@@ -1,4 +1,5 @@
 /** Root mean square norms, alone and fused with the sum before them. Pure. */
+import { FLOAT32 } from '../onnx/types.ts';
 import type { NormSpec } from '../protocol/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
@@ -35,8 +36,12 @@ export function addSumAndNorm(
   return { sum, normed };
 }
 
-/** The factor of each element: `weight + offset`. The runtime folds the sum when it opens the model. */
+/**
+ * The factor of each element: `weight + offset`. The runtime computes the sum when it opens the model, in
+ * float32: its CPU, which computes constants, does not add half floats.
+ */
 function factor(graph: DecoderGraph, { weight, offset }: NormSpec, name: string): string {
-  const stored = graph.weight(weight, `${name}.weight`);
-  return offset === 0 ? stored : graph.node('Add', [stored, graph.scalar(offset)]);
+  if (offset === 0) return graph.weight(weight, `${name}.weight`);
+  const wide = graph.cast(graph.stored(weight, `${name}.weight`), weight.type, FLOAT32);
+  return graph.cast(graph.node('Add', [wide, graph.scalar(offset, FLOAT32)]), FLOAT32);
 }

@@ -87,10 +87,12 @@ export function withLlamaNames(config: Readonly<Record<string, unknown>>): Recor
  * The preparation of config.json. A checkpoint gets the defaults of its family, because transformers leaves
  * out fields with default values. An ONNX file comes with a complete configuration, or is reported.
  */
-export function preparationFor({ choices }: Pick<ModelFiles, 'choices'>): typeof withLlamaNames {
-  const isCheckpoint = choices.some(({ checkpoint }) => checkpoint !== undefined);
-  return isCheckpoint ? (config) => withLlamaNames(withFamilyDefaults(config)) : withLlamaNames;
+export function preparationFor(files: Pick<ModelFiles, 'choices'>): typeof withLlamaNames {
+  return hasCheckpoint(files) ? (config) => withLlamaNames(withFamilyDefaults(config)) : withLlamaNames;
 }
+
+const hasCheckpoint = ({ choices }: Pick<ModelFiles, 'choices'>): boolean =>
+  choices.some(({ checkpoint }) => checkpoint !== undefined);
 
 const generationConfig = z.looseObject({ eos_token_id: ids });
 
@@ -98,7 +100,8 @@ const generationConfig = z.looseObject({ eos_token_id: ids });
  * Reads a model's configuration. If several files state the same fact, the first file in this list takes
  * precedence:
  * - vocabulary and context: `genai_config.json`, which describes this very graph, then `config.json`;
- * - names of inputs and outputs: `genai_config.json`; the engine uses default names for the others;
+ * - names of inputs and outputs of an .onnx file: `genai_config.json`; the engine uses default names for the
+ *   others, and for the graph of a checkpoint;
  * - sampling: `generation_config.json` as a whole, which the model's author wrote, then GenAI's `search`;
  * - end-of-sequence ids: the ids of all files together;
  * - tokens: see merged-tokens.ts.
@@ -136,7 +139,7 @@ export async function readSpec(files: ModelFiles, { context }: SpecOptions = {})
     eosIds: idsWithin(shape.vocabSize, ...eos),
     sampling: defaults,
     tokenizerKind: tokenizer.model.type,
-    names: tensorNamesOf(genai),
+    names: hasCheckpoint(files) ? {} : tensorNamesOf(genai),
     tokens,
     ignored,
   };

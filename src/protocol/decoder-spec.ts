@@ -94,14 +94,17 @@ export interface LayerSpec {
 export interface DecoderSpec {
   readonly vocabSize: number;
   readonly hiddenSize: number;
-  /** `[rows, hiddenSize]`; rows may exceed `vocabSize` by padding. */
+  /** `[vocabSize, hiddenSize]`. */
   readonly embedding: TensorPlace;
   /** Factor of the embeddings; √hiddenSize for Gemma. */
   readonly embeddingScale: number;
   readonly rotaries: readonly RotarySpec[];
   readonly layers: readonly LayerSpec[];
   readonly finalNorm: NormSpec;
-  /** The projection to the vocabulary. A model with tied weights has the place of the embedding here. */
+  /**
+   * The projection to the vocabulary, `[vocabSize, hiddenSize]`. A model with tied weights has the place of
+   * the embedding here.
+   */
   readonly head: LinearSpec;
   /** Factor of the logits; 1 / `logits_scaling` for Granite. */
   readonly logitScale: number;

@@ -53,6 +53,17 @@ describe('half floats', () => {
   });
 });
 
+it('adds the offset of a norm in float32, so that the runtime can do it once', () => {
+  const spec = smallDecoder({ type: BRAIN_FLOAT });
+  const graph = graphOf({ ...spec, finalNorm: { ...spec.finalNorm, offset: 1 } }, 'cuda');
+  const norm = graph.nodes.findLast(({ operator }) => operator === 'SkipSimplifiedLayerNormalization');
+  const narrowed = graph.producer(norm?.inputs[2] ?? '');
+  const sum = graph.producer(narrowed?.inputs[0] ?? '');
+  expect([narrowed?.operator, sum?.operator]).toEqual(['Cast', 'Add']);
+  expect(graph.producer(sum?.inputs[0] ?? '')?.operator).toBe('Cast');
+  expect(graph.constantShape(sum?.inputs[1] ?? '')).toEqual([]);
+});
+
 describe('a head size', () => {
   it.each([
     [8, 16],
@@ -65,6 +76,16 @@ describe('a head size', () => {
     const caches = message.all(GRAPH.input).map((field) => tensorInfoOf(message, field));
     expect(caches.at(-1)?.shape).toEqual([-1, 2, -1, stored]);
     expect(count(graph, 'Pad') > 0).toBe(headSize !== stored);
+  });
+
+  it('is padded in float32 if the graph computes in bfloat16, which Pad does not take', () => {
+    const graph = graphOf(smallDecoder({ type: BRAIN_FLOAT, headSize: 20 }), 'cuda');
+    const pads = graph.nodes.filter(({ operator }) => operator === 'Pad');
+    expect(pads).toHaveLength(1);
+    for (const { inputs, outputs } of pads) {
+      expect(graph.producer(inputs[0] ?? '')?.operator).toBe('Cast');
+      expect(graph.nodes.find((node) => node.inputs[0] === outputs[0])?.operator).toBe('Cast');
+    }
   });
 });
 

@@ -19,7 +19,7 @@ const weightMap = Object.fromEntries(all.map(([name], at) => [name, at < 8 ? ONE
 const shards = halves.map((half) => safetensorsBytes(half ?? {}));
 const PARAMETERS = all.reduce((sum, [, { shape }]) => sum + shape.reduce((product, size) => product * size, 1), 0);
 
-const WORDS_OF_LLAMA = { ...WORDS, 'config.json': text(JSON.stringify(CONFIG)) };
+const WORDS_OF_LLAMA = { ...WORDS, 'config.json': text(JSON.stringify({ ...CONFIG, intermediate_size: 256 })) };
 const SHARDED: Record<string, HubFile> = {
   ...WORDS_OF_LLAMA,
   [INDEX]: text(JSON.stringify({ metadata: { total_size: 1 }, weight_map: weightMap })),

@@ -100,6 +100,44 @@ describe('configurations of the hub', () => {
   });
 });
 
+/** Files of further models on the hub, by their differences from a file of the same family. */
+const FURTHER: readonly (readonly [string, ModelName, Config])[] = [
+  ['Vicuna 16k', 'Llama-2-7b', { rope_scaling: { factor: 4, type: 'linear' }, max_sequence_length: 16384, top_p: 0.6 }],
+  ['Code Llama', 'Llama-2-7b', { rope_scaling: null, rope_theta: 1e6, vocab_size: 32016, max_length: 4096 }],
+  ['a fine-tuned Llama 3.2', 'Llama-3.2-1B', { unsloth_fixed: true, unsloth_version: '2024.9', pad_token_id: 128004 }],
+  ['SmolLM2-1.7B', 'SmolLM2-135M', { 'transformers.js_config': { dtype: 'q4', use_external_data_format: true } }],
+  ['Falcon3-7B', 'Falcon3-1B', { _attn_implementation_autoset: true, num_attention_heads: 12, hidden_size: 3072 }],
+  ['Mistral Nemo', 'Mistral-7B-v0.3', { head_dim: 128, hidden_size: 5120, max_position_embeddings: 1024000 }],
+  ['Ministral 8B', 'Mistral-7B-v0.1', { head_dim: 128, sliding_window: 32768, rope_theta: 1e8 }],
+  ['DeepSeek-R1-Distill-Qwen', 'Qwen2.5-0.5B', { use_mrope: false, sliding_window: 4096, rope_theta: 10000 }],
+  [
+    'Qwen2.5 for 131 072 positions',
+    'Qwen2.5-0.5B',
+    { rope_scaling: { factor: 4, original_max_position_embeddings: 32768, type: 'yarn' } },
+  ],
+  ['Qwen3-8B', 'Qwen3-0.6B', { hidden_size: 4096, num_attention_heads: 32, max_window_layers: 36 }],
+  [
+    'Phi-4',
+    'Phi-3-mini-4k',
+    { sliding_window: null, original_max_position_embeddings: 16384, num_attention_heads: 24, num_key_value_heads: 6 },
+  ],
+  ['gemma-7b', 'gemma-2b', { hidden_act: 'gelu', hidden_activation: null, num_key_value_heads: 8 }],
+  ['gemma-2-9b', 'gemma-2-2b', { sliding_window_size: 4096, hidden_size: 3584, num_attention_heads: 16 }],
+  [
+    'gemma-3-27b for text',
+    'gemma-3-1b-it',
+    { head_dim: 128, query_pre_attn_scalar: 168, rope_scaling: { factor: 8, rope_type: 'linear' } },
+  ],
+  ['granite-3.3-8b', 'granite-3.3-2b', { attention_multiplier: 0.0078125, logits_scaling: 16, hidden_size: 4096 }],
+  ['OLMo-2-1124-7B', 'OLMo-2-0425-1B', { _name_or_path: 'allenai/open_instruct_dev', use_cache: false }],
+];
+
+test.each(FURTHER)('%s, which has the family of %s, is accepted', (_, name, change) => {
+  const config: Config = { ...CONFIGURATIONS[name], ...change, num_hidden_layers: 2 };
+  const { layer_types: _types, no_rope_layers: _layers, ...short } = config;
+  expect(decoderSpecOf(short, tensorsOf(short), 4096).layers).toHaveLength(2);
+});
+
 describe('windows', () => {
   const windows = (name: ModelName, context: number, change: Config = {}) => {
     const config: Config = { ...CONFIGURATIONS[name], ...change };

@@ -69,7 +69,7 @@ describe('the tensors of a checkpoint', () => {
     expect(problem).toContain('lacks the tensor "lm_head.weight" of the shape [49152,576]');
   });
 
-  test('a long list of problems is cut, and the number of the others is told', () => {
+  test('a long list of problems is cut, and the number of the others is reported', () => {
     const problems = problemsAfter((tensors) => tensors.clear());
     expect(problems).toHaveLength(9);
     expect(problems.at(-1)).toMatch(/^there are \d+ more problems$/);
