@@ -1,7 +1,8 @@
 /** The digest that tells weights apart. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { digestWeights } from '../../src/model/weights-digest.ts';
 
@@ -22,6 +23,24 @@ function fileOf(bytes: number, changes: Readonly<Record<number, number>> = {}): 
 const LARGE = 2 ** 21;
 
 describe('the digest of weights', () => {
+  test.runIf(process.platform === 'linux')('keeps few of 300 files open', async () => {
+    const one = fileOf(LARGE);
+    const links = Array.from({ length: 300 }, (_, at) => `${one}-${at}`);
+    for (const path of links) linkSync(one, path);
+    const openFiles = (): number => readdirSync('/proc/self/fd').length;
+    const before = openFiles();
+    let [most, isDone] = [0, false];
+    const digest = digestWeights(links).finally(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      most = Math.max(most, openFiles());
+      await nextTurn();
+    }
+    expect(await digest).toMatch(/^[0-9a-f]{64}$/);
+    expect(most - before).toBeLessThan(100);
+  });
+
   test('does not depend on the names and the order of the files', async () => {
     const digest = await digestWeights([fileOf(LARGE), fileOf(10)]);
     expect(await digestWeights([fileOf(10), fileOf(LARGE)])).toBe(digest);
