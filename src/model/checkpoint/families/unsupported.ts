@@ -57,9 +57,9 @@ export class Problems {
   }
 }
 
-/** A value as JSON, shortened. */
+/** A value as JSON with the numbers of Python (`NaN`, `Infinity`), shortened. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined';
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'undefined');
   return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS)}…`;
 }
 
