@@ -88,7 +88,7 @@ async function expectFolder(root: string): Promise<void> {
         : `the folder ${unreadable(error)}`,
     ),
   );
-  if (!stats.isDirectory()) refuse('the path is a file, not a folder');
+  if (!stats.isDirectory()) refuse('the path is a file: use the folder that has the file');
 }
 
 type OptionalFiles = Partial<Record<keyof typeof OPTIONAL, string>>;
