@@ -2,12 +2,13 @@
  * Reads the decoder that a model's configuration and checkpoint describe. A model with ONNX weights has its
  * decoder in its graph.
  */
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
 import { ModelError, type ModelProblem } from '../problems.ts';
 import { isFields, readFields } from '../spec/json-fields.ts';
 import type { Fields } from './families/config-fields.ts';
-import { decoderSpecOf } from './families/decoder-spec.ts';
+import { checkFamily, decoderSpecOf } from './families/decoder-spec.ts';
 import { UnsupportedCheckpoint } from './families/unsupported.ts';
 import type { Checkpoint } from './shards.ts';
 
@@ -43,17 +44,39 @@ export async function readDecoder(
 ): Promise<DecoderSpec | undefined> {
   const { checkpoint } = choices.find((choice) => choice.checkpoint !== undefined) ?? {};
   if (checkpoint === undefined) return undefined;
+  const config = await readConfig(folder, configFile);
+  return supported(folder, () => {
+    const decoder = decoderSpecOf(config, checkpoint.tensors, context);
+    const problem = tableProblem(decoder, context);
+    if (problem === undefined) return decoder;
+    throw new ModelError(folder, [{ file: '', problem }]);
+  });
+}
+
+/**
+ * Checks that the worker computes the architecture which a configuration states, as far as no tensor is
+ * needed.
+ * @throws ModelError for an architecture that the worker cannot compute
+ */
+export async function checkArchitecture(folder: string): Promise<void> {
+  const config = await readConfig(folder, join(folder, CONFIG));
+  supported(folder, () => checkFamily(config));
+}
+
+async function readConfig(folder: string, configFile: string | undefined): Promise<Fields> {
   const problems: ModelProblem[] = [];
   const config = await readFields(configFile, FIELDS, problems);
   if (configFile === undefined) problems.push({ file: CONFIG, problem: 'is missing: a checkpoint needs it' });
   if (nests(config, MAX_DEPTH))
     problems.push({ file: CONFIG, problem: `nests deeper than ${MAX_DEPTH} levels, which is the limit` });
   if (config === undefined || problems.length > 0) throw new ModelError(folder, problems);
+  return config;
+}
+
+/** @throws ModelError instead of UnsupportedCheckpoint */
+function supported<T>(folder: string, describe: () => T): T {
   try {
-    const decoder = decoderSpecOf(config, checkpoint.tensors, context);
-    const problem = tableProblem(decoder, context);
-    if (problem === undefined) return decoder;
-    throw new ModelError(folder, [{ file: '', problem }]);
+    return describe();
   } catch (error) {
     if (!(error instanceof UnsupportedCheckpoint)) throw error;
     throw new ModelError(folder, error.problems);

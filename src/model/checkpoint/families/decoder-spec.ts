@@ -69,6 +69,17 @@ export function decoderSpecOf(config: Fields, tensors: ReadonlyMap<string, Tenso
 }
 
 /**
+ * Checks the fields that can be checked without the tensors and the context: the model type, the classes and
+ * the quantization.
+ * @throws UnsupportedCheckpoint if no row of the table of families describes the model.
+ */
+export function checkFamily(config: Fields): void {
+  const problems = new Problems();
+  readFamily(config, problems);
+  problems.check();
+}
+
+/**
  * The configuration with the defaults of its family, for readers that need a size which the file omits. A
  * configuration of another type is returned as it is.
  */
