@@ -16,12 +16,12 @@ const CONFIG = 'config.json';
 /** All fields as they are: a schema of objects would drop a field named `__proto__`. */
 const FIELDS = z.custom<Fields>(isFields);
 /** Known configurations nest 4 levels deep. Messages and comparisons of values descend to all levels. */
-const MAX_DEPTH = 16;
+export const MAX_CONFIG_DEPTH = 16;
 /**
  * Maximum size of the tables of cosines and sines. Llama 3.1 with 131 072 tokens has 67 MB, Gemma 3 with as
  * many has 268 MB.
  */
-const MAX_TABLE_BYTES = 2 ** 30;
+export const MAX_TABLE_BYTES = 2 ** 30;
 const FLOAT_BYTES = 4;
 /** The range of `--context`. */
 const [LEAST_CONTEXT, MOST_CONTEXT] = [16, 2 ** 20];
@@ -67,8 +67,8 @@ async function readConfig(folder: string, configFile: string | undefined): Promi
   const problems: ModelProblem[] = [];
   const config = await readFields(configFile, FIELDS, problems);
   if (configFile === undefined) problems.push({ file: CONFIG, problem: 'is missing: a checkpoint needs it' });
-  if (nests(config, MAX_DEPTH))
-    problems.push({ file: CONFIG, problem: `nests deeper than ${MAX_DEPTH} levels, which is the limit` });
+  if (nests(config, MAX_CONFIG_DEPTH))
+    problems.push({ file: CONFIG, problem: `nests deeper than ${MAX_CONFIG_DEPTH} levels, which is the limit` });
   if (config === undefined || problems.length > 0) throw new ModelError(folder, problems);
   return config;
 }
