@@ -1,10 +1,10 @@
 /** The digest that tells weights apart. */
-import { linkSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { digestWeights } from '../../src/model/weights-digest.ts';
+import { withOpenFiles } from '../support/open-files.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'digest-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -27,18 +27,9 @@ describe('the digest of weights', () => {
     const one = fileOf(LARGE);
     const links = Array.from({ length: 300 }, (_, at) => `${one}-${at}`);
     for (const path of links) linkSync(one, path);
-    const openFiles = (): number => readdirSync('/proc/self/fd').length;
-    const before = openFiles();
-    let [most, isDone] = [0, false];
-    const digest = digestWeights(links).finally(() => {
-      isDone = true;
-    });
-    while (!isDone) {
-      most = Math.max(most, openFiles());
-      await nextTurn();
-    }
-    expect(await digest).toMatch(/^[0-9a-f]{64}$/);
-    expect(most - before).toBeLessThan(100);
+    const { result, most } = await withOpenFiles(() => digestWeights(links));
+    expect(result).toMatch(/^[0-9a-f]{64}$/);
+    expect(most).toBeLessThan(100);
   });
 
   test('does not depend on the names and the order of the files', async () => {
