@@ -102,6 +102,7 @@ import {
   MAX_LOOP_SILENCE_FORCED_MS,
   MAX_LOOP_SILENCE_MS,
 } from '../src/lifecycle/watchdog.ts';
+import { MAX_CONFIG_DEPTH, MAX_TABLE_BYTES } from '../src/model/checkpoint/read-decoder.ts';
 import { HEADER_LIMITS } from '../src/model/checkpoint/safetensors.ts';
 import { MAX_SHARDS } from '../src/model/checkpoint/shards.ts';
 import { MAX_JSON_BYTES } from '../src/model/folder-files.ts';
@@ -418,6 +419,7 @@ the time that it may need, and every other one on a thread.
 | differences between files about tokens that are reported with their texts | ${MAX_DIFFERENCES}, 40 characters of a token | – | only counted | \`model/spec/merged-tokens\` | \`model/tokens\` |
 | \`genai_config.json\`, which names the weights | ${bytes(MAX_CONFIG_BYTES)} | – | exit 1 | \`commands/pull/named-weights\` | \`e2e/hub/pull-refused\` |
 | checkpoint: header of a file; all headers; index; tensors; files | ${bytes(HEADER_LIMITS.bytes)}; ${bytes(HEADER_LIMITS.allBytes)}; ${bytes(MAX_JSON_BYTES)}; ${count(HEADER_LIMITS.tensors)}; ${count(MAX_SHARDS)} | – | exit 1, \`model.problem\` | \`model/checkpoint/safetensors\`, \`model/checkpoint/shards\` | \`model/checkpoint/hostile\` |
+| checkpoint: levels of config.json; tables of the rotary embeddings | ${MAX_CONFIG_DEPTH}; ${bytes(MAX_TABLE_BYTES)} | \`--context\` | exit 1 | \`model/checkpoint/read-decoder\` | \`model/checkpoint/weights\` |
 | checkpoint: name of a tensor; its dimensions | ${HEADER_LIMITS.name} bytes; ${HEADER_LIMITS.rank} | – | exit 1, \`model.problem\` | \`model/checkpoint/safetensors\` | \`model/checkpoint/hostile\` |
 
 ## Synchronous work of one request

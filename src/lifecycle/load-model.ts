@@ -57,6 +57,9 @@ type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) =>
  */
 export const SMALL_BYTES = 32 * 2 ** 20;
 
+/** A prompt of one token, and one token of output. */
+const LEAST_CONTEXT = 2;
+
 export type ModelSettings = Pick<
   Config,
   | 'model'
@@ -150,7 +153,7 @@ export const staysOnCpu = ({ device }: Pick<Config, 'device'>, { choices }: Pick
 /**
  * The engine's options: the devices to try, each with its weights.
  * @param decoder the decoder of the checkpoint, if a device takes the checkpoint
- * @throws Error if `--context` is longer than the model's context length
+ * @throws Error if `--context` is longer than the model's context length, and for a model of one token
  */
 export function engineOptions(
   settings: ModelSettings,
@@ -161,6 +164,10 @@ export function engineOptions(
   const context = settings.context ?? spec.contextLength;
   if (context > spec.contextLength)
     throw new Error(`use --context ${spec.contextLength} or less: ${context} is more than the model's context length`);
+  if (context < LEAST_CONTEXT)
+    throw new Error(
+      `use another model: "max_position_embeddings" or "model_max_length" allows ${context} token, and ${LEAST_CONTEXT} are needed`,
+    );
   const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
   const folder = reservationsFolder();
   const weights = weightsFolder(settings.weightsCache);

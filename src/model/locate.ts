@@ -3,7 +3,7 @@
  * that name other files; spec.ts reads all other fields. Reports all problems of a folder at once.
  */
 import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import type { DtypeChoice, FormatChoice } from './dtypes.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
@@ -88,7 +88,8 @@ async function expectFolder(root: string): Promise<void> {
         : `the folder ${unreadable(error)}`,
     ),
   );
-  if (!stats.isDirectory()) refuse('the path is a file, not a folder');
+  if (!stats.isDirectory())
+    throw new ModelError(dirname(root), [{ file: '', problem: 'the path is a file: use its folder' }]);
 }
 
 type OptionalFiles = Partial<Record<keyof typeof OPTIONAL, string>>;

@@ -51,6 +51,8 @@ export interface WeightsQuery {
   readonly genaiFile?: string | undefined;
 }
 
+/** A file of a checkpoint that has an index, as transformers names them. */
+const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 const OTHER_WEIGHTS = /\.(?:onnx|safetensors)$/;
 /** Maximum number of other model files that a problem lists. */
 const MAX_ALTERNATIVES = 3;
@@ -182,6 +184,8 @@ async function missingWeights(
       file: relative(root, checkpoint.modelFile),
       problem: `does not run on ${devices.join(', ')}: use --device cpu, webgpu or cuda`,
     };
+  if (query.format !== 'onnx' && described.length === 0 && present.some((name) => SHARD.test(name)))
+    return { file: INDEX_FILE, problem: `is missing: pull the model again${instead}` };
   return { file: expectedNames(query), problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
 }
 

@@ -65,7 +65,11 @@ export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
   9: 'bool',
   10: 'float16',
   11: 'float64',
+  12: 'uint32',
+  13: 'uint64',
   16: 'bfloat16',
+  17: 'float8e4m3',
+  19: 'float8e5m2',
 };
 /** Bits of one element by its type; 0 for a string and for no type. */
 export const ELEMENT_BITS: readonly number[] = [

@@ -51,6 +51,12 @@ describe('the graph counts', () => {
     expect(await factsOf(await changed({ 'config.json': fields }))).toMatchObject({ vocabSize: 1024, context: 512 });
   });
 
+  it('except for a model whose files allow one token: the message names the fields', async () => {
+    await expect(factsOf(await changed({ 'config.json': { max_position_embeddings: 1 } }))).rejects.toThrow(
+      'use another model: "max_position_embeddings" or "model_max_length" allows 1 token, and 2 are needed',
+    );
+  });
+
   it('with 1 024 ids that end a sequence', async () => {
     const ids = Array.from({ length: 1024 }, (_, id) => id);
     const folder = await changed({ 'generation_config.json': { eos_token_id: ids } });

@@ -1,9 +1,10 @@
 /** The digest that tells weights apart. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { digestWeights } from '../../src/model/weights-digest.ts';
+import { withOpenFiles } from '../support/open-files.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'digest-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -22,6 +23,15 @@ function fileOf(bytes: number, changes: Readonly<Record<number, number>> = {}): 
 const LARGE = 2 ** 21;
 
 describe('the digest of weights', () => {
+  test.runIf(process.platform === 'linux')('keeps few of 300 files open', async () => {
+    const one = fileOf(LARGE);
+    const links = Array.from({ length: 300 }, (_, at) => `${one}-${at}`);
+    for (const path of links) linkSync(one, path);
+    const { result, most } = await withOpenFiles(() => digestWeights(links));
+    expect(result).toMatch(/^[0-9a-f]{64}$/);
+    expect(most).toBeLessThan(100);
+  });
+
   test('does not depend on the names and the order of the files', async () => {
     const digest = await digestWeights([fileOf(LARGE), fileOf(10)]);
     expect(await digestWeights([fileOf(10), fileOf(LARGE)])).toBe(digest);

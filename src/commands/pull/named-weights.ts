@@ -2,10 +2,11 @@
  * Downloads and reads the files of a repository that name its weights: they must be read before the other
  * files can be chosen.
  */
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
+import { checkArchitecture } from '../../model/checkpoint/read-decoder.ts';
 import { INDEX_FILE, readIndex } from '../../model/checkpoint/shards.ts';
 import { MAX_JSON_BYTES } from '../../model/folder-files.ts';
-import { checkpointIndexOf, genaiConfigOf, type Selection } from '../../model/hub/choice.ts';
+import { type Choice, checkpointIndexOf, genaiConfigOf, type Selection } from '../../model/hub/choice.ts';
 import { PullError } from '../../model/hub/pull-error.ts';
 import type { RepositoryFile } from '../../model/hub/repository.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
@@ -39,6 +40,20 @@ export async function shardNames(context: PullContext, selection: Selection): Pr
   const shards = await readIndex(folder, INDEX_FILE, problems);
   if (shards === undefined) throw new ModelError(folder, problems);
   return [...new Set(shards.values())].sort();
+}
+
+/**
+ * Downloads the configuration of a checkpoint and checks its architecture: the weights of a model that no
+ * worker runs can have a terabyte. The graph of an ONNX file states its own architecture.
+ * @throws ModelError for an architecture that no worker runs
+ */
+export async function expectArchitecture(context: PullContext, { files, format }: Choice): Promise<void> {
+  const path = posix.join(context.repository.reference.folder, 'config.json');
+  const file = files.find((one) => one.path === path);
+  if (format !== 'safetensors' || file === undefined) return;
+  expectSize(file, MAX_JSON_BYTES);
+  await fetchFiles(context, [file], 'config.json first, because it states the architecture');
+  await checkArchitecture(folderOf(context));
 }
 
 function expectSize({ path, size }: RepositoryFile, most: number): void {

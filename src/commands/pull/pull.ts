@@ -18,7 +18,7 @@ import type { DeviceName } from '../../protocol/devices.ts';
 import { Terminal } from '../terminal.ts';
 import { reportUnknown } from '../unknown-settings.ts';
 import { fetchFiles, filesAt, folderOf, missingFiles, type PullContext } from './fetch-files.ts';
-import { decoderName, shardNames } from './named-weights.ts';
+import { decoderName, expectArchitecture, shardNames } from './named-weights.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -105,6 +105,7 @@ async function fromHub(
   const context: PullContext = { repository, cache, connection, settings, progress, verifier };
   const withDecoder = { ...selection, decoder: await decoderName(context) };
   const choice = chooseFiles(repository, { ...withDecoder, shards: await shardNames(context, withDecoder) });
+  await expectArchitecture(context, choice);
   await fetchFiles(context, choice.files, choice.why);
   const problem = await fetchNamedFiles(context, choice, selection.device);
   // The last step, because a revision in the cache must be complete.

@@ -47,6 +47,8 @@ export interface Checkpoint {
 export const MAX_SHARDS = 1024;
 /** Longest path of a shard in bytes. */
 const MAX_PATH = 255;
+/** In UTF-8. Allowed in front of each JSON file of a model. */
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 /** Entries of the index between two turns of the event loop. */
 const ENTRIES_PER_TURN = 4096;
 
@@ -114,7 +116,9 @@ export async function readIndex(
 
 async function shardsIn(bytes: Buffer): Promise<ReadonlyMap<string, string>> {
   if (!isUtf8(bytes)) throw new BrokenCheckpoint('is not UTF-8');
-  const json = new JsonReader(bytes);
+  const json = new JsonReader(
+    bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? bytes.subarray(BYTE_ORDER_MARK.length) : bytes,
+  );
   let shards: Map<string, string> | undefined;
   for (const key of json.keys(HEADER_LIMITS.name)) {
     if (key !== 'weight_map') json.skip();

@@ -132,7 +132,9 @@ function pickWeights(repository: Repository, byPath: Files, selection: Selection
   const found: string[] = format === 'safetensors' ? [] : [...foundWeights(byPath, decoder).keys()];
   const checkpoint = format === 'onnx' ? undefined : checkpointIn(byPath);
   if (checkpoint) found.push(`${checkpoint} (${checkpointText(repository, device)})`);
-  const has = found.length === 0 ? alternativesIn(repository) : `it has ${found.join(', ')}`;
+  const other = format === 'onnx' ? checkpointIn(byPath) : undefined;
+  const alternatives = other ? `it has ${other}: use --format safetensors` : alternativesIn(repository);
+  const has = found.length === 0 ? alternatives : `it has ${found.join(', ')}`;
   throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
 }
 

@@ -11,6 +11,8 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
+import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
+import { checkpointNamed } from '../../support/checkpoints/models.ts';
 import { ROOT, type ShellBlock, shellBlocks } from '../../support/documents.ts';
 import { filesOf } from '../../support/hub-models.ts';
 import { HubServer } from '../../support/hub-server.ts';
@@ -35,6 +37,7 @@ const UNTIL_READY =
 const PORTS = /\b(?:8080|9100|9200)\b/g;
 /** The models that documents pull, and the weights that they name. */
 const MODELS = ['onnx-community/Qwen3-0.6B-ONNX'];
+const CHECKPOINT = 'Qwen/Qwen2.5-0.5B-Instruct';
 
 let hub: HubServer;
 let home: string;
@@ -44,6 +47,9 @@ beforeAll(async () => {
   const repository = { files: { ...files, ...(weights && { 'onnx/model_q4.onnx': weights }) } };
   hub = await HubServer.start(Object.fromEntries(MODELS.map((model) => [model, repository])));
   home = await mkdtemp(join(tmpdir(), 'documents-'));
+  const checkpoint = join(home, 'checkpoint');
+  writeCheckpoint(checkpoint, checkpointNamed('qwen2'));
+  hub.put(CHECKPOINT, { files: await filesOf(checkpoint) });
   await mkdir(join(home, 'bin'));
   const node = JSON.stringify(process.execPath);
   await program('rbees-workerd', `exec ${node} ${JSON.stringify(CLI)} "$@"`);

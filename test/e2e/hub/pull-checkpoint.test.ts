@@ -19,7 +19,9 @@ const weightMap = Object.fromEntries(all.map(([name], at) => [name, at < 8 ? ONE
 const shards = halves.map((half) => safetensorsBytes(half ?? {}));
 const PARAMETERS = all.reduce((sum, [, { shape }]) => sum + shape.reduce((product, size) => product * size, 1), 0);
 
-const WORDS_OF_LLAMA = { ...WORDS, 'config.json': text(JSON.stringify({ ...CONFIG, intermediate_size: 256 })) };
+/** `CONFIG` is of an ONNX file; a checkpoint needs all sizes. */
+const COMPLETE = { ...CONFIG, intermediate_size: 256 };
+const WORDS_OF_LLAMA = { ...WORDS, 'config.json': text(JSON.stringify(COMPLETE)) };
 const SHARDED: Record<string, HubFile> = {
   ...WORDS_OF_LLAMA,
   [INDEX]: text(JSON.stringify({ metadata: { total_size: 1 }, weight_map: weightMap })),
@@ -57,7 +59,7 @@ describe('a pull of a checkpoint', () => {
     const { code, stdout, stderr } = await me.pull(['org/sharded']);
     expect([code, stdout]).toEqual([0, `${me.snapshot('sharded')}\n`]);
     expect(stderr).toMatch(/^Pulling org\/sharded \(c0ffeec0\): 1 file, .*; the index first, because it names the/);
-    expect(stderr).toMatch(/\nPulling org\/sharded \(c0ffeec0\): 5 files, .*; the checkpoint: no \.onnx file suits\n/);
+    expect(stderr).toMatch(/\nPulling org\/sharded \(c0ffeec0\): 4 files, .*; the checkpoint: no \.onnx file suits\n/);
     expect(await pathsIn(me.snapshot('sharded'))).toEqual(NEEDED);
     hub.seen.length = 0;
     expect(await me.pull(['org/sharded'])).toEqual({ code: 0, stdout, stderr: '' });
@@ -97,7 +99,11 @@ describe('a pull of a checkpoint', () => {
   });
 
   test.each<[string[], number, RegExp]>([
-    [['org/single', '--format', 'onnx'], 1, /org\/single has no onnx\/model\*\.onnx and no model\*\.onnx; choose a /],
+    [
+      ['org/single', '--format', 'onnx'],
+      1,
+      /org\/single has no onnx\/model\*\.onnx and no model\*\.onnx; it has model\.safetensors: use --format safetens/,
+    ],
     [
       ['org/single', '--dtype', 'q4'],
       1,
@@ -132,6 +138,16 @@ describe('a pull of a checkpoint', () => {
   });
 });
 
+test.each<[string, object, RegExp]>([
+  ['type', { model_type: 'unheard-of' }, /config\.json has "model_type" "unheard-of"; allowed: llama, .*ONNX export/],
+  ['quantization', { quantization_config: { quant_method: 'fp8' } }, /with the method "fp8"; allowed: weights without/],
+])('a pull of a model whose %s no worker runs downloads no weights', async (_, fields, reason) => {
+  const config = text(JSON.stringify({ ...CONFIG, ...fields }));
+  hub.put('org/strange', { files: { ...SINGLE, 'config.json': config } });
+  expect(await me.pull(['org/strange'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(reason) });
+  expect(await weightsIn('strange')).toEqual([]);
+});
+
 test('models lists a checkpoint with its format, dtype, size, and the memory of its widened weights', async () => {
   await me.pull(['org/sharded']);
   const environment = { env: me.environment() };
@@ -146,10 +162,10 @@ test('models lists a checkpoint with its format, dtype, size, and the memory of 
 });
 
 test('models names the reason why a checkpoint cannot run', async () => {
-  const config = text(JSON.stringify({ ...CONFIG, model_type: 'unheard-of' }));
+  const config = text(JSON.stringify({ ...COMPLETE, unheard_of: 1 }));
   hub.put('org/strange', { files: { ...SINGLE, 'config.json': config } });
   await me.pull(['org/strange']);
   const { stdout } = await runCli(['models'], { env: me.environment() });
   expect(stdout).toMatch(/^org\/strange +safetensors +.* cannot run$/m);
-  expect(stdout).toMatch(/^org\/strange: config\.json .*unheard-of/m);
+  expect(stdout).toMatch(/^org\/strange: config\.json .*unheard_of/m);
 });

@@ -71,6 +71,11 @@ describe('a checkpoint', () => {
     }
   });
 
+  it('may have an index with a byte-order mark', async () => {
+    const index = `\ufeff${JSON.stringify(SHARDS[INDEX])}`;
+    expect(await readCheckpoint(await modelFolder({ ...SHARDS, [INDEX]: index }), [])).toMatchObject({ dtype: 'bf16' });
+  });
+
   it('in one file takes precedence over shards, as in transformers', async () => {
     const folder = await modelFolder({ ...SHARDS, 'model.safetensors': safetensorsBytes({ x: { shape: [1] } }) });
     expect((await readCheckpoint(folder, []))?.dtype).toBe('fp32');

@@ -1,5 +1,5 @@
 /** Folders with a checkpoint: the choice between it and .onnx files, by device, dtype and format. */
-import { realpath } from 'node:fs/promises';
+import { realpath, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { candidateOf } from '../../../src/lifecycle/load-model.ts';
@@ -107,7 +107,7 @@ describe('a checkpoint', () => {
       'without its index names the files that the folder has',
       { ...NONE, 'model-00001-of-00002.safetensors': CHECKPOINT },
       {},
-      'onnx/model.onnx, model.onnx or model.safetensors is missing; the folder has model-00001-of-00002.safetensors',
+      'model.safetensors.index.json is missing: pull the model again; the folder has model-00001-of-00002.safetensors',
     ],
     [
       'on Core ML names the devices that compute it',
@@ -133,7 +133,22 @@ describe('a checkpoint', () => {
   });
 });
 
+/** config.json with one more field. */
+const configWith = (field: string, config: object = CONFIG): string =>
+  `${JSON.stringify(config).slice(0, -1)}, ${field}}`;
+
 describe('the decoder of a checkpoint', () => {
+  it('of a context that needs large rotary tables is refused with the longest context', async () => {
+    const folder = await modelFolder(NONE);
+    writeCheckpoint(folder, checkpointNamed('llama-2'));
+    const files = await locateModel(folder);
+    expect(await readDecoder(files, 2 ** 24)).toBeDefined();
+    expect(await problemsIn(folder, readDecoder(files, 2 ** 24 + 1))).toEqual([
+      ' the rotary embedding of 16777217 tokens needs tables of 1025 MiB; allowed: 1024 MiB. ' +
+        'Use --context 1048576 or less',
+    ]);
+  });
+
   it('goes to the engine with the files; a choice of an ONNX file has none', async () => {
     const folder = await modelFolder(NONE);
     const model = checkpointNamed('llama-2');
@@ -152,6 +167,17 @@ describe('the decoder of a checkpoint', () => {
     ]);
   });
 
+  it('is refused for an unknown field, also for one that a JavaScript object has', async () => {
+    const folder = await modelFolder(NONE);
+    const { config } = checkpointNamed('llama-2');
+    writeCheckpoint(folder, checkpointNamed('llama-2'));
+    await writeFile(join(folder, 'config.json'), configWith('"__proto__": 1, "constructor": 2', config));
+    expect(await problemsIn(folder, readDecoder(await locateModel(folder), 2048))).toEqual([
+      expect.stringMatching(/^config\.json has the unknown field "__proto__" with the value 1; /),
+      expect.stringMatching(/^config\.json has the unknown field "constructor" with the value 2; /),
+    ]);
+  });
+
   it.each<[Files, RegExp]>([
     [{ 'config.json': { ...CONFIG, model_type: 'unheard-of' } }, /^config\.json .*unheard-of/],
     [
@@ -159,6 +185,10 @@ describe('the decoder of a checkpoint', () => {
       /^config\.json is missing: a checkpoint/,
     ],
     [{ 'config.json': '[]' }, /^config\.json is not a JSON object$/],
+    [
+      { 'config.json': configWith(`"x": ${'['.repeat(100_000)}${']'.repeat(100_000)}`) },
+      /^config\.json nests deeper than 16 levels, which is the limit$/,
+    ],
   ])('that cannot be described is a problem of config.json: %#', async (files, problem) => {
     const folder = await modelFolder({ ...ONLY, ...files });
     const located = await locateModel(folder, 'auto', ['cpu'], 'safetensors');

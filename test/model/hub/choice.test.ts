@@ -219,7 +219,11 @@ describe('the choice of a checkpoint', () => {
 
   test.each([
     [sharded, { shards: ['gone.safetensors'] }, /^org\/name has no gone\.safetensors: the worker cannot load it\.$/],
-    [plain, { format: 'onnx' }, /^org\/name has no onnx\/model\*\.onnx and no model\*\.onnx; choose a repository/],
+    [
+      plain,
+      { format: 'onnx' },
+      /^org\/name has no onnx\/model\*\.onnx and no model\*\.onnx; it has model\.safetensors: use/,
+    ],
     [having(...WORDS, 'model.onnx'), { format: 'safetensors' }, /has no model\.safetensors and no .*index\.json; its/],
     [plain, { dtype: 'q4' }, /no weights of dtype q4; it has model\.safetensors \(dtype fp32, fp16, bf16\)\.$/],
     [plain, { device: 'coreml' }, /it has model\.safetensors \(dtype fp32, fp16, bf16, on another device\)\.$/],

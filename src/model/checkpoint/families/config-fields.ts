@@ -55,11 +55,11 @@ export class ConfigFields {
     return this.isGiven(name) ? this.#values[name] : this.#defaults[name];
   }
 
-  /** An integer of at least 1. */
-  count(name: string): number {
+  /** An integer from 1 to `most`. */
+  count(name: string, most = LARGEST_COUNT): number {
     const value = this.value(name);
-    if (isCount(value)) return value;
-    this.refuse(name, `an integer from 1 to ${LARGEST_COUNT}`);
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value;
+    this.refuse(name, `an integer from 1 to ${most}`);
     return 1;
   }
 
@@ -68,11 +68,11 @@ export class ConfigFields {
     return this.value(name) === null || this.value(name) === undefined ? undefined : this.count(name);
   }
 
-  /** A number above 0. */
+  /** A number above 0 that is finite as a float32, in which the graph computes. */
   positive(name: string): number {
     const value = this.value(name);
-    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-    this.refuse(name, 'a number above 0');
+    if (typeof value === 'number' && Number.isFinite(Math.fround(value)) && value > 0) return value;
+    this.refuse(name, 'a number above 0 and below 3.4e38');
     return 1;
   }
 
@@ -148,8 +148,4 @@ export class ConfigFields {
   refuseUnread(owner: string): void {
     for (const [name, value] of this.unread()) this.refuseField(name, value, owner);
   }
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= LARGEST_COUNT;
 }

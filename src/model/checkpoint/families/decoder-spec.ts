@@ -69,6 +69,17 @@ export function decoderSpecOf(config: Fields, tensors: ReadonlyMap<string, Tenso
 }
 
 /**
+ * Checks the fields that can be checked without the tensors and the context: the model type, the classes and
+ * the quantization.
+ * @throws UnsupportedCheckpoint if no row of the table of families describes the model.
+ */
+export function checkFamily(config: Fields): void {
+  const problems = new Problems();
+  readFamily(config, problems);
+  problems.check();
+}
+
+/**
  * The configuration with the defaults of its family, for readers that need a size which the file omits. A
  * configuration of another type is returned as it is.
  */
@@ -124,11 +135,10 @@ function readSizes(fields: ConfigFields): Sizes {
   const [hidden, heads, layers] = [
     fields.count('hidden_size'),
     fields.count('num_attention_heads'),
-    fields.count('num_hidden_layers'),
+    fields.count('num_hidden_layers', MOST_LAYERS),
   ];
   const kvHeads = fields.optionalCount('num_key_value_heads') ?? heads;
   if (heads % kvHeads !== 0) fields.refuse('num_key_value_heads', `a divisor of "num_attention_heads", ${heads}`);
-  if (layers > MOST_LAYERS) fields.refuse('num_hidden_layers', `at most ${MOST_LAYERS}`);
   const given = fields.optionalCount('head_dim');
   if (given === undefined && hidden % heads !== 0)
     fields.refuse('hidden_size', `a multiple of "num_attention_heads", ${heads}, or a file with "head_dim"`);
@@ -136,7 +146,7 @@ function readSizes(fields: ConfigFields): Sizes {
     vocab: fields.count('vocab_size'),
     hidden,
     intermediate: fields.count('intermediate_size'),
-    layers: Math.min(layers, MOST_LAYERS),
+    layers,
     heads,
     kvHeads,
     headSize: given ?? Math.max(1, Math.trunc(hidden / heads)),

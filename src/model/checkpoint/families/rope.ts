@@ -169,8 +169,8 @@ function longropeRotary({ fields, object, size, theta, context }: Rope): RotaryS
   const isShort = context <= original;
   const short = object.list('short_factor', size / 2, element);
   const long = object.list('long_factor', size / 2, element);
-  if (short === undefined) object.refuse('short_factor', `a list of ${size / 2} numbers`);
-  if (long === undefined) object.refuse('long_factor', `a list of ${size / 2} numbers`);
+  for (const name of ['short_factor', 'long_factor'])
+    if ((object.value(name) ?? undefined) === undefined) object.refuse(name, `a list of ${size / 2} numbers`);
   const magnitudes = [object.optionalPositive('short_mscale'), object.optionalPositive('long_mscale')];
   const stated = object.optionalPositive('attention_factor') ?? magnitudes[isShort ? 0 : 1];
   const frequencies = longropeFrequencies(size, theta, (isShort ? short : long) ?? []);

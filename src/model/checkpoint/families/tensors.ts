@@ -57,7 +57,7 @@ export class CheckpointTensors {
       );
     if (!FLOATS.includes(place.type))
       this.problems.tensor(
-        `has the tensor ${quoted(name)} of the type ${ELEMENT_TYPES[place.type] ?? place.type}; ` +
+        `has the tensor ${quoted(name)} of the type ${ELEMENT_TYPES[place.type] ?? 'unknown to ONNX'}; ` +
           `allowed: ${FLOATS.map((type) => ELEMENT_TYPES[type]).join(', ')}`,
       );
     return place;

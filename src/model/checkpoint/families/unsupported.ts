@@ -57,9 +57,12 @@ export class Problems {
   }
 }
 
-/** A value as JSON, shortened. */
+/** A value as JSON with the numbers of Python (`NaN`, `Infinity`), shortened. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined';
+  // JSON has no such numbers: they would be shown as null.
+  const written = (_: string, one: unknown): unknown =>
+    typeof one === 'number' && !Number.isFinite(one) ? String(one) : one;
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value, written) ?? 'undefined');
   return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS)}…`;
 }
 

@@ -60,8 +60,11 @@ async function modelsOf(repo: string, folder: string): Promise<CachedModel[]> {
     const { revisions, ...repository } = await readRepository(folder);
     if (revisions.length === 0)
       return [{ name: repo, folder, formats: [], repository, problem: 'the download is not complete' }];
-    const models = revisions.flatMap((revision) => modelFolders(revision).map((path) => ({ revision, path })));
-    return await Promise.all(models.map(async (place) => ({ ...(await modelAt(repo, place)), repository })));
+    const places = revisions.flatMap((revision) => modelFolders(revision).map((path) => ({ revision, path })));
+    const models: CachedModel[] = [];
+    // One after the other: the headers of one checkpoint can have 64 MiB.
+    for (const place of places) models.push({ ...(await modelAt(repo, place)), repository });
+    return models;
   } catch (error) {
     return [{ name: repo, folder, formats: [], problem: `cannot be read: ${messageOf(error)}` }];
   }

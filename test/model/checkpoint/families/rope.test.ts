@@ -180,6 +180,12 @@ describe('rotary embeddings that are refused', () => {
       'has "rope_scaling.short_factor" [1,2]; allowed: a list of 48',
     ],
     [
+      'a factor that is no number',
+      'Phi-4-mini',
+      { rope_scaling: { ...CONFIGURATIONS['Phi-4-mini'].rope_scaling, long_factor: [Number.NaN] } },
+      'has "rope_scaling.long_factor" ["NaN"]; allowed: a list of 48',
+    ],
+    [
       'an odd rotary size',
       'Phi-4-mini',
       { partial_rotary_factor: 0.258 },
@@ -202,5 +208,6 @@ describe('rotary embeddings that are refused', () => {
   test.each(refused)('%s', (_name, model, change, sentence) => {
     const problems = problemsOf(() => rotariesOf(model, change));
     expect(problems.join('\n')).toContain(sentence);
+    expect(new Set(problems.map((one) => one.split('; allowed')[0])).size).toBe(problems.length);
   });
 });

@@ -30,9 +30,14 @@ describe('the tensors of a checkpoint', () => {
     expect(problem).toContain('Use an ONNX export');
   });
 
-  test('a tensor of integers is refused with its type', () => {
-    const [problem] = problemsAfter((tensors) => tensors.set(Q, { ...place(tensors, Q), type: 3 }));
-    expect(problem).toContain(`"${Q}" of the type int8; allowed: float32, float16, bfloat16`);
+  test.each([
+    [3, 'int8'],
+    [13, 'uint64'],
+    [17, 'float8e4m3'],
+    [0, 'unknown to ONNX'],
+  ])('a tensor of the element type %i is refused with its type', (type, name) => {
+    const [problem] = problemsAfter((tensors) => tensors.set(Q, { ...place(tensors, Q), type }));
+    expect(problem).toContain(`"${Q}" of the type ${name}; allowed: float32, float16, bfloat16`);
   });
 
   test.each([
