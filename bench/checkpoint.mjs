@@ -32,6 +32,8 @@ const SLOTS = 16;
 /** Tokens of a decode figure, and the prompt before them. */
 const TOKENS = 48;
 const PROMPT = 96;
+/** The prompts are the same in each round, so that their rows keep them and join within a few steps. */
+const PROMPTS = Array.from({ length: SLOTS }, (_, row) => [row, ...freshIds(PROMPT - 1)]);
 /** The shape of the streams over HTTP; transformers.js runs its streams one after another. */
 const STREAM = { prompt: 64, tokens: 64, inTurn: 2 };
 const OWN = 'own graph';
@@ -108,7 +110,7 @@ async function candidatesIn(folder) {
 
 /** Milliseconds of a step, between the first token of the last row and the last token of the first row. */
 async function msOfStep(engine, rows) {
-  const runs = Array.from({ length: rows }, (_, row) => engine.run(sequence([row, ...freshIds(PROMPT - 1)], TOKENS)));
+  const runs = PROMPTS.slice(0, rows).map((prompt) => engine.run(sequence(prompt, TOKENS)));
   const times = (await Promise.all(runs)).map(({ sent, tokens }) => tokens.map((at) => sent + at));
   const from = Math.max(...times.map((row) => row[0]));
   const to = Math.min(...times.map((row) => row.at(-1)));

@@ -47,6 +47,7 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
       `use --cache-memory ${mibOf(leastMemory)} or more: the KV cache of ${formatBytes(cacheMemory)} holds ${count(tokens, 'token')} in one row, and a row needs ${least}`,
   ),
   computes_wrong: present(wrongText),
+  no_logits: present(() => 'pull the model again with --verify: the model computes no logits, all are 0'),
   operator_ignores: present(
     ({ operator, attribute, value }) =>
       `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,

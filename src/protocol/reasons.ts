@@ -67,6 +67,8 @@ interface ReasonDetails {
    * `difference`: root mean square, relative to the logits; absent if the logits are not numbers.
    */
   computes_wrong: { readonly difference?: number; readonly comparedWith?: 'cpu' };
+  /** All logits after a prompt are 0. */
+  no_logits: NoDetails;
   /**
    * The device's implementation of an operator ignores an attribute, which has this `value` in the model, or
    * an input, which has no value: the generated text would be wrong.

@@ -37,6 +37,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   does_not_fit: tooLarge,
   cache_too_small: { code: 'cache_too_small', cacheMemory: 2 ** 20, tokens: 22, least: 256, leastMemory: 12 * 2 ** 20 },
   computes_wrong: { code: 'computes_wrong', difference: 0.314 },
+  no_logits: { code: 'no_logits' },
   operator_ignores: { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 50 },
   runtime: { code: 'runtime', message: 'bad_alloc' },
 };

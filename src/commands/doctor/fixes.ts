@@ -49,6 +49,7 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
     command: `--cache-memory ${leastMemory / 2 ** 20}`,
   }),
   computes_wrong: () => ({ words: 'a newer driver of the device, or another device', command: '--device cpu' }),
+  no_logits: () => ({ words: 'whole weights: the model computes logits of 0' }),
   operator_ignores: ({ operator, attribute }) => ({
     words: `another device for this model: the operator ${operator} of this device ignores ${attribute}`,
     command: '--device cpu',

@@ -3,7 +3,7 @@
  * prompt on both, and closes the session of the CPU. A comparison of a device with itself cannot find an
  * operator that is wrong in every run.
  */
-import { FLOAT16, FLOAT32 } from '../../onnx/types.ts';
+import { FLOAT16 } from '../../onnx/types.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { deviceNamed } from '../devices/registry.ts';
 import type { OrtApi } from '../ort/api.ts';
@@ -29,7 +29,7 @@ interface CheckedModel {
   readonly api: OrtApi;
   readonly candidate: Candidate;
   readonly options: Pick<EngineOptions, 'names' | 'context' | 'threads'>;
-  /** Bytes of all weight files. */
+  /** Bytes of the weights on the CPU. */
   readonly weightBytes: number;
 }
 
@@ -47,17 +47,11 @@ export interface CpuCheck {
  */
 export function compareWithCpu(session: Session, model: CheckedModel): CpuCheck | undefined {
   const began = performance.now();
-  const weightBytes = bytesOnCpu(model);
-  if (expectedMs(session.signature, weightBytes) > MAX_CPU_CHECK_MS) return undefined;
-  const expected = logitsOnCpu(session.signature, { ...model, weightBytes });
+  if (expectedMs(session.signature, model.weightBytes) > MAX_CPU_CHECK_MS) return undefined;
+  const expected = logitsOnCpu(session.signature, model);
   if (!expected) return undefined;
   const cpuDifference = differenceFromCpu(logitsOfPrompt(session, model.options.context), expected);
   return { cpuDifference, cpuCheckMs: performance.now() - began };
-}
-
-/** The CPU widens the 16-bit weights of a checkpoint to float32 when it opens the model. */
-function bytesOnCpu({ candidate: { decoder }, weightBytes }: CheckedModel): number {
-  return decoder && decoder.embedding.type !== FLOAT32 ? 2 * weightBytes : weightBytes;
 }
 
 function expectedMs({ caches, logits }: Signature, weightBytes: number): number {

@@ -21,6 +21,7 @@ export const promptOf = (idLimit: number, length: number): number[] =>
  * @param inspect receives the logits of `logitsOfPrompt`, unless the context is shorter than two ids
  * @returns root mean square of the difference, divided by that of the logits; 0 if the context is shorter
  * than two ids, infinite if the logits are not numbers.
+ * @throws LoadError `no_logits` if all logits are 0
  */
 export function roundingBetweenRuns(
   session: CheckedSession,
@@ -31,7 +32,16 @@ export function roundingBetweenRuns(
   if (ids.length < 2) return 0;
   const withPrefix = lastLogits(session, ids, ids.length).slice();
   inspect(withPrefix);
+  requireAnyLogit(withPrefix);
   return relativeDifference(lastLogits(session, ids, 1), withPrefix);
+}
+
+/**
+ * A model whose weights were lost, or which the runtime computes without them, gives logits of 0.
+ * @throws LoadError `no_logits` if all logits are 0
+ */
+function requireAnyLogit(logits: Float32Array): void {
+  if (logits.every((logit) => logit === 0)) throw new LoadError({ code: 'no_logits' });
 }
 
 /** Lengths of the prompts that test long runs. The first one finds most of the known faults. */

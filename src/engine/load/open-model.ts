@@ -12,7 +12,7 @@ import { deviceNamed } from '../devices/registry.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
 import { canMap } from '../host/mapped-memory.ts';
 import { loadOrt, OrtError } from '../ort/api.ts';
-import { modelOf } from '../ort/built-model.ts';
+import { modelOf, weightBytesOn } from '../ort/built-model.ts';
 import { type CacheGrowth, growthOf } from '../ort/cache/growth.ts';
 import { causeOf, isOutOfMemory } from '../ort/error-causes.ts';
 import { type ModelFile, updatesInPlace } from '../ort/model-file.ts';
@@ -25,7 +25,7 @@ import { openShared, WrongWeights } from '../prepared/shared-logits.ts';
 import { mappedWeights, ownWeights, reserveSaving, type WeightsMemory } from '../prepared/weights-memory.ts';
 import { LoadError } from './load-error.ts';
 import { needsOf } from './needs.ts';
-import { readWeights, sizeOf } from './read-ahead.ts';
+import { readWeights } from './read-ahead.ts';
 import { type PlanTarget, planReserved, type ReservedPlan } from './reserved-plan.ts';
 import { type Loading, type Opened, type Publish, useSession } from './use-session.ts';
 
@@ -89,8 +89,8 @@ interface ReadModel {
   readonly model: ModelFile;
   /** The signature of the graph; absent for a file that cannot be read. */
   readonly declared: Signature | undefined;
-  /** Bytes of the weight files. */
-  readonly fileBytes: number;
+  /** Bytes of the weights on the device, in a copy of its own. */
+  readonly weightBytes: number;
   readonly growth: CacheGrowth;
 }
 
@@ -105,9 +105,9 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const ignored = edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name), device.graphCapture));
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });
   const declared = edited && asModelFault(() => readSignature(edited, options.names));
-  const fileBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const weightBytes = weightBytesOn(device.name, candidate, options.context);
   const growth = growthOf(device, { appends: !updatesInPlace(model, options.names), canMap });
-  const read = { candidate, loading, device, model, declared, fileBytes, growth };
+  const read = { candidate, loading, device, model, declared, weightBytes, growth };
   const isWidened = candidate.decoder !== undefined;
   const matrices = edited && isCpu(device.name) ? floatMatrices(edited.bytes, isWidened) : undefined;
   // Saved weights whose logits differ are removed, and the second attempt saves them again.
@@ -121,20 +121,20 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       shared.reject(error.reason);
     }
   }
-  return openWith(read, ownWeights(fileBytes, matrices, device.freeBytes()), use);
+  return openWith(read, ownWeights(weightBytes, matrices, device.freeBytes()), use);
 }
 
 /** The saved weights of a model on the CPU; undefined if the engine has weights of its own. */
 function findShared(read: ReadModel, matrices: FloatMatrices | undefined): SharedWeights | undefined {
-  const { candidate, loading, device, model, declared, fileBytes, growth } = read;
+  const { candidate, loading, device, model, declared, weightBytes, growth } = read;
   const { api, options, publish } = loading;
   if (!matrices || !model.edited || !declared) return undefined;
-  const needs = needsOf(declared, { device, growth, weightBytes: fileBytes }, options);
+  const needs = needsOf(declared, { device, growth, weightBytes }, options);
   return sharedWeights({
     ...{ api, device, options, matrices },
     model: { path: model.path, edited: model.edited },
     names: options.names,
-    threads: threadsFor(options.threads, fileBytes).count,
+    threads: threadsFor(options.threads, weightBytes).count,
     weightFiles: candidate.weightFiles,
     report: (progress) => publish({ kind: 'weights', device: device.name, progress }),
     reserve: reserveSaving(needs, targetOf(read, candidate.weightFiles)),
@@ -150,7 +150,7 @@ const targetOf = ({ loading: { options }, device }: ReadModel, weightFiles: read
 });
 
 function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Opened) => T, shared?: SharedWeights): T {
-  const { candidate, loading, device, model, declared, fileBytes, growth } = read;
+  const { candidate, loading, device, model, declared, weightBytes, growth } = read;
   const { api, options, publish } = loading;
   const { names } = options;
   const weightFiles = shared?.files ?? candidate.weightFiles;
@@ -165,7 +165,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     readWeights(shared?.parts ?? weightFiles, (done, total, percent) =>
       publish({ kind: 'progress', device: device.name, read: done, total, percent }),
     );
-    const threads = threadsFor(options.threads, fileBytes);
+    const threads = threadsFor(options.threads, weightBytes);
     const { configure } = weights;
     const settings = { names, threads: threads.count, ...(configure && { configure }) };
     const open = (): Session => Session.open(api, shared?.model ?? model, device, settings);
@@ -176,7 +176,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     // The weights are in memory now, so the free memory is that of before.
     const late = { ...target, freeBytes: (held: readonly HeldMemory[]) => withoutHeld(free, held) };
     const planOf = (): ReservedPlan => planned ?? planReserved(needsOf(session.signature, needs, options), late);
-    const attempt = { candidate, loading, device, free, weightBytes: fileBytes, threads, planOf, began };
+    const attempt = { candidate, loading, device, free, threads, planOf, began };
     return useSession(session, { ...attempt, ...(shared && { shared }) }, use);
   } catch (error) {
     planned?.release();

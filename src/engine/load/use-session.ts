@@ -2,7 +2,7 @@
  * Uses an open session: reserves the memory of its runs, checks its numbers, and collects the facts for the
  * worker.
  */
-import { isCpu } from '../../protocol/devices.ts';
+import { CPU, isCpu } from '../../protocol/devices.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
@@ -10,6 +10,7 @@ import type { ThreadCount } from '../../protocol/threads.ts';
 import type { Device } from '../devices/device.ts';
 import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
 import type { OrtApi } from '../ort/api.ts';
+import { weightBytesOn } from '../ort/built-model.ts';
 import type { Session } from '../ort/session.ts';
 import { rowBytes } from '../ort/signature.ts';
 import type { SharedWeights } from '../prepared/share-weights.ts';
@@ -49,7 +50,6 @@ export interface Attempt {
   readonly device: Device;
   /** Free bytes before the load. */
   readonly free: number | undefined;
-  readonly weightBytes: number;
   readonly threads: ThreadCount;
   readonly planOf: () => ReservedPlan;
   /** The saved weights that the session maps; absent = it has copies. */
@@ -60,7 +60,7 @@ export interface Attempt {
 
 /** Reserves the memory of the session, runs it, and collects the facts. Closes the session if it throws. */
 export function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened) => T): T {
-  const { candidate, loading, device, free, weightBytes, threads, planOf, began, shared } = attempt;
+  const { candidate, loading, device, free, threads, planOf, began, shared } = attempt;
   const { api, options, publish } = loading;
   let reserved: ReservedPlan | undefined;
   try {
@@ -71,6 +71,7 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
       shared.prove();
       publish({ kind: 'weights', device: device.name, progress: { state: 'mapped', bytes: shared.mappedBytes } });
     }
+    const weightBytes = weightBytesOn(CPU, candidate, options.context);
     const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });
     const left = device.freeBytes();
     const measured = free !== undefined && left !== undefined ? Math.max(0, free - left) : undefined;

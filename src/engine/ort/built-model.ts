@@ -6,9 +6,11 @@ import { relative } from 'node:path';
 import { buildDecoder } from '../../graph-builder/build-decoder.ts';
 import { CHOICES } from '../../graph-builder/choices.ts';
 import { halveAttention } from '../../onnx/half-attention.ts';
+import { ELEMENT_BYTES } from '../../onnx/types.ts';
 import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
+import { sizeOf } from '../load/read-ahead.ts';
 import { commonFolder, declaredBy, type ModelFile, readModel } from './model-file.ts';
 
 /** The options of the engine on which a graph depends. */
@@ -21,6 +23,23 @@ export function modelOf(candidate: Candidate, device: DeviceName, options: Graph
   const { logits, inputIds } = options.names;
   const { halfAttention } = DEVICES[kindOf(device)];
   return readModel(modelFile, { logits, inputIds, halfAttention, weightFiles });
+}
+
+/**
+ * Bytes of the weights on a device: those of the files. A checkpoint also has rotary tables, and half floats
+ * that the device does not compute with are widened to float32.
+ * @param positions maximum number of tokens in a row
+ */
+export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: Candidate, positions: number): number {
+  const files = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  if (!decoder) return files;
+  const { type } = decoder.embedding;
+  const isNative = CHOICES[kindOf(device)].native.includes(type);
+  const columns = decoder.rotaries.reduce((sum, { frequencies }) => sum + 2 * frequencies.length, 0);
+  const wideBytes = Float32Array.BYTES_PER_ELEMENT;
+  return (
+    (isNative ? files : (files * wideBytes) / (ELEMENT_BYTES[type] ?? wideBytes)) + columns * positions * wideBytes
+  );
 }
 
 function build(

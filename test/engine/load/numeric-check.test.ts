@@ -38,6 +38,15 @@ function session(spoil: (logit: number, tokens: number) => number, idLimit = VOC
   };
 }
 
+it('refuses a model whose logits are all 0', () => {
+  const check = () =>
+    roundingBetweenRuns(
+      session(() => 0),
+      64,
+    );
+  expect(check).toThrow(expect.objectContaining({ reason: { code: 'no_logits' } }));
+});
+
 describe('the longest correct run is', () => {
   it('the requested length if all runs agree', () => {
     expect(

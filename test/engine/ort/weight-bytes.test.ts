@@ -1,0 +1,47 @@
+/** The bytes of the weights of a checkpoint on each device, for the plan of the memory. */
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { weightBytesOn } from '../../../src/engine/ort/built-model.ts';
+import { candidateOf } from '../../support/checkpoints/candidate.ts';
+import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
+import { CHECKPOINTS } from '../../support/checkpoints/models.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'weight-bytes-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const POSITIONS = 100;
+
+/** The candidate of the first random checkpoint with this dtype, its bytes, and those of its rotary tables. */
+async function checkpointOf(dtype: string) {
+  const model = CHECKPOINTS.find((one) => one.dtype === dtype)!;
+  const folder = join(root, model.name);
+  writeCheckpoint(folder, model);
+  const candidate = await candidateOf(folder, 'cpu', POSITIONS);
+  const pairs = candidate.decoder!.rotaries.reduce((sum, { frequencies }) => sum + frequencies.length, 0);
+  const files = candidate.weightFiles.reduce((sum, file) => sum + statSync(file).size, 0);
+  return { candidate, files, tables: 2 * 4 * pairs * POSITIONS };
+}
+
+describe('the weights of a checkpoint take', () => {
+  it.each([
+    ['F32', 'cpu', 1],
+    ['BF16', 'cpu', 2],
+    ['F16', 'webgpu', 2],
+    ['BF16', 'cuda-0', 1],
+  ] as const)(
+    'in %s on %s the bytes of its files times %i, and those of the rotary tables',
+    async (dtype, device, factor) => {
+      const { candidate, files, tables } = await checkpointOf(dtype);
+      expect(tables).toBeGreaterThan(0);
+      expect(weightBytesOn(device, candidate, POSITIONS)).toBe(factor * files + tables);
+    },
+  );
+});
+
+it('are those of the files for an ONNX model', async () => {
+  const { candidate, files } = await checkpointOf('F32');
+  const { decoder: _, ...onnx } = candidate;
+  expect(weightBytesOn('cpu', onnx, POSITIONS)).toBe(files);
+});
