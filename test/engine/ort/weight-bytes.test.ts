@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { weightBytesOn } from '../../../src/engine/ort/built-model.ts';
 import { candidateOf } from '../../support/checkpoints/candidate.ts';
 import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
-import { CHECKPOINTS } from '../../support/checkpoints/models.ts';
+import { CHECKPOINTS, type Checkpoint } from '../../support/checkpoints/models.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weight-bytes-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -14,7 +14,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 const POSITIONS = 100;
 
 /** The candidate of the first random checkpoint with this dtype, its bytes, and those of its rotary tables. */
-async function checkpointOf(dtype: string) {
+async function checkpointOf(dtype: Checkpoint['dtype']) {
   const model = CHECKPOINTS.find((one) => one.dtype === dtype)!;
   const folder = join(root, model.name);
   writeCheckpoint(folder, model);
@@ -26,10 +26,10 @@ async function checkpointOf(dtype: string) {
 
 describe('the weights of a checkpoint take', () => {
   it.each([
-    ['F32', 'cpu', 1],
-    ['BF16', 'cpu', 2],
-    ['F16', 'webgpu', 2],
-    ['BF16', 'cuda-0', 1],
+    ['float32', 'cpu', 1],
+    ['bfloat16', 'cpu', 2],
+    ['float16', 'webgpu', 2],
+    ['bfloat16', 'cuda-0', 1],
   ] as const)(
     'in %s on %s the bytes of its files times %i, and those of the rotary tables',
     async (dtype, device, factor) => {
@@ -41,7 +41,7 @@ describe('the weights of a checkpoint take', () => {
 });
 
 it('are those of the files for an ONNX model', async () => {
-  const { candidate, files } = await checkpointOf('F32');
+  const { candidate, files } = await checkpointOf('float32');
   const { decoder: _, ...onnx } = candidate;
   expect(weightBytesOn('cpu', onnx, POSITIONS)).toBe(files);
 });
