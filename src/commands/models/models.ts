@@ -19,29 +19,22 @@ const HELP = `rbees-workerd models [flags]
 Lists the embedded model and the models in the hub cache.
 Run one with: rbees-workerd serve --model <MODEL> [--dtype <type>]
 
-  --json               print one JSON document
-  --prune              remove saved weights that no worker of this version uses:
-                       of models that are gone or have changed, of other
-                       versions of the runtime, and of killed workers. A worker
-                       that maps them keeps its pages until it ends
-  --dry-run            with --prune: only print what would be removed
+  --json      print one JSON document
+  --prune     remove saved weights that no worker of this version can use
+  --dry-run   with --prune: only print what would be removed
 
   WEIGHTS    types of the ONNX weights, "safetensors bf16" for a checkpoint,
              and the other formats of the repository
   DISK       size of the repository; files that links share count once
   USED       time since a file of the repository was read or written
-  MEMORY     estimate for the CPU: the weights that it takes by default, and
-             the KV cache of one slot with the whole context of the model;
-             4 bytes for each weight of a checkpoint, which all workers share;
-             the worker itself needs about 60 MB more
+  MEMORY     estimate for the CPU: the weights that it takes by default (of a
+             checkpoint 4 bytes each, which all workers share), and the KV cache
+             of one slot; the worker itself needs about 60 MB more
   FITS       yes: MEMORY is free now. "context 8192": with --context 8192.
              no: not even with a context of 512 tokens
 
-Variables
-  HF_HUB_CACHE         folder of the cache; default: ~/.cache/huggingface/hub
-  RBEES_WEIGHTS_CACHE  folder of saved weights; default:
-                       rbees-workerd/weights beside the folder of the cache
-
+Variables: HF_HUB_CACHE, folder of the cache (~/.cache/huggingface/hub);
+RBEES_WEIGHTS_CACHE, folder of saved weights (beside it, rbees-workerd/weights).
 Exit codes: 0 success; 1 the cache cannot be read; 2 wrong command line.
 `;
 

@@ -16,7 +16,10 @@ async function complete(worker: TestWorker, n: number, tokens: number): Promise<
 
 /** The details of the error of a refused job. */
 async function refusal(worker: TestWorker): Promise<Record<string, number>> {
-  const response = await worker.post('/execute', longJob('refused'));
+  return detailsOf(await worker.post('/execute', longJob('refused')));
+}
+
+async function detailsOf(response: Response): Promise<Record<string, number>> {
   expect(response.status).toBe(503);
   const { error } = (await response.json()) as { error: { code: string; details: Record<string, number> } };
   expect(error.code).toBe('ALL_SLOTS_BUSY');
@@ -34,15 +37,23 @@ describe('without a queue', () => {
 
   /** The estimates for a refused job while a job with `n` outputs computes its first ones. */
   async function estimates(n: number): Promise<Record<string, number>> {
-    for await (const { ended } of await complete(worker, n, 100)) {
-      if (ended) continue;
-      // A suspended engine sends no reports. There is no estimate between two outputs.
-      process.kill(enginePid(worker), 'SIGSTOP');
-      const details = await refusal(worker);
-      process.kill(enginePid(worker), 'SIGCONT');
-      if (details['expected_wait_ms'] !== undefined) return details; // leaves the stream: the job is cancelled
+    for (;;) {
+      for await (const { ended } of await complete(worker, n, 100)) {
+        if (ended) continue;
+        // A suspended engine sends no reports. There is no estimate between two outputs.
+        process.kill(enginePid(worker), 'SIGSTOP');
+        const response = await worker.post('/execute', longJob('refused'));
+        process.kill(enginePid(worker), 'SIGCONT');
+        if (response.status === 200) {
+          // All outputs had ended before the engine was suspended.
+          await worker.post('/cancel', { job_id: 'refused' });
+          await response.text();
+          break;
+        }
+        const details = await detailsOf(response);
+        if (details['expected_wait_ms'] !== undefined) return details; // leaves the stream: the job is cancelled
+      }
     }
-    throw new Error('no estimate');
   }
 
   const accepted = () =>

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { STATE_HOME } from '../../support/cli.ts';
+import { enginePid, STATE_HOME } from '../../support/cli.ts';
 import { busyWorker, expectCleanEnd, expectDraining } from '../../support/drain.ts';
 import { eventually } from '../../support/eventually.ts';
 import { lastOf } from '../../support/listener.ts';
@@ -21,10 +21,14 @@ const hangUp = ({ process: { pid } }: Pick<TestWorker, 'process'>): void => {
 describe('SIGHUP to the process group', () => {
   test('lets the stream finish and refuses new work; a second one changes nothing', async () => {
     const { worker, stream } = await busyWorker({ detached: true });
+    // A suspended engine cannot end the stream before the requests below.
+    const engine = enginePid(worker);
+    process.kill(engine, 'SIGSTOP');
     hangUp(worker);
     await worker.line('worker.draining');
     hangUp(worker);
     await expectDraining(worker);
+    process.kill(engine, 'SIGCONT');
     expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
     await expectCleanEnd(worker, 'sighup');
   });

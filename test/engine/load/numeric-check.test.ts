@@ -97,6 +97,14 @@ describe('the longest correct run is', () => {
         512,
       ),
     ).toBe(32);
+    // Incorrect only in a run that is not longer than the attention window.
+    expect(
+      longestCorrectRun(
+        session((logit, tokens) => (tokens === 32 ? -logit : logit)),
+        1024,
+        512,
+      ),
+    ).toBe(16);
     // Correct for a short prompt in one run, incorrect for a long prompt in one run.
     expect(
       longestCorrectRun(
