@@ -19,7 +19,7 @@ import { type ModelFile, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { readSignature, type Signature } from '../ort/signature.ts';
 import { threadsFor } from '../ort/threads.ts';
-import { type FloatMatrices, floatMatrices } from '../prepared/eligible-graph.ts';
+import { type FloatMatrices, floatMatrices, LEAST_SAVED_BYTES } from '../prepared/eligible-graph.ts';
 import { type SharedWeights, sharedWeights } from '../prepared/share-weights.ts';
 import { openShared, WrongWeights } from '../prepared/shared-logits.ts';
 import { mappedWeights, ownWeights, reserveSaving, type WeightsMemory } from '../prepared/weights-memory.ts';
@@ -108,8 +108,9 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const weightBytes = weightBytesOn(device.name, candidate, options.context);
   const growth = growthOf(device, { appends: !updatesInPlace(model, options.names), canMap });
   const read = { candidate, loading, device, model, declared, weightBytes, growth };
-  const isWidened = candidate.decoder !== undefined;
-  const matrices = edited && isCpu(device.name) ? floatMatrices(edited.bytes, isWidened) : undefined;
+  // A small graph is not parsed again: its weights are never saved.
+  const isLarge = isCpu(device.name) && weightBytes >= (options.weightsCache?.leastBytes ?? LEAST_SAVED_BYTES);
+  const matrices = edited && isLarge ? floatMatrices(edited.bytes, candidate.decoder !== undefined) : undefined;
   // Saved weights whose logits differ are removed, and the second attempt saves them again.
   for (let attempt = 0; attempt < MAX_SHARED_ATTEMPTS; attempt++) {
     const shared = findShared(read, matrices);
