@@ -110,7 +110,7 @@ function reasonOf(error: unknown): UnsharedReason {
 interface Keyed {
   readonly root: string;
   readonly folder: WeightsFolder;
-  readonly facts: Pick<WeightsManifest, 'layout' | 'runtime' | 'processor' | 'sources'>;
+  readonly facts: Pick<WeightsManifest, 'layout' | 'runtime' | 'processor' | 'sources' | 'context'>;
 }
 
 function find(target: ShareTarget, root: string): SharedWeights {
@@ -120,7 +120,8 @@ function find(target: ShareTarget, root: string): SharedWeights {
   const graph = model.edited.bytes;
   const [runtime, library] = [api.version, options.runtimeLibrary];
   const folder = new WeightsFolder(root, weightsKey({ folder: root, runtime, library, graph, sources, processor }));
-  const keyed = { root, folder, facts: { layout: WEIGHTS_LAYOUT, runtime, processor: processor.name, sources } };
+  const made = { layout: WEIGHTS_LAYOUT, runtime, context: options.context };
+  const keyed = { root, folder, facts: { ...made, processor: processor.name, sources } };
   const ready = folder.read();
   const manifest = ready ?? saveOnce(target, keyed);
   // A crash of the engine leaves no logits to compare.

@@ -68,15 +68,15 @@ function staleReason(manifest: WeightsManifest, others: Others): string | undefi
   return isReplaced(manifest, others) ? 'replaced by newer ones of the same model' : undefined;
 }
 
-/** True if another version of the worker has saved weights of the same files later. */
-function isReplaced({ sources, processor }: WeightsManifest, { key, folder, manifests }: Others): boolean {
-  const files = JSON.stringify([sources, processor]);
+/** True if another version of the worker has saved weights of the same files and context later. */
+function isReplaced({ sources, processor, context }: WeightsManifest, { key, folder, manifests }: Others): boolean {
+  const files = JSON.stringify([sources, processor, context]);
   const made = madeAt(join(folder, key));
   return [...manifests].some(
     ([name, other]) =>
       name !== key &&
       other?.saved !== undefined &&
-      JSON.stringify([other.sources, other.processor]) === files &&
+      JSON.stringify([other.sources, other.processor, other.context]) === files &&
       madeAt(join(folder, name)) > made,
   );
 }

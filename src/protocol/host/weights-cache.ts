@@ -41,6 +41,8 @@ export interface WeightsManifest {
   /** Name of the processor, for people; the key contains its features. */
   readonly processor: string;
   readonly sources: readonly SourceFile[];
+  /** Tokens in a row, for which the graph has rotary tables: each context has weights of its own. */
+  readonly context: number;
   /** Why the weights of this key are not used; the folder then has no other file. */
   readonly unusable?: string;
   /** Present if the weights are usable. */
@@ -74,12 +76,12 @@ export function readManifest(folder: string): WeightsManifest | undefined {
   }
 }
 
-function isManifest({ runtime, processor, sources, unusable, saved }: WeightsManifest): boolean {
+function isManifest({ runtime, processor, sources, context, unusable, saved }: WeightsManifest): boolean {
   const texts = [runtime, processor, unusable ?? '', saved?.digest ?? '', ...(saved?.mappedSources ?? [])];
   const sizes = saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes, ...saved.parts.flat()] : [];
   return (
     texts.every((text) => typeof text === 'string') &&
-    [...sizes, ...sources.flatMap(({ bytes, modifiedMs, inode }) => [bytes, modifiedMs, inode])].every(
+    [context, ...sizes, ...sources.flatMap(({ bytes, modifiedMs, inode }) => [bytes, modifiedMs, inode])].every(
       Number.isFinite,
     ) &&
     sources.every(({ path }) => typeof path === 'string') &&

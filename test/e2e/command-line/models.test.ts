@@ -184,7 +184,7 @@ describe('models', () => {
     const path = join(embeddedModel(), 'onnx/model.onnx');
     const sources = [source === undefined ? sourceFile(path) : { path: source, bytes: 1, modifiedMs: 1, inode: 1 }];
     const saved = { fileBytes: 1, parts: [], mappedBytes: 1, openingBytes: 1, mappedSources: [], digest: '' };
-    const facts = { layout: WEIGHTS_LAYOUT, runtime: '1.30.0', processor: 'a processor', sources, saved };
+    const facts = { layout: WEIGHTS_LAYOUT, runtime: '1.30.0', processor: 'a processor', context: 64, sources, saved };
     await writeFile(join(folder, SAVED.manifest), JSON.stringify(facts));
     return folder;
   }

@@ -83,6 +83,17 @@ describe.runIf(process.platform === 'linux')('saved weights', () => {
     expect(stale.get(newer)).toBeUndefined();
   });
 
+  test('of another context are not replaced: each context has a graph of its own', async () => {
+    await openEngine();
+    const [entry] = savedWeights(cache, RUNTIME);
+    const other = join(cache, 'f'.repeat(32));
+    const manifest = readManifest(entry?.path ?? '');
+    mkdirSync(other);
+    writeFileSync(join(other, SAVED.manifest), JSON.stringify({ ...manifest, context: Number(manifest?.context) + 1 }));
+    utimesSync(join(other, SAVED.manifest), new Date(Date.now() + 60_000), new Date(Date.now() + 60_000));
+    expect(staleIn()).toEqual([undefined, undefined]);
+  });
+
   test('can be removed while an engine maps them: it still generates', async () => {
     const engine = await openEngine();
     const [entry] = savedWeights(cache, RUNTIME);
