@@ -3,7 +3,7 @@
  * rotary embedding inside, and the product of the output. Pure.
  */
 import type { Attribute } from '../onnx/write/model-writer.ts';
-import type { AttentionSpec, NormSpec } from '../protocol/decoder-spec.ts';
+import type { AttentionSpec, NormSpec } from '../protocol/decoder/decoder-spec.ts';
 import { computes } from './choices.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 import { type AttentionInputs, addExplicitAttention } from './explicit-attention.ts';

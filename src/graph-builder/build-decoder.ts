@@ -8,7 +8,7 @@
  */
 import { KEEP_INPUT } from '../onnx/last-logits.ts';
 import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
-import type { DecoderSpec, LayerSpec } from '../protocol/decoder-spec.ts';
+import type { DecoderSpec, LayerSpec } from '../protocol/decoder/decoder-spec.ts';
 import { addAttention, cacheNames } from './attention.ts';
 import { DecoderGraph, type GraphOptions } from './decoder-graph.ts';
 import { headLayout } from './head-layout.ts';

@@ -4,7 +4,7 @@
  */
 import { FLOAT16, FLOAT32, INT32 } from '../onnx/types.ts';
 import { ModelWriter, type NodeOptions } from '../onnx/write/model-writer.ts';
-import type { DecoderSpec, TensorPlace } from '../protocol/decoder-spec.ts';
+import type { DecoderSpec, TensorPlace } from '../protocol/decoder/decoder-spec.ts';
 import type { Choices } from './choices.ts';
 
 export const MICROSOFT = 'com.microsoft';

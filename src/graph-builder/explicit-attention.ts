@@ -4,7 +4,7 @@
  * Slower: each run copies the used part of the KV cache, and its keys once more. Pure.
  */
 import { INT32, INT64 } from '../onnx/types.ts';
-import type { AttentionSpec } from '../protocol/decoder-spec.ts';
+import type { AttentionSpec } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 import type { RotaryTables } from './rotary.ts';
 

@@ -5,7 +5,7 @@
  * are cut off: the result is exact. Pure.
  */
 import { BFLOAT16, FLOAT32 } from '../onnx/types.ts';
-import type { AttentionSpec, DecoderSpec } from '../protocol/decoder-spec.ts';
+import type { AttentionSpec, DecoderSpec } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
 /** The sizes that the operator takes are multiples of these numbers. */

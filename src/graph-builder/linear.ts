@@ -1,5 +1,5 @@
 /** Products with the matrices of a checkpoint, `[out, in]`. Pure. */
-import type { LinearSpec, TensorPlace } from '../protocol/decoder-spec.ts';
+import type { LinearSpec, TensorPlace } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
 /** `x × weightᵀ + bias`: `[…, in]` → `[…, out]`. Returns the name of the result. */

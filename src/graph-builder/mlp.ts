@@ -1,5 +1,5 @@
 /** The gated MLP of one layer. Pure. */
-import type { MlpSpec } from '../protocol/decoder-spec.ts';
+import type { MlpSpec } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 import { addLinear } from './linear.ts';
 

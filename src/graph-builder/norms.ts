@@ -1,6 +1,6 @@
 /** Root mean square norms, alone and fused with the sum before them. Pure. */
 import { FLOAT32 } from '../onnx/types.ts';
-import type { NormSpec } from '../protocol/decoder-spec.ts';
+import type { NormSpec } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
 /** The norm over the last dimension of `x`. Without a norm: `x` itself. */

@@ -3,7 +3,7 @@
  * Pure.
  */
 import { FLOAT32 } from '../onnx/types.ts';
-import type { RotarySpec } from '../protocol/decoder-spec.ts';
+import type { RotarySpec } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
 /** Names of the tables `[positions, columns]`. */

@@ -14,7 +14,7 @@ import { type ModelSpec, readSpec } from '../model/spec.ts';
 import type { ChosenWeights } from '../model/weights.ts';
 import { digestWeights } from '../model/weights-digest.ts';
 import { narrate } from '../narration/narrate.ts';
-import type { DecoderSpec } from '../protocol/decoder-spec.ts';
+import type { DecoderSpec } from '../protocol/decoder/decoder-spec.ts';
 import { type DeviceName, devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { GrammarCompiler } from '../text/grammar/grammar-compiler.ts';

@@ -2,7 +2,7 @@
  * The data that the two processes exchange while a model is opened: the devices and files to try, the
  * progress, and the facts about the open model. Types only.
  */
-import type { DecoderSpec } from './decoder-spec.ts';
+import type { DecoderSpec } from './decoder/decoder-spec.ts';
 import type { DeviceName } from './devices.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import type { Reason } from './reasons.ts';

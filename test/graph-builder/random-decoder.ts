@@ -1,6 +1,12 @@
 /** A decoder with random weights in one file: each property of it is a choice of the test. */
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
-import type { AttentionSpec, DecoderSpec, LayerSpec, NormSpec, TensorPlace } from '../../src/protocol/decoder-spec.ts';
+import type {
+  AttentionSpec,
+  DecoderSpec,
+  LayerSpec,
+  NormSpec,
+  TensorPlace,
+} from '../../src/protocol/decoder/decoder-spec.ts';
 
 export interface Properties {
   readonly heads: number;

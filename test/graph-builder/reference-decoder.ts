@@ -4,7 +4,13 @@
  */
 import { widen } from '../../src/onnx/half-float.ts';
 import { FLOAT32 } from '../../src/onnx/types.ts';
-import type { AttentionSpec, DecoderSpec, LinearSpec, NormSpec, TensorPlace } from '../../src/protocol/decoder-spec.ts';
+import type {
+  AttentionSpec,
+  DecoderSpec,
+  LinearSpec,
+  NormSpec,
+  TensorPlace,
+} from '../../src/protocol/decoder/decoder-spec.ts';
 
 type Vector = readonly number[];
 

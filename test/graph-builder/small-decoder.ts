@@ -2,7 +2,7 @@
 import { buildDecoder } from '../../src/graph-builder/build-decoder.ts';
 import { CHOICES } from '../../src/graph-builder/choices.ts';
 import { type Graph, parseModel } from '../../src/onnx/graph.ts';
-import type { DecoderSpec, TensorPlace } from '../../src/protocol/decoder-spec.ts';
+import type { DecoderSpec, TensorPlace } from '../../src/protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../src/protocol/devices.ts';
 
 export const [FLOAT, BRAIN_FLOAT] = [1, 16];

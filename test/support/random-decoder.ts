@@ -1,7 +1,7 @@
 /** The weights of a decoder as random numbers in a file, with its description: for tests on several devices. */
 import { writeFileSync } from 'node:fs';
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
-import type { DecoderSpec, LayerSpec, NormSpec, TensorPlace } from '../../src/protocol/decoder-spec.ts';
+import type { DecoderSpec, LayerSpec, NormSpec, TensorPlace } from '../../src/protocol/decoder/decoder-spec.ts';
 import type { DeviceName } from '../../src/protocol/devices.ts';
 import type { Candidate } from '../../src/protocol/loading.ts';
 

@@ -15,7 +15,7 @@ import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { selectedLibrary } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
 import { harmless } from '../../narration/sanitize.ts';
-import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
+import type { DecoderSpec } from '../../protocol/decoder/decoder-spec.ts';
 import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
 import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';

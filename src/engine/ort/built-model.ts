@@ -7,7 +7,7 @@ import { buildDecoder } from '../../graph-builder/build-decoder.ts';
 import { CHOICES } from '../../graph-builder/choices.ts';
 import { halveAttention } from '../../onnx/half-attention.ts';
 import { ELEMENT_BYTES } from '../../onnx/types.ts';
-import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
+import type { DecoderSpec } from '../../protocol/decoder/decoder-spec.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { sizeOf } from '../load/read-ahead.ts';

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { DecoderSpec } from '../../protocol/decoder-spec.ts';
+import type { DecoderSpec } from '../../protocol/decoder/decoder-spec.ts';
 import { ModelError, type ModelProblem } from '../problems.ts';
 import { isFields, readFields } from '../spec/json-fields.ts';
 import type { Fields } from './families/config-fields.ts';

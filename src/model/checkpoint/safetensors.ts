@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import type { FileHandle } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BFLOAT16, FLOAT16, FLOAT32, INT64 } from '../../onnx/types.ts';
-import type { TensorPlace } from '../../protocol/decoder-spec.ts';
+import type { TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
 import { openModelFile } from '../folder-files.ts';
 import { truncation } from '../onnx-weights.ts';
 import { JsonFault, JsonReader } from './json-reader.ts';

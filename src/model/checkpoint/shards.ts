@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { join, normalize } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { TensorPlace } from '../../protocol/decoder-spec.ts';
+import type { TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
 import type { CheckpointDtype } from '../dtypes.ts';
 import { MAX_JSON_BYTES, openModelFile } from '../folder-files.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from '../problems.ts';

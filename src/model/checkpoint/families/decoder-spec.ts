@@ -3,7 +3,7 @@
  * guessed: a field, a value or a tensor that the row of the family does not know is refused by name. Reads
  * no files.
  */
-import type { DecoderSpec, TensorPlace } from '../../../protocol/decoder-spec.ts';
+import type { DecoderSpec, TensorPlace } from '../../../protocol/decoder/decoder-spec.ts';
 import { ConfigFields, type Fields, isObject } from './config-fields.ts';
 import type { Family, Sizes } from './family.ts';
 import { refuseQuantization, refuseUnknown } from './known-fields.ts';

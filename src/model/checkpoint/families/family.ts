@@ -2,7 +2,7 @@
  * One row of the table of families: the facts in which families of decoders differ. The parts that they
  * share are in config-fields.ts, rope.ts, layer-kinds.ts and layers.ts. Pure.
  */
-import type { DecoderSpec, MlpSpec, RotarySpec } from '../../../protocol/decoder-spec.ts';
+import type { DecoderSpec, MlpSpec, RotarySpec } from '../../../protocol/decoder/decoder-spec.ts';
 import type { ConfigFields, Fields } from './config-fields.ts';
 import type { LayerKinds } from './layer-kinds.ts';
 import { type RopeOptions, rotaryOf, USUAL_SCALINGS } from './rope.ts';

@@ -1,5 +1,11 @@
 /** Builds the description of the layers from the tensors of the checkpoint. Pure. */
-import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, NormSpec } from '../../../protocol/decoder-spec.ts';
+import type {
+  AttentionSpec,
+  LayerSpec,
+  LinearSpec,
+  MlpSpec,
+  NormSpec,
+} from '../../../protocol/decoder/decoder-spec.ts';
 import type { Activation, Family, Scales, Sizes } from './family.ts';
 import type { LayerKind } from './layer-kinds.ts';
 import { type CheckpointTensors, rowsOf } from './tensors.ts';

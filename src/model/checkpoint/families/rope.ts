@@ -4,7 +4,7 @@
  * `_compute_*_parameters` in modeling_rope_utils.py, transformers 4.57.6 and 5.18.0. A value that the two
  * versions treat differently is refused. Pure.
  */
-import type { RotarySpec } from '../../../protocol/decoder-spec.ts';
+import type { RotarySpec } from '../../../protocol/decoder/decoder-spec.ts';
 import type { ConfigFields } from './config-fields.ts';
 import {
   defaultFrequencies,

@@ -4,7 +4,7 @@
  * Pure.
  */
 import { BFLOAT16, ELEMENT_BITS, ELEMENT_TYPES, FLOAT16, FLOAT32 } from '../../../onnx/types.ts';
-import type { LinearSpec, TensorPlace } from '../../../protocol/decoder-spec.ts';
+import type { LinearSpec, TensorPlace } from '../../../protocol/decoder/decoder-spec.ts';
 import { type Problems, quoted, shown } from './unsupported.ts';
 
 const FLOATS: readonly number[] = [FLOAT32, FLOAT16, BFLOAT16];

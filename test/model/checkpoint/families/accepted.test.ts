@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { decoderSpecOf, withFamilyDefaults } from '../../../../src/model/checkpoint/families/decoder-spec.ts';
-import type { DecoderSpec } from '../../../../src/protocol/decoder-spec.ts';
+import type { DecoderSpec } from '../../../../src/protocol/decoder/decoder-spec.ts';
 import { tensorsOf } from './checkpoint.ts';
 import { CONFIGURATIONS, type Config, MODEL_NAMES, type ModelName } from './configurations.ts';
 import SAVED from './saved.json' with { type: 'json' };

@@ -1,7 +1,7 @@
 /** Properties of every field of every configuration. The models have few layers, because they are described often. */
 import { describe, expect, test } from 'vitest';
 import { decoderSpecOf } from '../../../../src/model/checkpoint/families/decoder-spec.ts';
-import type { DecoderSpec } from '../../../../src/protocol/decoder-spec.ts';
+import type { DecoderSpec } from '../../../../src/protocol/decoder/decoder-spec.ts';
 import { tensorsOf } from './checkpoint.ts';
 import { CONFIGURATIONS, type Config, MODEL_NAMES } from './configurations.ts';
 import { problemsOf } from './problems.ts';

@@ -1,5 +1,5 @@
 /** The tensors that a checkpoint of each family has, written down by hand: names and shapes without contents. */
-import type { TensorPlace } from '../../../../src/protocol/decoder-spec.ts';
+import type { TensorPlace } from '../../../../src/protocol/decoder/decoder-spec.ts';
 import type { Config } from './configurations.ts';
 
 export type Tensors = Map<string, TensorPlace>;

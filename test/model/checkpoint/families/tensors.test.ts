@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { decoderSpecOf } from '../../../../src/model/checkpoint/families/decoder-spec.ts';
-import type { TensorPlace } from '../../../../src/protocol/decoder-spec.ts';
+import type { TensorPlace } from '../../../../src/protocol/decoder/decoder-spec.ts';
 import { type Tensors, tensorsOf } from './checkpoint.ts';
 import { CONFIGURATIONS, type Config } from './configurations.ts';
 import { problemsOf } from './problems.ts';
