@@ -3,7 +3,7 @@
  * rotary embedding inside, and the product of the output. Pure.
  */
 import type { Attribute } from '../onnx/write/model-writer.ts';
-import type { AttentionSpec, NormSpec } from '../protocol/decoder/decoder-spec.ts';
+import type { AttentionSpec, GraphMatrix, NormSpec } from '../protocol/decoder/decoder-spec.ts';
 import { computes } from './choices.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 import { type AttentionInputs, addExplicitAttention } from './explicit-attention.ts';
@@ -50,12 +50,12 @@ export function addAttention(
 }
 
 export interface AttentionLayer {
-  readonly spec: AttentionSpec;
+  readonly spec: AttentionSpec<GraphMatrix>;
   readonly layer: number;
   readonly layout: HeadLayout;
 }
 
-function attributesOf(spec: AttentionSpec, rotates: boolean): Record<string, Attribute> {
+function attributesOf(spec: AttentionSpec<GraphMatrix>, rotates: boolean): Record<string, Attribute> {
   return {
     num_heads: { integer: spec.heads },
     kv_num_heads: { integer: spec.kvHeads },
@@ -74,7 +74,12 @@ interface Projecting {
 }
 
 /** Queries, keys and values with padded heads. The packed form has all of them in `q`, and no `k` and `v`. */
-function projections(graph: DecoderGraph, x: string, spec: AttentionSpec, projecting: Projecting): Projected {
+function projections(
+  graph: DecoderGraph,
+  x: string,
+  spec: AttentionSpec<GraphMatrix>,
+  projecting: Projecting,
+): Projected {
   const { q, k, v, qNorm, kNorm } = spec;
   const { name, layout } = projecting;
   // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
@@ -83,7 +88,12 @@ function projections(graph: DecoderGraph, x: string, spec: AttentionSpec, projec
 }
 
 /** Queries, keys and values with padded heads, each for itself. */
-function apart(graph: DecoderGraph, x: string, spec: AttentionSpec, { name, layout }: Projecting): Projected {
+function apart(
+  graph: DecoderGraph,
+  x: string,
+  spec: AttentionSpec<GraphMatrix>,
+  { name, layout }: Projecting,
+): Projected {
   const { q, k, v, qNorm, kNorm } = spec;
   const pad = (value: string): string => padHeads(graph, value, layout);
   const normed = (value: string, norm: NormSpec | undefined, part: string): string =>
@@ -97,7 +107,7 @@ function apart(graph: DecoderGraph, x: string, spec: AttentionSpec, { name, layo
 
 interface HeadsNorm {
   readonly norm: NormSpec;
-  readonly spec: AttentionSpec;
+  readonly spec: AttentionSpec<GraphMatrix>;
   readonly name: string;
 }
 

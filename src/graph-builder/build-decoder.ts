@@ -8,7 +8,13 @@
  */
 import { KEEP_INPUT } from '../onnx/last-logits.ts';
 import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
-import type { DecoderSpec, LayerSpec } from '../protocol/decoder/decoder-spec.ts';
+import {
+  type DecoderSpec,
+  type GraphMatrix,
+  hasExperts,
+  isPlain,
+  type LayerSpec,
+} from '../protocol/decoder/decoder-spec.ts';
 import { addAttention, cacheNames } from './attention.ts';
 import { DecoderGraph, type GraphOptions } from './decoder-graph.ts';
 import { headLayout } from './head-layout.ts';
@@ -37,7 +43,7 @@ export interface BuiltDecoder extends GraphIo {
 }
 
 /** Builds the graph. @throws RangeError for a place outside of `files`. */
-export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDecoder {
+export function buildDecoder(spec: DecoderSpec<GraphMatrix>, options: BuildOptions): BuiltDecoder {
   const graph = new DecoderGraph(options, spec);
   declareInputs(graph, spec);
   const tables = spec.rotaries.map((_, index) => tablesOf(graph, spec, index, options.positions));
@@ -55,14 +61,15 @@ export function buildDecoder(spec: DecoderSpec, options: BuildOptions): BuiltDec
 }
 
 /** The rows of the embedding for the ids, in the element type of the graph. */
-function embedded(graph: DecoderGraph, { embedding }: DecoderSpec): string {
+function embedded(graph: DecoderGraph, { embedding }: DecoderSpec<GraphMatrix>): string {
   const name = 'embedding.weight';
+  if (!isPlain(embedding)) throw new RangeError('Quantized embeddings are not supported');
   if (graph.choices.widenedTables.includes(embedding.type))
     return graph.node('Gather', [graph.weight(embedding, name), IDS]);
   return graph.cast(graph.node('Gather', [graph.stored(embedding, name), IDS]), embedding.type);
 }
 
-function tablesOf(graph: DecoderGraph, spec: DecoderSpec, index: number, positions: number): RotaryTables {
+function tablesOf(graph: DecoderGraph, spec: DecoderSpec<GraphMatrix>, index: number, positions: number): RotaryTables {
   const rotary = spec.rotaries[index];
   const user = spec.layers.find(({ attention }) => attention.rotary === index)?.attention;
   if (!rotary) throw new RangeError(`There is no rotary embedding ${index}`);
@@ -71,10 +78,10 @@ function tablesOf(graph: DecoderGraph, spec: DecoderSpec, index: number, positio
 }
 
 interface LayerInputs {
-  readonly spec: DecoderSpec;
-  readonly one: LayerSpec;
+  readonly spec: DecoderSpec<GraphMatrix>;
+  readonly one: LayerSpec<GraphMatrix>;
   readonly layer: number;
-  readonly nextNorm: LayerSpec['attentionInNorm'];
+  readonly nextNorm: LayerSpec<GraphMatrix>['attentionInNorm'];
   readonly tables: readonly RotaryTables[];
 }
 
@@ -94,6 +101,7 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
   const name = `layers.${layer}`;
   const first = graph.scaled(addNorm(graph, attended, attentionOutNorm, `${name}.attention_out_norm`), residualScale);
   const middle = addSumAndNorm(graph, [sum, first], mlpInNorm, `${name}.mlp_norm`);
+  if (hasExperts(mlp)) throw new RangeError('Experts are not supported');
   const inner = addMlp(graph, middle.normed, mlp, `${name}.mlp`);
   const second = graph.scaled(addNorm(graph, inner, mlpOutNorm, `${name}.mlp_out_norm`), residualScale);
   const following = layer + 1 === spec.layers.length ? 'final_norm' : `layers.${layer + 1}.attention_norm`;
@@ -101,14 +109,14 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
 }
 
 /** The logits of the last positions: the other positions are cut off before the largest product. */
-function addHead(graph: DecoderGraph, normed: string, spec: DecoderSpec): string {
+function addHead(graph: DecoderGraph, normed: string, spec: DecoderSpec<GraphMatrix>): string {
   const first = graph.node('Neg', [KEEP_INPUT]);
   const kept = graph.node('Slice', [normed, first, graph.integers(Number.MAX_SAFE_INTEGER), graph.integers(1)]);
   const logits = graph.scaled(addLinear(graph, kept, spec.head, 'head'), spec.logitScale);
   return graph.capped(logits, spec.logitSoftcap);
 }
 
-function declareInputs(graph: DecoderGraph, spec: DecoderSpec): void {
+function declareInputs(graph: DecoderGraph, spec: DecoderSpec<GraphMatrix>): void {
   const { writer } = graph;
   writer.input(IDS, { type: INT64, shape: ['rows', 'tokens'] });
   writer.input(LAST_POSITIONS, { type: INT32, shape: ['rows'] });
@@ -118,7 +126,7 @@ function declareInputs(graph: DecoderGraph, spec: DecoderSpec): void {
     for (const name of cacheNames(layer).past) writer.input(name, cacheType(graph, spec, layer, 'past'));
 }
 
-function declareCacheOutputs(graph: DecoderGraph, spec: DecoderSpec): Set<string> {
+function declareCacheOutputs(graph: DecoderGraph, spec: DecoderSpec<GraphMatrix>): Set<string> {
   const names = new Set<string>();
   for (const layer of spec.layers.keys())
     for (const name of cacheNames(layer).present)
@@ -126,7 +134,7 @@ function declareCacheOutputs(graph: DecoderGraph, spec: DecoderSpec): Set<string
   return names;
 }
 
-function cacheType(graph: DecoderGraph, spec: DecoderSpec, layer: number, tokens: string) {
+function cacheType(graph: DecoderGraph, spec: DecoderSpec<GraphMatrix>, layer: number, tokens: string) {
   const attention = spec.layers[layer]?.attention;
   if (!attention) throw new RangeError(`There is no layer ${layer}`);
   const { paddedSize } = headLayout(attention, spec);

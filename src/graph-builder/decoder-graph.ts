@@ -4,7 +4,7 @@
  */
 import { FLOAT16, FLOAT32, INT32 } from '../onnx/types.ts';
 import { ModelWriter, type NodeOptions } from '../onnx/write/model-writer.ts';
-import type { DecoderSpec, TensorPlace } from '../protocol/decoder/decoder-spec.ts';
+import { type DecoderSpec, type GraphMatrix, isPlain, type TensorPlace } from '../protocol/decoder/decoder-spec.ts';
 import type { Choices } from './choices.ts';
 
 export const MICROSOFT = 'com.microsoft';
@@ -28,9 +28,9 @@ export class DecoderGraph {
   /** Names of constants and of other values that several parts use, by their key. */
   readonly #shared = new Map<string, string>();
 
-  constructor({ choices, files }: GraphOptions, { embedding }: DecoderSpec) {
+  constructor({ choices, files }: GraphOptions, { embedding }: DecoderSpec<GraphMatrix>) {
     this.choices = choices;
-    this.type = choices.native.includes(embedding.type) ? embedding.type : FLOAT32;
+    this.type = isPlain(embedding) && choices.native.includes(embedding.type) ? embedding.type : FLOAT32;
     this.#files = files;
   }
 

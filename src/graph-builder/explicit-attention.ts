@@ -4,7 +4,7 @@
  * Slower: each run copies the used part of the KV cache, and its keys once more. Pure.
  */
 import { INT32, INT64 } from '../onnx/types.ts';
-import type { AttentionSpec } from '../protocol/decoder/decoder-spec.ts';
+import type { AttentionSpec, GraphMatrix } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 import type { RotaryTables } from './rotary.ts';
 
@@ -25,7 +25,7 @@ export interface ExplicitAttention {
   readonly q: string;
   readonly k: string;
   readonly v: string;
-  readonly spec: AttentionSpec;
+  readonly spec: AttentionSpec<GraphMatrix>;
   /** Elements of a head, with its padding. */
   readonly size: number;
   /** Elements of a head that the rotary embedding rotates, with their padding; 0 without one. */

@@ -5,7 +5,7 @@
  * are cut off: the result is exact. Pure.
  */
 import { BFLOAT16, FLOAT32 } from '../onnx/types.ts';
-import type { AttentionSpec, DecoderSpec } from '../protocol/decoder/decoder-spec.ts';
+import type { AttentionSpec, DecoderSpec, GraphMatrix } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
 /** The sizes that the operator takes are multiples of these numbers. */
@@ -26,7 +26,10 @@ export interface HeadLayout {
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
 /** The layout of the heads of a layer. */
-export function headLayout({ headSize: size, rotary }: AttentionSpec, { rotaries }: DecoderSpec): HeadLayout {
+export function headLayout(
+  { headSize: size, rotary }: AttentionSpec<GraphMatrix>,
+  { rotaries }: DecoderSpec<GraphMatrix>,
+): HeadLayout {
   const half = rotary === undefined ? 0 : (rotaries[rotary]?.frequencies.length ?? 0);
   const rotaryColumns = roundUp(half, ROTARY_MULTIPLE);
   const paddedSize = roundUp(2 * rotaryColumns + size - 2 * half, HEAD_MULTIPLE);

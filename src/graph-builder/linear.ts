@@ -1,10 +1,15 @@
 /** Products with the matrices of a checkpoint, `[out, in]`. Pure. */
-import type { LinearSpec, TensorPlace } from '../protocol/decoder/decoder-spec.ts';
+import { type GraphMatrix, isPlain, type LinearSpec, type TensorPlace } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
 
 /** `x × weightᵀ + bias`: `[…, in]` → `[…, out]`. Returns the name of the result. */
-export function addLinear(graph: DecoderGraph, x: string, { weight, bias }: LinearSpec, name: string): string {
-  const result = product(graph, x, graph.weight(weight, `${name}.weight`));
+export function addLinear(
+  graph: DecoderGraph,
+  x: string,
+  { weight, bias }: LinearSpec<GraphMatrix>,
+  name: string,
+): string {
+  const result = product(graph, x, graph.weight(placeOf(weight), `${name}.weight`));
   return bias ? graph.node('Add', [result, graph.weight(bias, `${name}.bias`)]) : result;
 }
 
@@ -13,10 +18,15 @@ export function addLinear(graph: DecoderGraph, x: string, { weight, bias }: Line
  * are neighbours in the file are one matrix, which the runtime maps; others are joined when the model is
  * opened.
  */
-export function addJoinedLinears(graph: DecoderGraph, x: string, linears: readonly LinearSpec[], name: string): string {
+export function addJoinedLinears(
+  graph: DecoderGraph,
+  x: string,
+  linears: readonly LinearSpec<GraphMatrix>[],
+  name: string,
+): string {
   const weight = joined(
     graph,
-    linears.map((linear) => linear.weight),
+    linears.map(({ weight: one }) => placeOf(one)),
     `${name}.weight`,
   );
   const result = product(graph, x, weight);
@@ -57,4 +67,9 @@ function neighbours(places: readonly TensorPlace[]): TensorPlace | undefined {
 /** A vector of zeros in the element type of the graph. */
 function zeros(graph: DecoderGraph, count: number): string {
   return graph.node('Expand', [graph.scalar(0), graph.integers(count)]);
+}
+
+function placeOf(matrix: GraphMatrix): TensorPlace {
+  if (!isPlain(matrix)) throw new RangeError('Quantized matrices are not supported');
+  return matrix;
 }

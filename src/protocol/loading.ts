@@ -40,6 +40,11 @@ export interface Candidate {
    * they are; the engine opens no other file.
    */
   readonly weightFiles: readonly string[];
+  /**
+   * The engine quantizes the matrices of a checkpoint of floats, to nearest in blocks of 32: with 8 bits, or
+   * with 4 bits. Absent: as the files store them.
+   */
+  readonly quantize?: 'q8' | 'q4';
 }
 
 /** The engine's input to open a model. */

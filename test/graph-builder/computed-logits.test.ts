@@ -12,7 +12,7 @@ import { Session } from '../../src/engine/ort/session.ts';
 import { buildDecoder } from '../../src/graph-builder/build-decoder.ts';
 import { CHOICES, type Choices } from '../../src/graph-builder/choices.ts';
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
-import type { DecoderSpec } from '../../src/protocol/decoder/decoder-spec.ts';
+import type { DecoderSpec, TensorPlace } from '../../src/protocol/decoder/decoder-spec.ts';
 import { runtimeLibrary } from '../engine/harness.ts';
 import { type Properties, randomDecoder, VOCABULARY } from './random-decoder.ts';
 import { referenceLogits } from './reference-decoder.ts';
@@ -53,7 +53,7 @@ const CASES: Readonly<Record<string, Properties>> = {
   },
 };
 
-function openDecoder(spec: DecoderSpec, file: Uint8Array, choices: Choices): Session {
+function openDecoder(spec: DecoderSpec<TensorPlace>, file: Uint8Array, choices: Choices): Session {
   const name = `${readdirSync(root).length}.safetensors`;
   const path = join(root, name);
   writeFileSync(path, file);

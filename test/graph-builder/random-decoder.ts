@@ -34,13 +34,16 @@ export const [VOCABULARY, HIDDEN, INNER] = [50, 24, 40];
 const BYTES: Readonly<Record<number, number>> = { [FLOAT32]: 4, [FLOAT16]: 2, [BFLOAT16]: 2 };
 
 /** Two layers. The same properties give the same bytes. */
-export function randomDecoder(properties: Properties): { readonly spec: DecoderSpec; readonly file: Uint8Array } {
+export function randomDecoder(properties: Properties): {
+  readonly spec: DecoderSpec<TensorPlace>;
+  readonly file: Uint8Array;
+} {
   const maker = new Maker(properties.types ?? [FLOAT32]);
   const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true } = properties;
   const embedding = maker.place([VOCABULARY, HIDDEN]);
   const layers = [layerOf(maker, properties), layerOf(maker, properties)];
   const finalNorm = maker.norm(HIDDEN);
-  const spec: DecoderSpec = {
+  const spec: DecoderSpec<TensorPlace> = {
     ...{ vocabSize: VOCABULARY, hiddenSize: HIDDEN, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
     rotaries: pairs === 0 ? [] : [{ frequencies: Array.from({ length: pairs }, (_, i) => 2 ** -i), magnitude }],
     head: isTied ? { weight: embedding } : { weight: maker.place([VOCABULARY, HIDDEN]) },
@@ -49,7 +52,7 @@ export function randomDecoder(properties: Properties): { readonly spec: DecoderS
   return { spec, file: maker.bytes() };
 }
 
-function layerOf(maker: Maker, properties: Properties): LayerSpec {
+function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
   const { norms = 'before', residualScale = 1, biases = [] } = properties;
   const linear = (name: string, out: number, input: number) => ({
     weight: maker.place([out, input]),
@@ -71,8 +74,8 @@ function layerOf(maker: Maker, properties: Properties): LayerSpec {
 function attentionOf(
   maker: Maker,
   { heads, kvHeads, headSize, pairs, window, softcap, normOver }: Properties,
-  linear: (name: string, out: number, input: number) => AttentionSpec['q'],
-): AttentionSpec {
+  linear: (name: string, out: number, input: number) => AttentionSpec<TensorPlace>['q'],
+): AttentionSpec<TensorPlace> {
   const norm = (count: number): NormSpec => maker.norm(normOver === 'width' ? count * headSize : headSize);
   return {
     q: linear('q', heads * headSize, HIDDEN),

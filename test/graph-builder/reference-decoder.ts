@@ -4,28 +4,29 @@
  */
 import { widen } from '../../src/onnx/half-float.ts';
 import { FLOAT32 } from '../../src/onnx/types.ts';
-import type {
-  AttentionSpec,
-  DecoderSpec,
-  LinearSpec,
-  NormSpec,
-  TensorPlace,
+import {
+  type AttentionSpec,
+  type DecoderSpec,
+  hasExperts,
+  type LinearSpec,
+  type NormSpec,
+  type TensorPlace,
 } from '../../src/protocol/decoder/decoder-spec.ts';
 
 type Vector = readonly number[];
 
 /** The logits after each id, `[ids][vocab]`. */
-export function referenceLogits(spec: DecoderSpec, file: Uint8Array, ids: readonly number[]): Vector[] {
+export function referenceLogits(spec: DecoderSpec<TensorPlace>, file: Uint8Array, ids: readonly number[]): Vector[] {
   const decoder = new Reference(spec, file);
   return decoder.logits(ids);
 }
 
 class Reference {
-  readonly #spec: DecoderSpec;
+  readonly #spec: DecoderSpec<TensorPlace>;
   readonly #file: Uint8Array;
   readonly #read = new Map<TensorPlace, readonly Vector[]>();
 
-  constructor(spec: DecoderSpec, file: Uint8Array) {
+  constructor(spec: DecoderSpec<TensorPlace>, file: Uint8Array) {
     this.#spec = spec;
     this.#file = file;
   }
@@ -45,6 +46,7 @@ class Reference {
       );
       x = add(attended, norms.attentionOutNorm);
       const inner = x.map((row) => {
+        if (hasExperts(mlp)) throw new Error('no experts');
         const normed = this.#norm(row, norms.mlpInNorm);
         const up = this.#linear(normed, mlp.up);
         const gated = this.#linear(normed, mlp.gate).map((value, i) => activated(value, mlp.activation) * (up[i] ?? 0));
@@ -57,9 +59,9 @@ class Reference {
     return x.map((row) => this.#linear(this.#norm(row, finalNorm), head).map((value) => capped(value * logitScale)));
   }
 
-  #attention(x: readonly Vector[], spec: AttentionSpec): Vector[] {
+  #attention(x: readonly Vector[], spec: AttentionSpec<TensorPlace>): Vector[] {
     const { heads, kvHeads, headSize, normOver, qNorm, kNorm, output } = spec;
-    const project = (linear: LinearSpec, norm: NormSpec | undefined, rotates: boolean): Vector[][] =>
+    const project = (linear: LinearSpec<TensorPlace>, norm: NormSpec | undefined, rotates: boolean): Vector[][] =>
       x.map((row, position) => {
         const whole = this.#linear(row, linear);
         const parts = chunks(normOver === 'width' ? this.#norm(whole, norm) : whole, headSize);
@@ -87,7 +89,7 @@ class Reference {
     });
   }
 
-  #turned(head: Vector, position: number, { rotary }: AttentionSpec): Vector {
+  #turned(head: Vector, position: number, { rotary }: AttentionSpec<TensorPlace>): Vector {
     if (rotary === undefined) return head;
     const { frequencies = [], magnitude = 1 } = this.#spec.rotaries[rotary] ?? {};
     const turned = [...head];
@@ -107,7 +109,7 @@ class Reference {
     return x.map((value, i) => (value / root) * ((weight[i] ?? Number.NaN) + norm.offset));
   }
 
-  #linear(x: Vector, { weight, bias }: LinearSpec): Vector {
+  #linear(x: Vector, { weight, bias }: LinearSpec<TensorPlace>): Vector {
     const added = bias ? this.#rows(bias)[0] : undefined;
     return this.#rows(weight).map((row, out) => dot(x, row) + (added?.[out] ?? 0));
   }

@@ -16,7 +16,7 @@ export interface Shape {
 }
 
 /** 4 query heads and 2 key/value heads; the tensors follow each other in the file in the order of their use. */
-export function smallDecoder({ type = FLOAT, headSize = 16, gap = 0 }: Shape = {}): DecoderSpec {
+export function smallDecoder({ type = FLOAT, headSize = 16, gap = 0 }: Shape = {}): DecoderSpec<TensorPlace> {
   let offset = 64;
   const place = (...shape: number[]): TensorPlace => {
     const bytes = shape.reduce((product, size) => product * size, BYTES[type] ?? 0);
@@ -43,7 +43,7 @@ export function smallDecoder({ type = FLOAT, headSize = 16, gap = 0 }: Shape = {
 }
 
 /** The graph of a decoder on a device, with its only file. */
-export function graphOf(spec: DecoderSpec, device: DeviceKind = 'cpu'): Graph {
+export function graphOf(spec: DecoderSpec<TensorPlace>, device: DeviceKind = 'cpu'): Graph {
   const { bytes } = buildDecoder(spec, { choices: CHOICES[device], files: ['model.safetensors'], positions: 64 });
   return parseModel(bytes)!.graph;
 }

@@ -6,8 +6,8 @@ import { relative } from 'node:path';
 import { buildDecoder } from '../../graph-builder/build-decoder.ts';
 import { CHOICES } from '../../graph-builder/choices.ts';
 import { halveAttention } from '../../onnx/half-attention.ts';
-import { ELEMENT_BYTES } from '../../onnx/types.ts';
-import type { DecoderSpec } from '../../protocol/decoder/decoder-spec.ts';
+import { ELEMENT_BYTES, FLOAT32 } from '../../onnx/types.ts';
+import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { sizeOf } from '../load/read-ahead.ts';
@@ -33,7 +33,8 @@ export function modelOf(candidate: Candidate, device: DeviceName, options: Graph
 export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: Candidate, positions: number): number {
   const files = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
   if (!decoder) return files;
-  const { type } = decoder.embedding;
+  const { embedding } = decoder;
+  const type = isPlain(embedding) ? embedding.type : FLOAT32;
   const isNative = CHOICES[kindOf(device)].native.includes(type);
   const columns = decoder.rotaries.reduce((sum, { frequencies }) => sum + 2 * frequencies.length, 0);
   const wideBytes = Float32Array.BYTES_PER_ELEMENT;
@@ -49,7 +50,11 @@ function build(
   const kind = kindOf(device);
   const folder = commonFolder(weightFiles);
   const files = weightFiles.map((file) => relative(folder, file));
-  const { bytes, updated, ...io } = buildDecoder(decoder, { choices: CHOICES[kind], files, positions });
+  const { bytes, updated, ...io } = buildDecoder(decoder as DecoderSpec<GraphMatrix>, {
+    choices: CHOICES[kind],
+    files,
+    positions,
+  });
   const embeddingRows = decoder.embedding.shape[0] ?? 0;
   const facts = { folder, isRequired: true, updated, embeddingRows };
   const halved = DEVICES[kind].halfAttention ? halveAttention(bytes) : undefined;

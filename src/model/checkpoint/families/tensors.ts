@@ -4,7 +4,13 @@
  * Pure.
  */
 import { BFLOAT16, ELEMENT_BITS, ELEMENT_TYPES, FLOAT16, FLOAT32 } from '../../../onnx/types.ts';
-import type { LinearSpec, TensorPlace } from '../../../protocol/decoder/decoder-spec.ts';
+import { blockBytes } from '../../../protocol/decoder/block-formats.ts';
+import {
+  isPlain,
+  type LinearSpec,
+  type StoredMatrix,
+  type TensorPlace,
+} from '../../../protocol/decoder/decoder-spec.ts';
 import { type Problems, quoted, shown } from './unsupported.ts';
 
 const FLOATS: readonly number[] = [FLOAT32, FLOAT16, BFLOAT16];
@@ -82,8 +88,8 @@ export class CheckpointTensors {
 }
 
 /** Consecutive rows of a matrix `[out, in]`: a range of its bytes. */
-export function rowsOf(place: TensorPlace, first: number, count: number): TensorPlace {
+export function rowsOf<M extends StoredMatrix>(place: M, first: number, count: number): M {
   const input = place.shape[1] ?? 0;
-  const rowBytes = (input * (ELEMENT_BITS[place.type] ?? 0)) / 8;
+  const rowBytes = isPlain(place) ? (input * (ELEMENT_BITS[place.type] ?? 0)) / 8 : blockBytes(place.format, input);
   return { ...place, offset: place.offset + first * rowBytes, bytes: count * rowBytes, shape: [count, input] };
 }

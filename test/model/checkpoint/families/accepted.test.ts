@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { decoderSpecOf, withFamilyDefaults } from '../../../../src/model/checkpoint/families/decoder-spec.ts';
-import type { DecoderSpec } from '../../../../src/protocol/decoder/decoder-spec.ts';
+import type { DecoderSpec, MlpSpec } from '../../../../src/protocol/decoder/decoder-spec.ts';
 import { tensorsOf } from './checkpoint.ts';
 import { CONFIGURATIONS, type Config, MODEL_NAMES, type ModelName } from './configurations.ts';
 import SAVED from './saved.json' with { type: 'json' };
@@ -47,7 +47,7 @@ describe('configurations of the hub', () => {
   test('Qwen2 has biases of q, k and v only; a Llama has them with attention_bias, and those of the MLP', () => {
     const { attention, mlp } = firstLayer(specOf('Qwen2.5-0.5B'));
     expect([attention.q.bias?.shape, attention.k.bias?.shape, attention.v.bias?.shape]).toEqual([[896], [128], [128]]);
-    expect([attention.output.bias, mlp.gate.bias]).toEqual([undefined, undefined]);
+    expect([attention.output.bias, (mlp as MlpSpec).gate.bias]).toEqual([undefined, undefined]);
     const config = { ...CONFIGURATIONS['SmolLM2-135M'], attention_bias: true, mlp_bias: true, num_hidden_layers: 1 };
     const tensors = tensorsOf(config);
     for (const [name, place] of [...tensors])
@@ -55,7 +55,7 @@ describe('configurations of the hub', () => {
         tensors.set(name.replace('.weight', '.bias'), { ...place, shape: place.shape.slice(0, 1) });
     const biased = firstLayer(decoderSpecOf(config, tensors, 128));
     expect(biased.attention.output.bias?.shape).toEqual([576]);
-    expect(biased.mlp.down.bias?.shape).toEqual([576]);
+    expect((biased.mlp as MlpSpec).down.bias?.shape).toEqual([576]);
   });
 
   test('norms of queries and keys: per head for Qwen3 and Gemma 3, over the width for OLMo 2', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { decoderSpecOf } from '../../../../src/model/checkpoint/families/decoder-spec.ts';
-import type { TensorPlace } from '../../../../src/protocol/decoder/decoder-spec.ts';
+import type { MlpSpec, TensorPlace } from '../../../../src/protocol/decoder/decoder-spec.ts';
 import { type Tensors, tensorsOf } from './checkpoint.ts';
 import { CONFIGURATIONS, type Config } from './configurations.ts';
 import { problemsOf } from './problems.ts';
@@ -44,7 +44,7 @@ describe('the tensors of a checkpoint', () => {
     'model.layers.0.self_attn.q_proj.bias',
     'model.layers.0.self_attn.q_norm.weight',
     'model.layers.0.self_attn.sinks',
-    'model.layers.0.mlp.gate.weight',
+    'model.layers.0.(mlp as MlpSpec).gate.weight',
     'model.layers.2.input_layernorm.weight',
     'model.layers.0.self_attn.q_proj.weight_scale_inv',
     'score.weight',
@@ -90,8 +90,8 @@ describe('the tensors of a checkpoint', () => {
     expect(attention.k.weight).toMatchObject({ offset: packed.offset + 3072 * row, shape: [1024, 3072] });
     expect(attention.v.weight).toMatchObject({ offset: packed.offset + 4096 * row, bytes: 1024 * row });
     const gateUp = place(tensors, 'model.layers.0.mlp.gate_up_proj.weight');
-    expect(mlp.gate.weight.offset).toBe(gateUp.offset);
-    expect(mlp.up.weight).toMatchObject({ offset: gateUp.offset + 8192 * row, shape: [8192, 3072] });
+    expect((mlp as MlpSpec).gate.weight.offset).toBe(gateUp.offset);
+    expect((mlp as MlpSpec).up.weight).toMatchObject({ offset: gateUp.offset + 8192 * row, shape: [8192, 3072] });
   });
 
   test('the text part of Gemma 3 with images has either form of names, and other parts are left alone', () => {
