@@ -48,7 +48,7 @@ export interface QuantizedMatrix {
   readonly scales: TensorPlace;
   /** uint8 `[out, in / blockSize]`, only for 8 bits: replaces `zero`. */
   readonly zeroPoints?: TensorPlace;
-  /** float32 `[in / blockSize, out]`; absent = 0. */
+  /** float32 `[out, in / blockSize]`; absent = 0. */
   readonly minimums?: TensorPlace;
 }
 
