@@ -29,8 +29,8 @@ export interface ConvertedWeights {
 /** Result of a conversion. */
 export interface Exactness extends ConvertedWeights {
   /**
-   * Root mean square of the differences between the weights of the file and the converted weights, relative to
-   * the root mean square of the weights; 0 if all are equal.
+   * Root mean square of the differences between the weights of the file and the converted weights, relative
+   * to the root mean square of the weights; 0 if all are equal.
    */
   readonly difference: number;
 }
