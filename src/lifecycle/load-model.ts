@@ -4,7 +4,7 @@
  */
 import type { Config } from '../config/config.ts';
 import { weightsFolder } from '../config/network/hub-settings.ts';
-import { reservationsFolder } from '../config/paths.ts';
+import { convertedFolder, reservationsFolder } from '../config/paths.ts';
 import { readDecoder } from '../model/checkpoint/read-decoder.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
@@ -25,6 +25,7 @@ import type { ProfileFacts } from '../text/tools/output-profile.ts';
 import { narrateCacheLimit, narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
 import { openText, usableTemplates } from './open-text.ts';
 import { turnEndOf } from './turn-end.ts';
+import { exactnessFacts } from './weights/conversion-narration.ts';
 
 /** A model that is ready for requests. */
 export interface LoadedModel {
@@ -106,6 +107,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     vocab_size,
     context_length: options.context,
     duration_ms: performance.now() - began,
+    ...exactnessFacts(facts.conversions),
   });
   narrate('cache.reserved', {
     slots: facts.slots,
@@ -183,6 +185,7 @@ export function engineOptions(
     speculation: settings.speculation,
     ...(folder !== undefined && { reservations: folder }),
     ...(weights !== undefined && { weightsCache: { folder: weights } }),
+    ...(decoder !== undefined && { temporaryFolder: convertedFolder() }),
   };
 }
 

@@ -52,6 +52,15 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
     ({ operator, attribute, value }) =>
       `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,
   ),
+  cannot_convert: present(({ message }) => `pull the model again with --verify: ${message}`),
+  disk_full: present(
+    ({ folder, needed, free }) =>
+      `free some space or set --weights-cache to another disk: the converted weights need ${formatBytes(needed)} in ${folder}, and ${formatBytes(free)} are free`,
+  ),
+  not_written: present(
+    ({ folder, message }) =>
+      `set --weights-cache to a folder that can be written: ${folder} cannot be used: ${message}`,
+  ),
   runtime: present(({ message }) => message),
 };
 

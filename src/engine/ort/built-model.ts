@@ -10,14 +10,21 @@ import { ELEMENT_BYTES, FLOAT32 } from '../../onnx/types.ts';
 import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
-import { sizeOf } from '../load/read-ahead.ts';
+import { type ReadFile, sizeToRead } from '../load/read-ahead.ts';
 import { commonFolder, declaredBy, type ModelFile, readModel } from './model-file.ts';
 
 /** The options of the engine on which a graph depends. */
 type GraphOptions = Pick<EngineOptions, 'names' | 'context'>;
 
+/** A candidate whose matrices a graph can read. */
+export interface GraphCandidate extends Omit<Candidate, 'decoder' | 'quantize'> {
+  readonly decoder?: DecoderSpec<GraphMatrix>;
+  /** The bytes that the runtime reads, if they are a part of the weight files. */
+  readonly parts?: readonly ReadFile[];
+}
+
 /** The graph of a candidate on a device. Never throws for an .onnx file: the runtime reports its fault. */
-export function modelOf(candidate: Candidate, device: DeviceName, options: GraphOptions): ModelFile {
+export function modelOf(candidate: GraphCandidate, device: DeviceName, options: GraphOptions): ModelFile {
   const { modelFile, weightFiles, decoder } = candidate;
   if (decoder) return build({ ...candidate, decoder, device }, options.context);
   const { logits, inputIds } = options.names;
@@ -30,8 +37,12 @@ export function modelOf(candidate: Candidate, device: DeviceName, options: Graph
  * that the device does not compute with are widened to float32.
  * @param positions maximum number of tokens in a row
  */
-export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: Candidate, positions: number): number {
-  const files = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+export function weightBytesOn(
+  device: DeviceName,
+  { weightFiles, decoder, parts = weightFiles }: GraphCandidate,
+  positions: number,
+): number {
+  const files = parts.reduce((sum, part) => sum + sizeToRead(part), 0);
   if (!decoder) return files;
   const { embedding } = decoder;
   const type = isPlain(embedding) ? embedding.type : FLOAT32;
@@ -44,13 +55,13 @@ export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: Cand
 }
 
 function build(
-  { modelFile, weightFiles, decoder, device }: Candidate & { readonly decoder: DecoderSpec },
+  { modelFile, weightFiles, decoder, device }: GraphCandidate & { readonly decoder: DecoderSpec<GraphMatrix> },
   positions: number,
 ): ModelFile {
   const kind = kindOf(device);
   const folder = commonFolder(weightFiles);
   const files = weightFiles.map((file) => relative(folder, file));
-  const { bytes, updated, ...io } = buildDecoder(decoder as DecoderSpec<GraphMatrix>, {
+  const { bytes, updated, ...io } = buildDecoder(decoder, {
     choices: CHOICES[kind],
     files,
     positions,
