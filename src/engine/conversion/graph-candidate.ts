@@ -1,6 +1,7 @@
 /** Makes the matrices of a candidate readable for a graph: converts those that no graph reads. */
 import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
-import { type DecoderSpec, type GraphMatrix, isPlain, type TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
+import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
+import { placesOf } from '../../protocol/decoder/places.ts';
 import { type DeviceKind, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import type { FileParts } from '../load/read-ahead.ts';
@@ -66,20 +67,10 @@ function plainDecoder(decoder: DecoderSpec): DecoderSpec<GraphMatrix> {
 
 /** The parts of the files that the graph of a decoder reads, in the order of the files. */
 function partsOf(decoder: DecoderSpec<GraphMatrix>, files: readonly string[]): FileParts[] {
-  const places = new Map<string, TensorPlace>();
-  collectPlaces(decoder, places);
+  const places = placesOf(decoder);
   return files.flatMap((path, file) => {
-    const ranges = [...places.values()].filter((place) => place.file === file);
+    const ranges = places.filter((place) => place.file === file);
     ranges.sort((one, other) => one.offset - other.offset);
     return ranges.length === 0 ? [] : [{ path, ranges: ranges.map(({ offset, bytes }) => ({ offset, bytes })) }];
   });
 }
-
-/** Adds all places inside of a value, each range of bytes once. */
-function collectPlaces(value: unknown, places: Map<string, TensorPlace>): void {
-  if (typeof value !== 'object' || value === null) return;
-  if (isPlace(value)) places.set(`${value.file} ${value.offset}`, value);
-  else for (const part of Object.values(value)) collectPlaces(part, places);
-}
-
-const isPlace = (value: object): value is TensorPlace => 'file' in value && 'offset' in value && 'bytes' in value;
