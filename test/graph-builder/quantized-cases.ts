@@ -9,7 +9,9 @@ export interface QuantizedCase {
   readonly isApart?: boolean;
 }
 
-const PLAIN: Properties = { heads: 4, kvHeads: 2, headSize: 16, pairs: 8, hidden: 256, inner: 512 };
+const PLAIN: Properties = { heads: 4, kvHeads: 2, headSize: 16, pairs: 8, hidden: 64, inner: 96 };
+/** All matrices have a number of columns that is a multiple of 256. */
+const WIDE: Partial<Properties> = { heads: 16, hidden: 256, inner: 256 };
 const all = (form: Form, properties: Partial<Properties> = {}): QuantizedCase => ({
   properties: { ...PLAIN, ...properties },
   formOf: () => form,
@@ -24,12 +26,12 @@ export const QUANTIZED: Readonly<Record<string, QuantizedCase>> = {
   '4 bits, blocks of 32': all(FOUR),
   '4 bits, blocks of 32, apart': { ...all(FOUR), isApart: true },
   '4 bits, blocks of 16': all({ bits: 4, blockSize: 16 }),
-  '4 bits, blocks of 64': all({ bits: 4, blockSize: 64 }),
-  '4 bits, blocks of 128': all({ bits: 4, blockSize: 128 }),
-  '4 bits, blocks of 256': all({ bits: 4, blockSize: 256 }),
+  '4 bits, blocks of 64': all({ bits: 4, blockSize: 64 }, WIDE),
+  '4 bits, blocks of 128': all({ bits: 4, blockSize: 128 }, WIDE),
+  '4 bits, blocks of 256': all({ bits: 4, blockSize: 256 }, WIDE),
   '8 bits, blocks of 32': all(EIGHT),
   '8 bits, blocks of 16': all({ bits: 8, blockSize: 16 }),
-  '8 bits, blocks of 128': all({ bits: 8, blockSize: 128 }),
+  '8 bits, blocks of 128': all({ bits: 8, blockSize: 128 }, WIDE),
   '8 bits, zero points': all({ ...EIGHT, hasZeroPoints: true }),
   '8 bits, blocks of 16, zero points': all({ bits: 8, blockSize: 16, hasZeroPoints: true }),
   '4 bits, minimums': all(MINIMUMS),
@@ -42,8 +44,8 @@ export const QUANTIZED: Readonly<Record<string, QuantizedCase>> = {
   'biases, apart': { ...all(EIGHT, { biases: BIASES }), isApart: true },
   'a head of its own': all(FOUR, { isTied: false }),
   'a head of its own, minimums': all(MINIMUMS, { isTied: false }),
-  'rows of a number that is no multiple of 8': all(FOUR, { heads: 3, kvHeads: 1, headSize: 10, pairs: 5 }),
-  'padded heads': all(MINIMUMS, { headSize: 24, pairs: 6, hidden: 64, inner: 96 }),
+  'an odd number of heads': all(FOUR, { heads: 3, kvHeads: 1, headSize: 32, pairs: 3, inner: 160 }),
+  'padded heads': all(MINIMUMS, { headSize: 24, pairs: 6 }),
   'norms of queries and keys': all(FOUR, { normOver: 'head' }),
   'an explicit attention': all(MINIMUMS, { softcap: 0.5 }),
   'a form for each matrix': {
@@ -53,7 +55,7 @@ export const QUANTIZED: Readonly<Record<string, QuantizedCase>> = {
         embedding: { bits: 8, blockSize: 16 } as const,
         v: { bits: 8, blockSize: 32, hasZeroPoints: true } as const,
         down: { bits: 4, blockSize: 16 } as const,
-        up: { ...MINIMUMS, blockSize: 64 } as const,
+        up: { ...MINIMUMS, blockSize: 16 } as const,
         head: undefined,
         gate: undefined,
       })[name] ?? (name === 'head' || name === 'gate' ? undefined : MINIMUMS),

@@ -129,7 +129,7 @@ class Maker {
     const plain = new DataView(this.#plain.buffer, this.#plain.byteOffset + offset);
     for (let block = 0; block < blocks; block++) {
       const scale = (1 + this.#random(16)) / (16 * 2 ** bits);
-      const zero = hasZeroPoints ? this.#random(256) : 2 ** (bits - 1);
+      const zero = hasZeroPoints ? 96 + this.#random(64) : 2 ** (bits - 1);
       const minimum = hasMinimums ? (this.#random(64) - 32) / 256 : 0;
       [scales[block], zeroPoints[block], minimums[block]] = [scale, zero, minimum];
       for (let i = 0; i < blockSize; i++) {

@@ -15,7 +15,7 @@ import { referenceLogits } from './reference-decoder.ts';
 const root = mkdtempSync(join(tmpdir(), 'quantized-logits-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
-describe.each(['cpu', 'webgpu', 'coreml'] as const)('the form for %s', (kind) => {
+describe.each(['cpu', 'webgpu'] as const)('the form for %s', (kind) => {
   it.each(Object.entries(QUANTIZED))('%s', (_, { properties, formOf, isApart }) => {
     const { quantized, file, plain, plainFile } = quantizedDecoder(properties, formOf, isApart);
     const expected = PROMPTS.map((ids) => referenceLogits(plain, plainFile, ids));
