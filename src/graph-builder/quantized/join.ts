@@ -19,7 +19,7 @@ export function joinPlaces(places: readonly TensorPlace[]): TensorPlace | undefi
   return { ...first, bytes: end - first.offset, shape: [rows, ...first.shape.slice(1)] };
 }
 
-/** One matrix of all rows, if the forms are equal and each part lies behind the same part of the one before. */
+/** One matrix of all rows, if the forms are equal, and the values, scales, … of all are neighbours. */
 export function joinQuantized(all: readonly GraphMatrix[]): QuantizedMatrix | undefined {
   const matrices = all.flatMap((matrix) => (isPlain(matrix) ? [] : [matrix]));
   const [first] = matrices;

@@ -1,4 +1,4 @@
-/** Products with matrices of integers in blocks: MatMulNBits, and a term for the minimums of the blocks. Pure. */
+/** Products with matrices of integers in blocks: MatMulNBits, and a term for the minimums. Pure. */
 import { FLOAT32, UINT8 } from '../../onnx/types.ts';
 import type { QuantizedMatrix, TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from '../decoder-graph.ts';
@@ -61,7 +61,7 @@ function minimumsTerm(graph: DecoderGraph, x: string, { weight, name }: Quantize
   return transposedProduct(graph, blockSums(graph, x, blockSize), minimums);
 }
 
-/** The sums of the blocks of `x`, `[rows, tokens, in]` → `[rows, tokens, in / blockSize]`, once for all products. */
+/** The sums of the blocks of `x`, `[rows, tokens, in / blockSize]`, once for all products with `x`. */
 function blockSums(graph: DecoderGraph, x: string, blockSize: number): string {
   return graph.once(`block_sums_${blockSize}_${x}`, () => {
     const blocks = graph.node('Reshape', [x, graph.integers(0, 0, -1, blockSize)]);

@@ -4,8 +4,8 @@ import type { QuantizedMatrix, TensorPlace } from '../../protocol/decoder/decode
 import type { DecoderGraph } from '../decoder-graph.ts';
 
 /**
- * The rows `ids` of a matrix, `[rows, tokens]` → `[rows, tokens, columns]`, in float32. Reads the bytes of the
- * values as a matrix of two dimensions; a product with the same matrix reads them with three.
+ * The rows `ids` of a matrix, `[rows, tokens]` → `[rows, tokens, columns]`, in float32. Reads the values as a
+ * matrix of two dimensions; a product reads the same bytes with three.
  */
 export function addQuantizedRows(graph: DecoderGraph, ids: string, matrix: QuantizedMatrix, name: string): string {
   const { shape, bits, blockSize, values, scales, zeroPoints, minimums } = matrix;
