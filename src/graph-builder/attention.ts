@@ -84,7 +84,8 @@ function projections(
   const { name, layout } = projecting;
   // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
   if (!graph.choices.packsQkv || qNorm || kNorm) return apart(graph, x, spec, projecting);
-  return [padHeads(graph, addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`), layout), '', ''];
+  const packed = addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`);
+  return packed === undefined ? apart(graph, x, spec, projecting) : [padHeads(graph, packed, layout), '', ''];
 }
 
 /** Queries, keys and values with padded heads, each for itself. */

@@ -28,9 +28,12 @@ export interface Properties {
   readonly logitScale?: number;
   readonly logitSoftcap?: number;
   readonly isTied?: boolean;
+  readonly hidden?: number;
+  readonly inner?: number;
 }
 
-export const [VOCABULARY, HIDDEN, INNER] = [50, 24, 40];
+export const VOCABULARY = 50;
+const [HIDDEN, INNER] = [24, 40];
 const BYTES: Readonly<Record<number, number>> = { [FLOAT32]: 4, [FLOAT16]: 2, [BFLOAT16]: 2 };
 
 /** Two layers. The same properties give the same bytes. */
@@ -39,21 +42,21 @@ export function randomDecoder(properties: Properties): {
   readonly file: Uint8Array;
 } {
   const maker = new Maker(properties.types ?? [FLOAT32]);
-  const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true } = properties;
-  const embedding = maker.place([VOCABULARY, HIDDEN]);
+  const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true, hidden = HIDDEN } = properties;
+  const embedding = maker.place([VOCABULARY, hidden]);
   const layers = [layerOf(maker, properties), layerOf(maker, properties)];
-  const finalNorm = maker.norm(HIDDEN);
+  const finalNorm = maker.norm(hidden);
   const spec: DecoderSpec<TensorPlace> = {
-    ...{ vocabSize: VOCABULARY, hiddenSize: HIDDEN, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
+    ...{ vocabSize: VOCABULARY, hiddenSize: hidden, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
     rotaries: pairs === 0 ? [] : [{ frequencies: Array.from({ length: pairs }, (_, i) => 2 ** -i), magnitude }],
-    head: isTied ? { weight: embedding } : { weight: maker.place([VOCABULARY, HIDDEN]) },
+    head: isTied ? { weight: embedding } : { weight: maker.place([VOCABULARY, hidden]) },
     ...(logitSoftcap !== undefined && { logitSoftcap }),
   };
   return { spec, file: maker.bytes() };
 }
 
 function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
-  const { norms = 'before', residualScale = 1, biases = [] } = properties;
+  const { norms = 'before', residualScale = 1, biases = [], hidden = HIDDEN, inner = INNER } = properties;
   const linear = (name: string, out: number, input: number) => ({
     weight: maker.place([out, input]),
     ...(biases.includes(name) && { bias: maker.place([out]) }),
@@ -62,26 +65,26 @@ function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
   return {
     attention: attentionOf(maker, properties, linear),
     mlp: {
-      ...{ gate: linear('gate', INNER, HIDDEN), up: linear('up', INNER, HIDDEN), down: linear('down', HIDDEN, INNER) },
+      ...{ gate: linear('gate', inner, hidden), up: linear('up', inner, hidden), down: linear('down', hidden, inner) },
       activation: before ? 'silu' : 'gelu_tanh',
     },
-    ...(before && { attentionInNorm: maker.norm(HIDDEN), mlpInNorm: maker.norm(HIDDEN) }),
-    ...(behind && { attentionOutNorm: maker.norm(HIDDEN), mlpOutNorm: maker.norm(HIDDEN) }),
+    ...(before && { attentionInNorm: maker.norm(hidden), mlpInNorm: maker.norm(hidden) }),
+    ...(behind && { attentionOutNorm: maker.norm(hidden), mlpOutNorm: maker.norm(hidden) }),
     residualScale,
   };
 }
 
 function attentionOf(
   maker: Maker,
-  { heads, kvHeads, headSize, pairs, window, softcap, normOver }: Properties,
+  { heads, kvHeads, headSize, pairs, window, softcap, normOver, hidden = HIDDEN }: Properties,
   linear: (name: string, out: number, input: number) => AttentionSpec<TensorPlace>['q'],
 ): AttentionSpec<TensorPlace> {
   const norm = (count: number): NormSpec => maker.norm(normOver === 'width' ? count * headSize : headSize);
   return {
-    q: linear('q', heads * headSize, HIDDEN),
-    k: linear('k', kvHeads * headSize, HIDDEN),
-    v: linear('v', kvHeads * headSize, HIDDEN),
-    output: linear('output', HIDDEN, heads * headSize),
+    q: linear('q', heads * headSize, hidden),
+    k: linear('k', kvHeads * headSize, hidden),
+    v: linear('v', kvHeads * headSize, hidden),
+    output: linear('output', hidden, heads * headSize),
     ...{ heads, kvHeads, headSize, scale: 0.9 * headSize ** -0.5 },
     ...(pairs > 0 && { rotary: 0 }),
     ...(window !== undefined && { window }),
