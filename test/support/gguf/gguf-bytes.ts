@@ -75,7 +75,7 @@ export function ggufParts({ version = 3, metadata = {}, tensors = {}, alignment 
   const entries = Object.entries(alignment === 32 ? metadata : { ...metadata, 'general.alignment': alignment });
   const parts: Uint8Array[] = [Buffer.from('GGUF'), uint32(version)];
   parts.push(uint64(Object.keys(tensors).length), uint64(entries.length));
-  for (const [key, value] of entries) parts.push(text(key), ...valueBytes(typeOf(value)));
+  for (const [key, value] of entries) parts.push(text(key), Buffer.concat(valueBytes(typeOf(value))));
   const data: Uint8Array[] = [];
   let at = 0;
   for (const [name, tensor] of Object.entries(tensors)) {
