@@ -3,8 +3,8 @@
  * each part to its place. Uses about 6 MiB of memory for models of any size.
  */
 import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import type { ConversionPlan, ConversionTask, Rows } from './conversion-plan.ts';
 import type { Exactness } from '../../protocol/decoder/conversion.ts';
+import type { ConversionPlan, ConversionTask, Rows } from './conversion-plan.ts';
 import { Differences } from './differences.ts';
 import { Kernels, PIECE } from './kernels.ts';
 import { type RowBytes, rowBytesOf, sourceBytes } from './plan-conversion.ts';

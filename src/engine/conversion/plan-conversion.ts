@@ -4,6 +4,7 @@
  */
 import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../onnx/types.ts';
 import { BLOCK_FORMATS, blockBytes } from '../../protocol/decoder/block-formats.ts';
+import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
 import {
   type DecoderSpec,
   type GraphMatrix,
@@ -14,7 +15,6 @@ import {
 } from '../../protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../protocol/devices.ts';
 import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
-import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
 import { FLOAT_FORMS, formOf, isSameForm } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
 
