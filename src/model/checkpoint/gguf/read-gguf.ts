@@ -6,37 +6,14 @@ import { join } from 'node:path';
 import type { StoredMatrix } from '../../../protocol/decoder/decoder-spec.ts';
 import { checkFile, type ModelProblem, unreadable } from '../../problems.ts';
 import { BrokenCheckpoint, quoted } from '../safetensors.ts';
-import type { GgufModel, Metadata } from './gguf-file.ts';
-import { GGUF_LIMITS, type GgufBudget, ggufBudget } from './header-bytes.ts';
+import type { GgufModel } from './gguf-file.ts';
+import { namesOf } from './gguf-names.ts';
+import { type GgufBudget, ggufBudget } from './header-bytes.ts';
 import { type GgufFile, readGgufFile } from './read-file.ts';
 import { dtypeOf } from './tensor-types.ts';
 
-/** Name of a part: the name of the model, the number of the part from 1, and the number of all parts. */
-const PART = /^(.+)-(\d{5})-of-(\d{5})\.gguf$/;
 /** Most problems of one model that are reported. */
 const MAX_PROBLEMS = 8;
-
-/** The files of a model by the name of one of them. */
-export interface GgufNames {
-  /** Without `.gguf` and without the number of the part. */
-  readonly name: string;
-  /** All parts in order; one file if the name is not that of a part. */
-  readonly files: readonly string[];
-  /** Index of the given file in `files`. */
-  readonly index: number;
-}
-
-/** @param file name of a file, without a folder */
-export function namesOf(file: string): GgufNames {
-  const [, name, part, parts] = PART.exec(file) ?? [];
-  const [number, count] = [Number(part), Number(parts)];
-  const isPart = name !== undefined && number >= 1 && number <= count && count <= GGUF_LIMITS.files;
-  if (!isPart) return { name: file.replace(/\.gguf$/i, ''), files: [file], index: 0 };
-  const files = Array.from({ length: count }, (_, index) => `${name}-${digits(index + 1)}-of-${digits(count)}.gguf`);
-  return { name, files, index: number - 1 };
-}
-
-const digits = (number: number): string => String(number).padStart(5, '0');
 
 /**
  * Reads a model. Adds at most one problem for each file.
@@ -131,8 +108,7 @@ function modelOf(
     }
     for (const [type, bytes] of part.bytesByType) bytesByType.set(type, (bytesByType.get(type) ?? 0) + bytes);
   }
-  const problem = tensors.size === 0 ? 'has no tensors: use another file' : kindProblem(metadata);
-  if (problem !== undefined) problems.push({ file: first, problem });
+  if (tensors.size === 0) problems.push({ file: first, problem: 'has no tensors: use another file' });
   if (problems.length > 0) return undefined;
   return {
     modelFile: join(root, first),
@@ -143,10 +119,4 @@ function modelOf(
     bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     dtype: dtypeOf(metadata.get('general.file_type'), bytesByType),
   };
-}
-
-/** Files of adapters, projectors of images and statistics of weights have the same format. */
-function kindProblem(metadata: Metadata): string | undefined {
-  const type = metadata.get('general.type') ?? 'model';
-  return type === 'model' ? undefined : `is of the type ${shown(type)}; allowed: "model". Use the file of the model`;
 }
