@@ -1,7 +1,8 @@
 /** The files of a model folder, derived from a GGUF model. */
+import { deriveConfig } from './config/derive-config.ts';
 import type { DerivedFiles } from './derived-files.ts';
 import type { GgufModel } from './gguf-file.ts';
-import { deriveConfig, deriveTokenizer } from './stand-in.ts';
+import { deriveTokenizer } from './tokenizer/derive-tokenizer.ts';
 
 /** @throws UnsupportedCheckpoint for an architecture or a tokenizer that the worker does not compute */
 export const deriveFiles = (model: GgufModel): DerivedFiles => ({
