@@ -164,9 +164,9 @@ export class WeightsFolder {
     }
   }
 
-  /** Bytes of the disk that the weights take, without holes. */
+  /** Bytes of the disk that the weights take, without holes; 0 before they are written. */
   diskBytes(): number {
-    return statSync(this.file('weights')).blocks * BLOCK_BYTES;
+    return (statSync(this.file('weights'), { throwIfNoEntry: false })?.blocks ?? 0) * BLOCK_BYTES;
   }
 
   /** The size of the weights that another process has written so far. */

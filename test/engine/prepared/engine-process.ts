@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { ConversionProgress } from '../../../src/protocol/decoder/conversion.ts';
 import type { WeightsProgress } from '../../../src/protocol/decoder/sharing.ts';
 import type { EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
@@ -17,6 +18,7 @@ export const openOptions = (model: string, folder: string, overrides: Partial<En
 
 export class EngineProcess {
   readonly progress: WeightsProgress[] = [];
+  readonly conversions: ConversionProgress[] = [];
   readonly #said: FromEngine[] = [];
   #child: ChildProcess | undefined;
 
@@ -34,6 +36,11 @@ export class EngineProcess {
   /** Resolves after the first report of one of these states. */
   async reported(...states: WeightsProgress['state'][]): Promise<void> {
     await this.#until(() => this.progress.find(({ state }) => states.includes(state)));
+  }
+
+  /** Resolves after the first report of a conversion in this state. */
+  async converting(state: ConversionProgress['state']): Promise<void> {
+    await this.#until(() => this.conversions.find((one) => one.state === state));
   }
 
   /** @throws Error if the engine refuses the model. */
@@ -67,6 +74,7 @@ export class EngineProcess {
     child.on('message', (message: FromEngine) => {
       this.#said.push(message);
       if (message.kind === 'weights') this.progress.push(message.progress);
+      if (message.kind === 'conversion') this.conversions.push(message.progress);
     });
     return child;
   }
