@@ -586,13 +586,24 @@
   ;; The smallest and the largest of 32 float32 and 0, in the lanes 0 and 1; NaN if one is NaN. As integers, the
   ;; largest one with a sign is the largest float, and the largest one without is the smallest float.
   (func $range (param $at i32) (result v128)
-    (local $end i32) (local $low v128) (local $high v128)
-    (local.set $end (i32.add (local.get $at) (i32.const 128)))
+    (local $low v128) (local $high v128)
     (local.set $low (i32x4.splat (i32.const 0x80000000)))
-    (loop $vectors
-      (local.set $low (i32x4.max_u (local.get $low) (v128.load (local.get $at))))
-      (local.set $high (i32x4.max_s (local.get $high) (v128.load (local.get $at))))
-      (br_if $vectors (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=0 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=0 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=16 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=16 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=32 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=32 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=48 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=48 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=64 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=64 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=80 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=80 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=96 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=96 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=112 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=112 (local.get $at))))
     (f32x4.replace_lane 1
       ;; All have the sign bit: without it, they compare with a sign too.
       (f32x4.splat (f32.neg (call $largest (v128.and (local.get $low) (i32x4.splat (i32.const 0x7fffffff))))))
@@ -624,28 +635,25 @@
       (local.set $zeroPoints (i32.add (local.get $zeroPoints) (i32.const 1)))
       (br_if $blocks (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 
-  ;; 4 lanes of bytes from `q` as float32, minus a zero, times a scale, minus a minimum.
-  (func $weights (param $q v128) (param $zero v128) (param $scale v128) (param $minimum v128) (result v128)
-    (f32x4.sub
-      (f32x4.mul (local.get $scale) (f32x4.convert_i32x4_s (i32x4.sub (local.get $q) (local.get $zero))))
-      (local.get $minimum)))
-
-  ;; 16 integers of 8 bits become float32.
-  (func $sixteen (param $q v128) (param $zero i32) (param $scale f32) (param $minimum f32) (param $to i32)
-    (local $low v128) (local $high v128) (local $zeros v128) (local $scales v128) (local $minimums v128)
-    (local.set $low (i16x8.extend_low_i8x16_u (local.get $q)))
-    (local.set $high (i16x8.extend_high_i8x16_u (local.get $q)))
-    (local.set $zeros (i32x4.splat (local.get $zero)))
+  ;; 16 signed integers of 8 bits become float32: scale × q - minimum.
+  (func $sixteen (param $q v128) (param $scale f32) (param $minimum f32) (param $to i32)
+    (local $low v128) (local $high v128) (local $scales v128) (local $minimums v128)
+    (local.set $low (i16x8.extend_low_i8x16_s (local.get $q)))
+    (local.set $high (i16x8.extend_high_i8x16_s (local.get $q)))
     (local.set $scales (f32x4.splat (local.get $scale)))
     (local.set $minimums (f32x4.splat (local.get $minimum)))
-    (v128.store (local.get $to) (call $weights (i32x4.extend_low_i16x8_u (local.get $low))
-      (local.get $zeros) (local.get $scales) (local.get $minimums)))
-    (v128.store offset=16 (local.get $to) (call $weights (i32x4.extend_high_i16x8_u (local.get $low))
-      (local.get $zeros) (local.get $scales) (local.get $minimums)))
-    (v128.store offset=32 (local.get $to) (call $weights (i32x4.extend_low_i16x8_u (local.get $high))
-      (local.get $zeros) (local.get $scales) (local.get $minimums)))
-    (v128.store offset=48 (local.get $to) (call $weights (i32x4.extend_high_i16x8_u (local.get $high))
-      (local.get $zeros) (local.get $scales) (local.get $minimums))))
+    (v128.store (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (local.get $low))))
+      (local.get $minimums)))
+    (v128.store offset=16 (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_high_i16x8_s (local.get $low))))
+      (local.get $minimums)))
+    (v128.store offset=32 (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (local.get $high))))
+      (local.get $minimums)))
+    (v128.store offset=48 (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_high_i16x8_s (local.get $high))))
+      (local.get $minimums))))
 
   ;; dequantize4(values, scales, minimums, count, to, shift): `count` groups of 16 integers of 4 bits become
   ;; float32. Group i has the scale and the minimum at i >> shift.
@@ -656,8 +664,10 @@
       (local.set $bytes (v128.load64_zero (i32.add (local.get $values) (i32.shl (local.get $at) (i32.const 3)))))
       (local.set $index (i32.shl (i32.shr_u (local.get $at) (local.get $shift)) (i32.const 2)))
       (call $sixteen
-        (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23 (call $low (local.get $bytes)) (call $high (local.get $bytes)))
-        (i32.const 8)
+        (i8x16.sub
+          (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23
+            (call $low (local.get $bytes)) (call $high (local.get $bytes)))
+          (i8x16.splat (i32.const 8)))
         (f32.load (i32.add (local.get $scales) (local.get $index)))
         (f32.load (i32.add (local.get $minimums) (local.get $index)))
         (local.get $to))
@@ -671,8 +681,8 @@
     (loop $groups
       (local.set $index (i32.shl (i32.shr_u (local.get $at) (local.get $shift)) (i32.const 2)))
       (call $sixteen
-        (v128.load (i32.add (local.get $values) (i32.shl (local.get $at) (i32.const 4))))
-        (i32.const 128)
+        (v128.xor (i8x16.splat (i32.const 128))
+          (v128.load (i32.add (local.get $values) (i32.shl (local.get $at) (i32.const 4)))))
         (f32.load (i32.add (local.get $scales) (local.get $index)))
         (f32.load (i32.add (local.get $minimums) (local.get $index)))
         (local.get $to))
