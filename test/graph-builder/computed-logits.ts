@@ -38,13 +38,19 @@ export function openDecoder(root: string, spec: DecoderSpec<GraphMatrix>, openin
   return session;
 }
 
-/** The largest difference between the logits of the session and `expected`, `[prompts][ids][vocab]`. */
-export function largestDifference(
+export interface Differences {
+  readonly largest: number;
+  /** Root mean square, relative to that of the expected logits. */
+  readonly relative: number;
+}
+
+/** The differences between the logits of the session and `expected`, `[prompts][ids][vocab]`. */
+export function differencesFrom(
   session: Session,
   prompts: readonly (readonly number[])[],
   expected: readonly (readonly (readonly number[])[])[],
-): number {
-  let largest = 0;
+): Differences {
+  let [largest, squares, expectedSquares] = [0, 0, 0];
   /** One run of some rows up to the ids `ends`. Compares the logits after the last `keep` ids of each row. */
   const run = (first: number, ends: readonly number[], tokens: number, keep: number): void => {
     for (const [row, end] of ends.entries())
@@ -56,8 +62,12 @@ export function largestDifference(
     for (const [row, end] of ends.entries())
       for (let at = 0; at < written; at++) {
         const found = session.logits.subarray((row * written + at) * VOCABULARY, (row * written + at + 1) * VOCABULARY);
-        for (const [id, logit] of (expected[first + row]?.[end - written + at] ?? [Number.NaN]).entries())
-          largest = Math.max(largest, Math.abs((found[id] ?? Number.NaN) - logit));
+        for (const [id, logit] of (expected[first + row]?.[end - written + at] ?? [Number.NaN]).entries()) {
+          const difference = Math.abs((found[id] ?? Number.NaN) - logit);
+          largest = Math.max(largest, difference);
+          squares += difference ** 2;
+          expectedSquares += logit ** 2;
+        }
       }
   };
   // All ids but the last of each row, which is none of the first row. The third row runs in three parts.
@@ -67,5 +77,5 @@ export function largestDifference(
   run(2, [29], 20, 20);
   // The last id of all rows in one run.
   run(0, [1, 6, 30], 1, 1);
-  return largest;
+  return { largest, relative: Math.sqrt(squares / expectedSquares) };
 }
