@@ -3,6 +3,7 @@
  * server and of several, and the time to ready.
  *
  * BENCH_GGUF=<shape>:<format>,…   only these files, for example `135 M:q4_0,0.5 B:q4_k_m`
+ * BENCH_PARTS=<part>,…            only these parts: starts, alone, many, memory
  * BENCH_STAND_IN=1                the worker serves the ONNX file of the same weights; `135 M:q4_0` and `135 M:q8_0` only
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -46,8 +47,7 @@ const SERVERS = 4;
 /** Goals: the ratio to node-llama-cpp. */
 const DECODE = { q4_0: 1.4, q8_0: 1.4, q4_k_m: 1.2 };
 const LEAST = { long: 2, short: 2, prefill: 1.2 };
-const MOST_MEMORY = 0.5;
-const MOST_READY = 1;
+const MOST = { ready: 1, memory: 0.5 };
 
 export async function gguf() {
   const results = [];
@@ -55,14 +55,23 @@ export async function gguf() {
     const folder = mkdtempSync(join(tmpdir(), 'bench-gguf-'));
     try {
       const start = starters(shape, format, folder);
-      const starts = await compareStarts(start);
-      const figures = { ...starts, ...(await compareAlone(start)), ...(await compareMany(start, shape)) };
-      results.push({ shape, format, figures, memory: await compareMemory(start) });
+      const figures = { memory: {} };
+      for (const part of chosenParts()) Object.assign(figures, await PARTS[part](start, shape));
+      results.push({ shape, format, figures });
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
   }
   return section('The same GGUF file', [...text(), ...results.flatMap(show)], results.flatMap(goals));
+}
+
+const PARTS = { starts: compareStarts, alone: compareAlone, many: compareMany, memory: compareMemory };
+
+function chosenParts() {
+  const parts = process.env.BENCH_PARTS?.split(',') ?? Object.keys(PARTS);
+  const unknown = parts.filter((name) => !(name in PARTS));
+  if (unknown.length === 0) return parts;
+  throw new Error(`BENCH_PARTS names ${unknown.join(', ')}. The parts are ${Object.keys(PARTS).join(', ')}.`);
 }
 
 function chosenFiles() {
@@ -151,10 +160,10 @@ async function compareMany(start, shape) {
   }
 }
 
-/** Memory in MB of one server and of several, after a short answer of each: `{1: {side: {pss, own: […]}}, 4: …}`. */
+/** Memory in MB of one server and of several, after a short answer of each: `{memory: {1: {side: {pss, own: […]}}, 4: …}}`. */
 async function compareMemory(start) {
   const figures = {};
-  if (process.platform !== 'linux') return figures;
+  if (process.platform !== 'linux') return { memory: figures };
   for (const count of [1, SERVERS]) {
     figures[count] = {};
     for (const [name, open] of Object.entries(start)) {
@@ -169,7 +178,7 @@ async function compareMemory(start) {
       }
     }
   }
-  return figures;
+  return { memory: figures };
 }
 
 async function started(start, slots, context) {
@@ -201,17 +210,18 @@ const text = () => [
   `One stream: both sides have one sequence with a context of ${CONTEXT.alone}. ${STREAMS} streams start at once; their figure counts from the first POST to the last token. Memory: of all processes of a side, after a short answer of each server, with one sequence of ${CONTEXT.many} tokens. Pss divides a page by the number of its processes; private pages have one process.`,
 ];
 
-function show({ shape, format, figures, memory: of }) {
-  const rows = Object.entries(LABELS).map(([key, [label, digits]]) => [
+function show({ shape, format, figures }) {
+  const measured = Object.entries(LABELS).filter(([key]) => key in figures);
+  const rows = measured.map(([key, [label, digits]]) => [
     label,
     ...[OURS, LLAMA].map((name) => spread(figures[key][name], digits)),
     spread(ratios(figures[key][OURS], figures[key][LLAMA]), 2),
   ]);
-  const parts = Object.entries(of).flatMap(([count, sides]) => [
+  const parts = Object.entries(figures.memory).flatMap(([count, sides]) => [
     [`memory of ${count}, Pss in MB`, ...cells(sides, ({ pss }) => [pss])],
     [`– private, of each`, ...cells(sides, ({ own }) => own)],
   ]);
-  const atOnce = [OURS, LLAMA].map((name) => `${name} ${figures.atOnce[name]}`).join(', ');
+  const atOnce = [OURS, LLAMA].map((name) => `${name} ${figures.atOnce?.[name] ?? 'not measured'}`).join(', ');
   return [
     `${shape}, ${format} (concurrent streams: ${atOnce}):`,
     table(['', OURS, LLAMA, `× ${LLAMA}`], [...rows, ...parts]),
@@ -223,7 +233,7 @@ function cells(sides, of) {
   return [spread(ours, 0), spread(theirs, 0), spread(ratios(ours, theirs), 2)];
 }
 
-function goals({ shape, format, figures, memory: of }) {
+function goals({ shape, format, figures }) {
   const file = `${shape} ${format}, against ${LLAMA}`;
   const against = (key, bound) =>
     goal(
@@ -231,17 +241,18 @@ function goals({ shape, format, figures, memory: of }) {
       { unit: '×', ...bound },
       ratios(figures[key][OURS], figures[key][LLAMA]),
     );
-  const several = of[SERVERS];
+  const several = figures.memory[SERVERS];
+  const bounds = { decode: { least: DECODE[format] } };
+  for (const [key, least] of Object.entries(LEAST)) bounds[key] = { least };
+  if (shape === '0.5 B' && format === 'q4_k_m') bounds.ready = { most: MOST.ready };
   return [
-    against('decode', { least: DECODE[format] }),
-    ...Object.entries(LEAST).map(([key, least]) => against(key, { least })),
+    ...Object.entries(bounds).flatMap(([key, bound]) => (key in figures ? [against(key, bound)] : [])),
     ...(several
       ? [
-          goal(`memory of ${SERVERS} servers, ${file}`, { most: MOST_MEMORY, unit: '×' }, [
+          goal(`memory of ${SERVERS} servers, ${file}`, { most: MOST.memory, unit: '×' }, [
             several[OURS].pss / several[LLAMA].pss,
           ]),
         ]
       : []),
-    ...(shape === '0.5 B' && format === 'q4_k_m' ? [against('ready', { most: MOST_READY })] : []),
   ];
 }
