@@ -96,7 +96,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
       onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
     }),
   ]);
-  const { bytes, dtype, weightFiles } = weightsOn(facts.device, files);
+  const { bytes, dtype, weightFiles, quantize } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
     model_ref: spec.name,
@@ -121,7 +121,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
   });
   const vocabulary = new GrammarVocabulary(text.tokenizer, Math.min(facts.vocabSize, facts.idLimit));
-  const weightsDigest = digests.get(facts.device) ?? (await digestWeights(weightFiles));
+  const weightsDigest = digests.get(facts.device) ?? (await digestWeights(weightFiles, quantize));
   return { spec: await withEnd(spec, loaded), dtype, facts, weightsDigest, ...loaded, grammars, vocabulary };
 }
 
@@ -188,9 +188,12 @@ export function engineOptions(
 
 /** The weights of a device for the engine. */
 export const candidateOf = (
-  { device, modelFile, weightFiles, checkpoint }: ChosenWeights,
+  { device, modelFile, weightFiles, checkpoint, quantize }: ChosenWeights,
   decoder: DecoderSpec | undefined,
-): Candidate => ({ device, modelFile, weightFiles, ...(checkpoint && decoder && { decoder }) });
+): Candidate => ({
+  ...{ device, modelFile, weightFiles },
+  ...(checkpoint && decoder && { decoder, ...(quantize && { quantize }) }),
+});
 
 /**
  * The digests of the weights, by the device that would use them: the engine has not chosen its device yet. A
@@ -198,8 +201,8 @@ export const candidateOf = (
  */
 async function digestsOf({ candidates }: EngineOptions): Promise<ReadonlyMap<DeviceName, string>> {
   const digests = new Map<DeviceName, string>();
-  const digest = async ({ device, weightFiles }: EngineOptions['candidates'][number]): Promise<void> => {
-    digests.set(device, await digestWeights(weightFiles));
+  const digest = async ({ device, weightFiles, quantize }: EngineOptions['candidates'][number]): Promise<void> => {
+    digests.set(device, await digestWeights(weightFiles, quantize));
   };
   await Promise.allSettled(candidates.map(digest));
   return digests;

@@ -17,6 +17,8 @@ import {
   type FormatChoice,
   ONNX_DTYPES,
   type OnnxDtype,
+  QUANTIZED_AT_LOAD,
+  type QuantizedAtLoad,
   SUFFIXES,
 } from './dtypes.ts';
 import { BrokenOnnx, type OnnxFile, readOnnxFile, truncation } from './onnx-weights.ts';
@@ -33,6 +35,8 @@ export interface ChosenWeights extends ChosenDtype {
   readonly bytes: number;
   /** Present if the weights are a checkpoint; absent for an .onnx file. */
   readonly checkpoint?: Checkpoint;
+  /** The engine quantizes the matrices of the checkpoint to `dtype`. */
+  readonly quantize?: QuantizedAtLoad;
 }
 
 export interface FoundWeights {
@@ -174,7 +178,8 @@ async function missingWeights(
 ): Promise<ModelProblem> {
   const { dtype, genaiFile, devices } = query;
   const described = [...files].map(([kind, file]) => `${file} (${kind})`);
-  if (checkpoint) described.push(`${relative(root, checkpoint.modelFile)} (${checkpoint.dtype})`);
+  if (checkpoint)
+    described.push(`${relative(root, checkpoint.modelFile)} (${[checkpoint.dtype, ...QUANTIZED_AT_LOAD].join(', ')})`);
   const present = described.length > 0 ? described : await alternativesIn(root);
   const instead = present.length === 0 ? '' : `; the folder has ${present.join(', ')}`;
   if (genaiFile !== undefined && described.length === 0)
@@ -186,16 +191,17 @@ async function missingWeights(
     };
   if (query.format !== 'onnx' && described.length === 0 && present.some((name) => SHARD.test(name)))
     return { file: INDEX_FILE, problem: `is missing: pull the model again${instead}` };
-  return { file: expectedNames(query), problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
+  const wayOut = dtype !== 'auto' && described.length > 0 ? ': use --dtype auto' : '';
+  const missing = dtype === 'auto' ? 'is missing' : `is missing (dtype ${dtype})`;
+  return { file: expectedNames(query), problem: `${missing}${instead}${wayOut}` };
 }
 
 function expectedNames({ dtype, format }: WeightsQuery): string {
   const choice = dtype === 'auto' ? 'fp32' : dtypeNamed(dtype);
   if (format === 'safetensors' || choice === 'bf16') return `${SINGLE_FILE} or ${INDEX_FILE}`;
   const [inFolder, atRoot] = weightNames(choice);
-  return dtype === 'auto' && format === 'auto'
-    ? `${inFolder}, ${atRoot} or ${SINGLE_FILE}`
-    : `${inFolder} or ${atRoot}`;
+  const isCheckpoint = dtype === 'auto' || QUANTIZED_AT_LOAD.some((one) => one === choice);
+  return isCheckpoint && format === 'auto' ? `${inFolder}, ${atRoot} or ${SINGLE_FILE}` : `${inFolder} or ${atRoot}`;
 }
 
 /**
