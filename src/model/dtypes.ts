@@ -75,7 +75,7 @@ const PREFERENCES: Readonly<Record<DeviceKind, Preferences>> = { cpu: CPU, cuda:
 export const ONNX_DTYPES: readonly OnnxDtype[] = [...CPU.keys()];
 
 /** A dtype, and a short reason for choosing it. */
-export interface ChosenDtype<D extends Dtype = Dtype> {
+export interface ChosenDtype<D extends string = Dtype> {
   readonly dtype: D;
   readonly reason: string;
 }
@@ -133,4 +133,27 @@ export function chooseCheckpoint(
   if (dtype === 'fp32') return { dtype, reason: 'a checkpoint of full floats' };
   const isHalf = DEVICES[kindOf(device)].halfAttention;
   return { dtype, reason: isHalf ? 'a checkpoint, half floats are native' : 'a checkpoint, computed in float32' };
+}
+
+/** The plain types of GGUF files, by their names as dtypes of a checkpoint. */
+const PLAIN_GGUF: ReadonlyMap<string, CheckpointDtype> = new Map([
+  ['f32', 'fp32'],
+  ['f16', 'fp16'],
+  ['bf16', 'bf16'],
+]);
+
+/** A dtype of a GGUF file on a device. */
+export interface GgufChoice extends ChosenDtype<string> {
+  readonly quantize?: QuantizedAtLoad;
+}
+
+/**
+ * The dtype of a GGUF file, if the device computes checkpoints and `--dtype` allows it. A file of floats is a
+ * checkpoint of floats; another file has its own dtype only.
+ */
+export function chooseGguf(device: DeviceName, choice: DtypeChoice, dtype: string): GgufChoice | undefined {
+  const plain = PLAIN_GGUF.get(dtype);
+  if (plain !== undefined && choice !== 'auto') return chooseCheckpoint(device, choice, plain);
+  if (!runsCheckpoints(device) || choice !== 'auto') return undefined;
+  return { dtype, reason: 'the weights of the GGUF file' };
 }

@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/config.ts';
 import { hubCache } from '../config/network/hub-settings.ts';
 import { EMBEDDED_MODEL } from '../config/paths.ts';
+import { ggufModelName } from './checkpoint/gguf/gguf-names.ts';
 import { cachedSnapshot, nameFromCache } from './hub/cache.ts';
 import { cachedGguf } from './hub/gguf/cached-gguf.ts';
-import { ggufName } from './hub/gguf/file-sets.ts';
 import { type HubReference, nameOf, nameWithoutRevision, parseReference } from './hub/reference.ts';
 
 /**
@@ -38,7 +38,7 @@ export function modelName({ model }: Pick<Config, 'model'>): string {
   const folder = model ?? embeddedModel();
   const reference = hubReference(model);
   const name = reference ? nameWithoutRevision(reference) : (nameFromCache(folder) ?? basename(resolve(folder)));
-  return ggufName(name);
+  return ggufModelName(name);
 }
 
 /** Folder of the model that ships with the package. Works from src/ and from dist/. */

@@ -6,12 +6,17 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, relative } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
-import { type Checkpoint, INDEX_FILE, readCheckpoint, SINGLE_FILE } from './checkpoint/shards.ts';
+import {
+  type Checkpoint,
+  type CheckpointContent,
+  INDEX_FILE,
+  readCheckpoint,
+  SINGLE_FILE,
+} from './checkpoint/shards.ts';
 import {
   type ChosenDtype,
   chooseCheckpoint,
   chooseDtype,
-  type Dtype,
   type DtypeChoice,
   dtypeNamed,
   type FormatChoice,
@@ -25,7 +30,7 @@ import { BrokenOnnx, type OnnxFile, readOnnxFile, truncation } from './onnx-weig
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
 /** Weights for one device, with the reason for the choice. Paths are absolute. */
-export interface ChosenWeights extends ChosenDtype {
+export interface ChosenWeights extends ChosenDtype<string> {
   readonly device: DeviceName;
   /** The .onnx file, or the index or only file of a checkpoint. */
   readonly modelFile: string;
@@ -34,7 +39,7 @@ export interface ChosenWeights extends ChosenDtype {
   /** Total size of all weight files. */
   readonly bytes: number;
   /** Present if the weights are a checkpoint; absent for an .onnx file. */
-  readonly checkpoint?: Checkpoint;
+  readonly checkpoint?: CheckpointContent;
   /** The engine quantizes the matrices of the checkpoint to `dtype`. */
   readonly quantize?: QuantizedAtLoad;
 }
@@ -43,7 +48,7 @@ export interface FoundWeights {
   /** One per device, in the order of the query. */
   readonly choices: readonly ChosenWeights[];
   /** All dtypes that the folder has; that of a checkpoint only if no .onnx file suits. */
-  readonly dtypes: readonly Dtype[];
+  readonly dtypes: readonly string[];
 }
 
 /** Request for weights. */
@@ -53,6 +58,8 @@ export interface WeightsQuery {
   readonly devices: readonly DeviceName[];
   /** Path that `genai_config.json` states, relative to the folder. */
   readonly genaiFile?: string | undefined;
+  /** The folder has GGUF files, which the caller uses if there are no other weights. */
+  readonly hasGguf?: boolean;
 }
 
 /** A file of a checkpoint that has an index, as transformers names them. */
@@ -87,7 +94,8 @@ export async function findWeights(root: string, query: WeightsQuery, problems: M
     measured.set(file, sizes);
     choices.push({ device, ...chosen, modelFile: join(root, file), ...sizes });
   }
-  if (choices.length === 0 && problems.length === 0)
+  const hasOthers = query.hasGguf === true && available.size === 0 && checkpoint === undefined;
+  if (choices.length === 0 && problems.length === 0 && !hasOthers)
     problems.push(await missingWeights(root, query, { files, checkpoint }));
   return { choices, dtypes: [...new Set([...available, ...(checkpoint ? [checkpoint.dtype] : [])])] };
 }

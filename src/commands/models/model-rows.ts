@@ -1,7 +1,7 @@
 /** The rows of `models`: the embedded model, then those of the cache, each with the memory that it needs. */
 import { availableMemory } from 'node:process';
 import { embeddedModel } from '../../model/folder.ts';
-import { isGguf } from '../../model/hub/gguf/file-sets.ts';
+import { isGgufName } from '../../model/checkpoint/gguf/gguf-names.ts';
 import { type CachedModel, readInventory, type WeightFormat } from '../../model/hub/inventory/inventory.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { readCacheShape } from '../../model/spec/cache-shape.ts';
@@ -92,7 +92,7 @@ async function runnable(files: ModelFiles, flags: readonly string[]) {
 }
 
 const formatOf = ({ modelFile, checkpoint }: ChosenWeights): WeightFormat => {
-  if (isGguf(modelFile)) return 'gguf';
+  if (isGgufName(modelFile)) return 'gguf';
   return checkpoint ? 'safetensors' : 'onnx';
 };
 

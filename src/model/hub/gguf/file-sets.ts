@@ -2,6 +2,8 @@
  * The GGUF models among the files of a repository or of a snapshot, and the one that a reference selects. A
  * model is one file, or the files of a split set. Decides by names alone.
  */
+import { posix } from 'node:path';
+import { ggufModelName, isGgufName, namesOf } from '../../checkpoint/gguf/gguf-names.ts';
 import type { HubReference } from '../reference.ts';
 import { hasTag, tagIn } from './quantization-tag.ts';
 
@@ -26,33 +28,20 @@ export class NoGguf extends Error {
 export const DEFAULT_TAGS = ['Q4_K_M', 'Q4_0', 'Q8_0'] as const;
 /** Maximum number of tags or files that a message lists. Repositories have about 25 tags. */
 const MAX_LISTED = 40;
-const GGUF = /\.gguf$/i;
-/** A file of a split set, as `llama-gguf-split` names them. */
-const PART = /^(.*)-(\d{5})-of-(\d{5})$/;
 /** Files that are no models of text: projectors of images, and matrices of importance. */
 const NO_MODEL = /(?:^|[-._])(?:mmproj|imatrix)(?:[-._]|$)/i;
-
-export const isGguf = (path: string): boolean => GGUF.test(path);
-
-/** The path of a GGUF file without `.gguf` and without the number of a part; any other text as it is. */
-export function ggufName(path: string): string {
-  if (!isGguf(path)) return path;
-  const name = path.replace(GGUF, '');
-  return PART.exec(name)?.[1] ?? name;
-}
 
 /** The models among the files, sorted by path. */
 export function ggufSets(paths: readonly string[]): GgufSet[] {
   const sets = new Map<string, { paths: [string, ...string[]]; count: number; stem: string }>();
-  for (const path of paths.filter(isGguf).sort()) {
-    const [, , , count = '1'] = PART.exec(path.replace(GGUF, '')) ?? [];
-    const whole = ggufName(path);
-    const stem = whole.slice(whole.lastIndexOf('/') + 1);
+  for (const path of paths.filter(isGgufName).sort()) {
+    const name = posix.basename(path);
+    const [stem, count] = [ggufModelName(name), namesOf(name).files.length];
     if (NO_MODEL.test(stem)) continue;
-    const key = `${whole} ${count}`;
+    const key = `${posix.dirname(path)} ${stem} ${count}`;
     const set = sets.get(key);
     if (set) set.paths.push(path);
-    else sets.set(key, { paths: [path], count: Number(count), stem });
+    else sets.set(key, { paths: [path], count, stem });
   }
   return [...sets.values()].map((set) => ({ ...set, tag: tagIn(set.stem) }));
 }

@@ -1,6 +1,6 @@
 /** The GGUF models of a repository by the names of their files, and the one that a reference selects. */
 import { describe, expect, test } from 'vitest';
-import { chooseGguf, ggufName, ggufSets, selectorOf } from '../../../../src/model/hub/gguf/file-sets.ts';
+import { chooseGguf, ggufSets, selectorOf } from '../../../../src/model/hub/gguf/file-sets.ts';
 import { hasTag, tagIn } from '../../../../src/model/hub/gguf/quantization-tag.ts';
 import { parseReference } from '../../../../src/model/hub/reference.ts';
 
@@ -84,14 +84,6 @@ test('the models of a repository are its files and split sets, without projector
 test('a tag of two models selects none of them: their files do', () => {
   const sets = ggufSets(['a-Q4_0.gguf', 'b-Q4_0.gguf', 'c.gguf']);
   expect(sets.map((set) => selectorOf(set, sets))).toEqual(['/a-Q4_0.gguf', '/b-Q4_0.gguf', '/c.gguf']);
-});
-
-test.each([
-  ['x/model-Q4_0.gguf', 'x/model-Q4_0'],
-  ['model-00002-of-00003.GGUF', 'model'],
-  ['org/name', 'org/name'],
-])('the name of %s is %s', (path, name) => {
-  expect(ggufName(path)).toBe(name);
 });
 
 describe('a reference', () => {
