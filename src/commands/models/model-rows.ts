@@ -1,7 +1,7 @@
 /** The rows of `models`: the embedded model, then those of the cache, each with the memory that it needs. */
 import { availableMemory } from 'node:process';
-import { embeddedModel } from '../../model/folder.ts';
 import { isGgufName } from '../../model/checkpoint/gguf/gguf-names.ts';
+import { embeddedModel } from '../../model/folder.ts';
 import { type CachedModel, readInventory, type WeightFormat } from '../../model/hub/inventory/inventory.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { readCacheShape } from '../../model/spec/cache-shape.ts';
