@@ -1,6 +1,6 @@
 /**
- * Finds the folder or the GGUF file, and the name of the model that the settings select: a path, a model in the hub cache, or
- * the embedded model.
+ * Finds the folder or the GGUF file, and the name of the model that the settings select: a path, a model in
+ * the hub cache, or the embedded model.
  */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
@@ -13,8 +13,8 @@ import { cachedSnapshot, nameFromCache } from './hub/cache.ts';
 import { type HubReference, nameOf, nameWithoutRevision, parseReference } from './hub/reference.ts';
 
 /**
- * Folder or GGUF file of the model in the settings; without a setting, the folder of the embedded model. An existing path
- * takes precedence; otherwise the name `org/name[/folder][@revision]` is looked up in the hub cache.
+ * Folder or GGUF file of the model in the settings; without a setting, the folder of the embedded model. An
+ * existing path takes precedence; otherwise the name `org/name[/folder][@revision]` is looked up in the hub cache.
  * @throws Error if there is neither a folder nor a cached model of this name.
  */
 export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()): string {
