@@ -14,7 +14,8 @@ import { type HubReference, nameOf, nameWithoutRevision, parseReference } from '
 
 /**
  * Folder or GGUF file of the model in the settings; without a setting, the folder of the embedded model. An
- * existing path takes precedence; otherwise the name `org/name[/folder][@revision]` is looked up in the hub cache.
+ * existing path takes precedence; otherwise the name `org/name[/folder][@revision]` is looked up in the hub
+ * cache.
  * @throws Error if there is neither a folder nor a cached model of this name.
  */
 export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()): string {
