@@ -102,6 +102,7 @@ import {
   MAX_LOOP_SILENCE_FORCED_MS,
   MAX_LOOP_SILENCE_MS,
 } from '../src/lifecycle/watchdog.ts';
+import { GGUF_LIMITS } from '../src/model/checkpoint/gguf/header-bytes.ts';
 import { MAX_CONFIG_DEPTH, MAX_TABLE_BYTES } from '../src/model/checkpoint/read-decoder.ts';
 import { HEADER_LIMITS } from '../src/model/checkpoint/safetensors.ts';
 import { MAX_SHARDS } from '../src/model/checkpoint/shards.ts';
@@ -421,6 +422,8 @@ the time that it may need, and every other one on a thread.
 | checkpoint: header of a file; all headers; index; tensors; files | ${bytes(HEADER_LIMITS.bytes)}; ${bytes(HEADER_LIMITS.allBytes)}; ${bytes(MAX_JSON_BYTES)}; ${count(HEADER_LIMITS.tensors)}; ${count(MAX_SHARDS)} | – | exit 1, \`model.problem\` | \`model/checkpoint/safetensors\`, \`model/checkpoint/shards\` | \`model/checkpoint/hostile\` |
 | checkpoint: levels of config.json; tables of the rotary embeddings | ${MAX_CONFIG_DEPTH}; ${bytes(MAX_TABLE_BYTES)} | \`--context\` | exit 1 | \`model/checkpoint/read-decoder\` | \`model/checkpoint/weights\` |
 | checkpoint: name of a tensor; its dimensions | ${HEADER_LIMITS.name} bytes; ${HEADER_LIMITS.rank} | – | exit 1, \`model.problem\` | \`model/checkpoint/safetensors\` | \`model/checkpoint/hostile\` |
+| GGUF: headers of all files; entries; one text; elements of all arrays; tensors; files | ${bytes(GGUF_LIMITS.allBytes)}; ${count(GGUF_LIMITS.entries)} a file; ${bytes(GGUF_LIMITS.text)}; ${count(GGUF_LIMITS.elements)}; ${count(GGUF_LIMITS.tensors)}; ${count(GGUF_LIMITS.files)} | – | exit 1, \`model.problem\` | \`model/checkpoint/gguf/header-bytes\` | \`model/checkpoint/gguf/hostile\` |
+| GGUF: key or name; arrays inside of arrays, levels; dimensions; factors of a rotary embedding | ${GGUF_LIMITS.name} bytes; ${count(GGUF_LIMITS.nested)}, ${GGUF_LIMITS.depth}; ${GGUF_LIMITS.rank}; ${bytes(GGUF_LIMITS.factors)} | – | exit 1, \`model.problem\` | \`model/checkpoint/gguf/header-bytes\` | \`model/checkpoint/gguf/hostile\` |
 
 ## Synchronous work of one request
 

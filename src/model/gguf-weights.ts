@@ -9,6 +9,7 @@ import { deriveFiles } from './checkpoint/gguf/derive.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
 import type { GgufModel } from './checkpoint/gguf/gguf-file.ts';
 import { ggufModelsAmong } from './checkpoint/gguf/gguf-names.ts';
+import type { GgufOpener } from './checkpoint/gguf/read-file.ts';
 import { readGguf } from './checkpoint/gguf/read-gguf.ts';
 import { chooseGguf, type DtypeChoice } from './dtypes.ts';
 import type { ModelProblem } from './problems.ts';
@@ -22,6 +23,8 @@ export interface GgufWeights extends FoundWeights {
 export interface GgufQuery {
   readonly dtype: DtypeChoice;
   readonly devices: readonly DeviceName[];
+  /** Opens files of a model that is not on the disk. */
+  readonly remote?: GgufOpener;
 }
 
 /** Maximum number of models that a problem lists. */
@@ -56,7 +59,7 @@ export async function findGguf(
   query: GgufQuery,
   problems: ModelProblem[],
 ): Promise<GgufWeights | undefined> {
-  const model = await readGguf(root, file, problems);
+  const model = await readGguf(root, file, problems, query.remote);
   if (model === undefined) return undefined;
   const derived = derivedFrom(model, problems);
   if (derived === undefined) return undefined;

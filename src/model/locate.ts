@@ -56,8 +56,9 @@ const BESIDE_TOKENIZER = ['tokenizerConfigFile', 'specialTokensFile', 'addedToke
 
 /**
  * Finds all files of a GGUF model, or of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows
- * links as openModelFile does. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`,
- * `model<suffix>.onnx` beside the configuration, or the checkpoint `model.safetensors`, also in shards.
+ * links as openModelFile does. The weights of a folder are the file that `genai_config.json` names,
+ * `onnx/model<suffix>.onnx`, `model<suffix>.onnx` beside the configuration, or the checkpoint
+ * `model.safetensors`, also in shards.
  * A folder without these may have one GGUF model.
  * @param path a folder or a GGUF file
  * @param devices devices for each of which weights are chosen

@@ -200,7 +200,7 @@ describe('a broken folder', () => {
     const folder = await modelFolder();
     await expect(locateModel(join(folder, 'gone'))).rejects.toThrow(/the folder does not exist/);
     await expect(locateModel(join(folder, 'config.json'))).rejects.toThrow(
-      `the path is a file: use its folder. Its folder is ${folder}.`,
+      `the path is a file: use its folder, or a .gguf file. Its folder is ${folder}.`,
     );
   });
 });

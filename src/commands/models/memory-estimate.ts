@@ -67,7 +67,7 @@ export function estimateMemory(
   };
 }
 
-/** Elements of a checkpoint's floats as float32, and of its matrices in blocks as the engine converts them. */
+/** Bytes of a checkpoint's floats as float32, and of its matrices in blocks as integers with scales. */
 function widenedBytes({ tensors }: Pick<CheckpointContent, 'tensors'>): number {
   let bytes = 0;
   for (const tensor of tensors.values()) {

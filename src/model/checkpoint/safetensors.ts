@@ -268,7 +268,11 @@ const MAX_QUOTED = 100;
 /** Characters that a terminal does not show as they are, except the space. */
 const HIDDEN = /(?! )[\p{C}\p{Z}]/gu;
 /** A foreign name for a message: on one line, without control characters, and short. */
-export const quoted = (name: string): string =>
-  JSON.stringify(name.slice(0, MAX_QUOTED)).replace(HIDDEN, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
+export function quoted(name: string): string {
+  const text = JSON.stringify(name.slice(0, MAX_QUOTED));
+  const shown = text.replace(HIDDEN, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
+  // An escape has up to 10 characters.
+  return shown.length <= 2 * MAX_QUOTED ? shown : quoted(name.slice(0, MAX_QUOTED / 10));
+}
 /** A foreign element type for a message. */
 const dtypeText = (dtype: string): string => (/^\w{1,16}$/.test(dtype) ? dtype : quoted(dtype));

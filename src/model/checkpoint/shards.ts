@@ -30,7 +30,10 @@ const DTYPES = new Map([
   ['BF16', 'bf16'],
 ] as const);
 
-/** The files of a checkpoint, also of a GGUF model, and the places of its tensors by the names of transformers. */
+/**
+ * The files of a checkpoint, also of a GGUF model, and the places of its tensors by the names of
+ * transformers.
+ */
 export interface CheckpointContent {
   /** The index, or the only file. */
   readonly modelFile: string;

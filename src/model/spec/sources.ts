@@ -1,4 +1,4 @@
-/** The JSON files of a model: paths in its folder, and contents that come from the metadata of a GGUF file. */
+/** The JSON files of a model: paths in its folder, and contents from the metadata of a GGUF file. */
 import type { DerivedFiles } from '../checkpoint/gguf/derived-files.ts';
 import type { JsonSource } from './json-fields.ts';
 

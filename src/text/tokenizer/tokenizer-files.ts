@@ -20,7 +20,7 @@ export interface TokenizerFiles {
   readonly content?: TokenizerContent;
 }
 
-/** The text of a tokenizer.json in memory that threads share: a copy of the fields takes ten times as long. */
+/** The text of a tokenizer.json in memory that threads share. */
 export function sharedContent(fields: Readonly<Record<string, unknown>>): SharedArrayBuffer {
   const text = JSON.stringify(fields);
   const shared = new SharedArrayBuffer(Buffer.byteLength(text));
