@@ -36,6 +36,17 @@ const CASES: Readonly<Record<string, Properties>> = {
   'few rotated elements in a head': { ...PLAIN, headSize: 16, pairs: 2 },
   'three quarters of a head, with a magnitude': { ...PLAIN, headSize: 32, pairs: 12, magnitude: 1.25 },
   'a wide head': { ...PLAIN, heads: 2, kvHeads: 1, headSize: 80, pairs: 40 },
+  'interleaved pairs': { ...PLAIN, isInterleaved: true },
+  'interleaved pairs in padded heads': { ...PLAIN, headSize: 20, pairs: 10, isInterleaved: true },
+  'interleaved pairs in a part of a head, with a magnitude': {
+    ...{ ...PLAIN, headSize: 24, pairs: 6, magnitude: 1.25, isInterleaved: true },
+  },
+  'interleaved pairs in an odd head, with norms': {
+    ...{ ...PLAIN, headSize: 7, pairs: 3, normOver: 'head', isInterleaved: true },
+  },
+  'interleaved pairs with biases and a softcap': {
+    ...{ ...PLAIN, headSize: 12, pairs: 6, biases: ['q', 'k'], softcap: 0.5, isInterleaved: true },
+  },
   'a bias of the queries alone': { ...PLAIN, biases: ['q'] },
   'a bias of keys, output and up': { ...PLAIN, biases: ['k', 'output', 'up'] },
   'biases and padded heads': { ...PLAIN, headSize: 12, pairs: 6, biases: ['q', 'v', 'down'] },

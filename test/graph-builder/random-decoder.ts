@@ -15,6 +15,8 @@ export interface Properties {
   /** Pairs of the rotary embedding; 0 = no positions. */
   readonly pairs: number;
   readonly magnitude?: number;
+  /** Neighbours are the pairs of the rotary embedding. */
+  readonly isInterleaved?: boolean;
   readonly window?: number;
   readonly softcap?: number;
   readonly normOver?: 'head' | 'width';
@@ -39,13 +41,15 @@ export function randomDecoder(properties: Properties): {
   readonly file: Uint8Array;
 } {
   const maker = new Maker(properties.types ?? [FLOAT32]);
-  const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true } = properties;
+  const { pairs, magnitude = 1, isInterleaved = false, logitScale = 1, logitSoftcap, isTied = true } = properties;
+  const frequencies = Array.from({ length: pairs }, (_, i) => 2 ** -i);
+  const rotary = { frequencies, magnitude, ...(isInterleaved && { interleaved: true as const }) };
   const embedding = maker.place([VOCABULARY, HIDDEN]);
   const layers = [layerOf(maker, properties), layerOf(maker, properties)];
   const finalNorm = maker.norm(HIDDEN);
   const spec: DecoderSpec<TensorPlace> = {
     ...{ vocabSize: VOCABULARY, hiddenSize: HIDDEN, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
-    rotaries: pairs === 0 ? [] : [{ frequencies: Array.from({ length: pairs }, (_, i) => 2 ** -i), magnitude }],
+    rotaries: pairs === 0 ? [] : [rotary],
     head: isTied ? { weight: embedding } : { weight: maker.place([VOCABULARY, HIDDEN]) },
     ...(logitSoftcap !== undefined && { logitSoftcap }),
   };
