@@ -27,7 +27,7 @@ export const SETTINGS = {
   model: setting({
     schema: z.string().min(1),
     meaning: 'folder or GGUF file of the model, or its name on the hub',
-    allowed: 'a folder, a .gguf file, or org/name[/folder][@revision] of a pulled model',
+    allowed: 'a folder, a .gguf file, or org/name[/folder][/file.gguf][:Q4_K_M][@revision] of a pulled model',
     shown: 'the embedded haiku model',
   }),
   dtype: choice(

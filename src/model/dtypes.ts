@@ -23,7 +23,7 @@ export const CHECKPOINT_DTYPES = ['fp32', 'fp16', 'bf16'] as const;
 export type CheckpointDtype = (typeof CHECKPOINT_DTYPES)[number];
 export type Dtype = OnnxDtype | CheckpointDtype;
 /** The formats of weights that a worker runs. */
-export const WEIGHT_FORMATS = ['onnx', 'safetensors'] as const;
+export const WEIGHT_FORMATS = ['onnx', 'safetensors', 'gguf'] as const;
 export type FormatChoice = (typeof WEIGHT_FORMATS)[number] | 'auto';
 /** The values of `--dtype`. `quantized` is the older name of `q8`. */
 export type DtypeChoice = Dtype | 'quantized' | 'auto';

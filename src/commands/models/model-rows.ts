@@ -1,9 +1,11 @@
 /** The rows of `models`: the embedded model, then those of the cache, each with the memory that it needs. */
 import { availableMemory } from 'node:process';
+import { isGgufName } from '../../model/checkpoint/gguf/gguf-names.ts';
 import { embeddedModel } from '../../model/folder.ts';
 import { type CachedModel, readInventory, type WeightFormat } from '../../model/hub/inventory/inventory.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { readCacheShape } from '../../model/spec/cache-shape.ts';
+import type { ChosenWeights } from '../../model/weights.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 
@@ -11,14 +13,15 @@ import { estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 export interface ModelRow {
   readonly name: string;
   readonly source: 'embedded' | 'hub';
+  /** The first file of a GGUF model. */
   readonly folder: string;
   readonly commit?: string | undefined;
   readonly formats: readonly WeightFormat[];
-  /** Types of the ONNX weights; without these, the type of the checkpoint. */
+  /** Types of the ONNX weights; without these, the type of the checkpoint or of the GGUF file. */
   readonly dtypes: readonly string[];
   readonly runnable: boolean;
   readonly problem?: string | undefined;
-  /** The whole repository on the disk; several revisions and folders share it. */
+  /** The files of a GGUF model; else the whole repository, which several revisions and folders share. */
   readonly disk_bytes?: number | undefined;
   readonly incomplete_files?: number | undefined;
   readonly incomplete_bytes?: number | undefined;
@@ -61,11 +64,13 @@ async function embeddedRow(): Promise<ModelRow> {
   }
 }
 
-async function rowOf({ name, folder, commit, formats, files, problem, repository }: CachedModel): Promise<ModelRow> {
-  const found = files ? await runnable(files, ['--model', name]) : { dtypes: [], runnable: false };
+async function rowOf(model: CachedModel): Promise<ModelRow> {
+  const { name, folder, commit, formats, files, problem, repository, tag, bytes } = model;
+  const dtypes = tag === undefined ? [] : [tag.toLowerCase()];
+  const found = files ? await runnable(files, ['--model', name]) : { dtypes, runnable: false };
   return {
     ...{ name, source: 'hub', folder, commit, formats, ...found, problem },
-    disk_bytes: repository?.bytes,
+    disk_bytes: bytes ?? repository?.bytes,
     ...(repository?.incomplete.files && {
       incomplete_files: repository.incomplete.files,
       incomplete_bytes: repository.incomplete.bytes,
@@ -82,9 +87,14 @@ async function runnable(files: ModelFiles, flags: readonly string[]) {
   const memory = choice && shape && estimateRow(estimateMemory(choice, shape, availableMemory()));
   const shorter = memory?.fitting_context === undefined ? [] : ['--context', String(memory.fitting_context)];
   const command = ['rbees-workerd', 'serve', ...flags, ...shorter];
-  const format: WeightFormat = choice?.checkpoint ? 'safetensors' : 'onnx';
+  const format = choice === undefined ? 'onnx' : formatOf(choice);
   return { dtypes: files.dtypes, runnable: true, dtype: choice?.dtype, format, memory, command };
 }
+
+const formatOf = ({ modelFile, checkpoint }: ChosenWeights): WeightFormat => {
+  if (isGgufName(modelFile)) return 'gguf';
+  return checkpoint ? 'safetensors' : 'onnx';
+};
 
 const estimateRow = ({ weights, cache, total, context, available, fits, fittingContext }: MemoryEstimate) => ({
   weights_bytes: weights,

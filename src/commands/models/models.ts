@@ -24,11 +24,11 @@ Run one with: rbees-workerd serve --model <MODEL> [--dtype <type>]
   --dry-run   with --prune: only print what would be removed
 
   WEIGHTS    types of the ONNX weights, "safetensors bf16" for a checkpoint,
-             and the other formats of the repository
-  DISK       size of the repository; files that links share count once
+             "gguf q4_k_m", and the other formats of the repository
+  DISK       size of the repository, or of the files of one GGUF model
   USED       time since a file of the repository was read or written
-  MEMORY     estimate for the CPU: the weights that it takes by default (of a
-             checkpoint 4 bytes each, which all workers share), and the KV cache
+  MEMORY     estimate for the CPU: the weights that it takes by default (floats
+             of a checkpoint 4 bytes each; workers share them), and the KV cache
              of one slot; the worker itself needs about 60 MB more
   FITS       yes: MEMORY is free now. "context 8192": with --context 8192.
              no: not even with a context of 512 tokens
@@ -77,8 +77,9 @@ const COLUMNS: readonly Column<ModelRow>[] = [
   { title: 'FITS', cell: fitOf },
 ];
 
-/** Without an .onnx file, `dtypes` has the type of the checkpoint. */
+/** Without an .onnx file, `dtypes` has the type of the checkpoint or of the GGUF file. */
 function weightsOf({ dtypes, formats, format }: ModelRow): string {
+  if (formats.length === 1 && formats[0] === 'gguf') return ['gguf', ...dtypes].join(' ');
   if (format === 'safetensors') {
     const others = formats.filter((one) => one !== 'safetensors' && one !== 'onnx');
     return [`safetensors ${dtypes.join(', ')}`, ...others].join(', ');

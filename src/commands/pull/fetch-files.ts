@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import type { HubSettings } from '../../config/network/hub-settings.ts';
 import { freeBytes, type HubCache } from '../../model/hub/cache.ts';
+import type { Choice } from '../../model/hub/choice.ts';
 import type { Connection } from '../../model/hub/connection.ts';
 import { type OnWait, withLock } from '../../model/hub/lock.ts';
 import { PullError } from '../../model/hub/pull-error.ts';
@@ -28,6 +29,10 @@ export interface PullContext {
 export function folderOf({ cache, repository: { commit, reference } }: PullContext): string {
   return join(cache.snapshot(commit), reference.folder);
 }
+
+/** The model in the cache, as `--model` takes it: its folder, or its GGUF file. */
+export const modelPath = (context: PullContext, { modelFile }: Pick<Choice, 'modelFile'>): string =>
+  modelFile === undefined ? folderOf(context) : join(context.cache.snapshot(context.repository.commit), modelFile);
 
 /** Downloads the files that are missing in the cache. Prints nothing if none is missing. */
 export async function fetchFiles(context: PullContext, files: readonly RepositoryFile[], why: string): Promise<void> {

@@ -26,7 +26,7 @@ export function readArguments(args: readonly string[]): PullArguments {
   const [name, ...more] = positionals;
   if (name === undefined || more.length > 0)
     throw new ConfigError(
-      'pull needs one model: pull org/name[@revision] [--format onnx] [--dtype q4] [--device cuda] [--verify]',
+      'pull needs one model: pull org/name[:Q4_K_M][@revision] [--format onnx] [--dtype q4] [--device cuda] [--verify]',
     );
   const reference = parseReference(name);
   if (reference === undefined)

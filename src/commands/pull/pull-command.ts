@@ -3,13 +3,14 @@ import type { Command } from '../command.ts';
 import { HUB_VARIABLES, NETWORK_VARIABLES } from '../variables-help.ts';
 import { pull } from './pull.ts';
 
-const HELP = `rbees-workerd pull <org/model>[/folder][@revision] [flags]
+const HELP = `rbees-workerd pull <org/model>[/folder][:tag][@revision] [flags]
 
-Downloads a model from the hub into the local cache, and prints its folder.
+Downloads a model from the hub into the local cache, and prints its path.
 Run it with: rbees-workerd serve --model <org/model>
 
-  --format <onnx|safetensors|auto>
-      format of the weights; auto takes safetensors if no ONNX file suits
+  :Q4_K_M, /file.gguf  the GGUF file with this tag, or of this name
+  --format <onnx|safetensors|gguf|auto>
+      auto: ONNX, else safetensors, else GGUF (Q4_K_M, Q4_0, Q8_0, or the only file)
   --dtype <type>       data type of the weights, such as q4
   --device <device>    choose the weights for this device; default: for the CPU
   --verify             check the checksum of every file of the model that is in

@@ -1,13 +1,15 @@
 /**
  * `rbees-workerd pull org/name[/folder][@revision]`: downloads the files that a model needs from the hub into
- * the cache shared with huggingface_hub, and checks them with `--verify`. Prints the model's folder to
- * stdout, and progress and errors to stderr.
+ * the cache shared with huggingface_hub, and checks them with `--verify`. Prints the model's folder or its
+ * GGUF file to stdout, and progress and errors to stderr.
  */
-import { join, posix } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { type HubSettings, readHubSettings } from '../../config/network/hub-settings.ts';
 import { cachedSnapshot, HubCache, storageProblem } from '../../model/hub/cache.ts';
 import { type Choice, chooseFiles } from '../../model/hub/choice.ts';
 import { Connection } from '../../model/hub/connection.ts';
+import { cachedGguf } from '../../model/hub/gguf/cached-gguf.ts';
+import { requestsGguf } from '../../model/hub/gguf/choose-files.ts';
 import { PullError } from '../../model/hub/pull-error.ts';
 import { nameOf } from '../../model/hub/reference.ts';
 import { readRepository } from '../../model/hub/repository.ts';
@@ -15,9 +17,10 @@ import { locateModel } from '../../model/locate.ts';
 import { ModelError } from '../../model/problems.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 import { Terminal } from '../terminal.ts';
 import { reportUnknown } from '../unknown-settings.ts';
-import { fetchFiles, filesAt, folderOf, missingFiles, type PullContext } from './fetch-files.ts';
+import { fetchFiles, filesAt, missingFiles, modelPath, type PullContext } from './fetch-files.ts';
 import { decoderName, expectArchitecture, shardNames } from './named-weights.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
@@ -77,19 +80,32 @@ async function fromCache(
     throw new PullError(
       `HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}: unset HF_HUB_OFFLINE to pull it.`,
     );
-  const located = await locateModel(folder, dtype, [device], format).catch((error: unknown) => {
+  const gguf = ggufFrom(folder, reference, format);
+  const model = gguf ?? folder;
+  const located = await locateModel(model, dtype, [device], format).catch((error: unknown) => {
     // A damaged file can have other problems; its checksum explains them.
     if (verify && error instanceof ModelError) return error;
     throw error;
   });
   const isBroken = located instanceof ModelError;
+  const files = gguf === undefined ? folder : dirname(gguf);
   const paths = isBroken
-    ? located.problems.map(({ file }) => join(folder, file))
+    ? located.problems.map(({ file }) => join(files, file))
     : located.choices.flatMap(({ weightFiles }) => weightFiles);
   const blobs = join(new HubCache(cache, reference.repo).folder, 'blobs');
-  if (verify) await verifyOffline({ folder, blobs, paths }, nameOf(reference), (sentence) => progress.say(sentence));
+  if (verify)
+    await verifyOffline({ folder: files, blobs, paths }, nameOf(reference), (sentence) => progress.say(sentence));
   if (isBroken) throw located;
-  return folder;
+  return model;
+}
+
+/** @throws PullError instead of other errors, for the exit code 1 */
+function ggufFrom(...query: Parameters<typeof cachedGguf>): string | undefined {
+  try {
+    return cachedGguf(...query);
+  } catch (error) {
+    throw new PullError(`HF_HUB_OFFLINE is set. ${messageOf(error)}`);
+  }
 }
 
 async function fromHub(
@@ -103,7 +119,8 @@ async function fromHub(
   const repository = await readRepository(connection, reference);
   const verifier = new Verifier(verify, say);
   const context: PullContext = { repository, cache, connection, settings, progress, verifier };
-  const withDecoder = { ...selection, decoder: await decoderName(context) };
+  const decoder = requestsGguf(repository, selection) ? undefined : await decoderName(context);
+  const withDecoder = { ...selection, decoder };
   const choice = chooseFiles(repository, { ...withDecoder, shards: await shardNames(context, withDecoder) });
   await expectArchitecture(context, choice);
   await fetchFiles(context, choice.files, choice.why);
@@ -112,7 +129,7 @@ async function fromHub(
   await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
   verifier.summarize(nameOf(reference));
-  return folderOf(context);
+  return modelPath(context, choice);
 }
 
 /**
@@ -121,13 +138,16 @@ async function fromHub(
  */
 async function fetchNamedFiles(
   context: PullContext,
-  { dtype, format }: Choice,
+  choice: Choice,
   device: DeviceName,
 ): Promise<ModelError | undefined> {
   const { repository } = context;
+  const { dtype, format } = choice;
+  const model = modelPath(context, choice);
+  const folder = choice.modelFile === undefined ? repository.reference.folder : posix.dirname(choice.modelFile);
   for (let round = 1; ; round++) {
     try {
-      const { choices } = await locateModel(folderOf(context), dtype, [device], format);
+      const { choices } = await locateModel(model, dtype, [device], format);
       if (context.verifier.checksEverything) {
         const weights = choices.flatMap(({ weightFiles }) => weightFiles);
         await fetchFiles(context, await filesAt(context, weights), 'damaged weights');
@@ -135,7 +155,7 @@ async function fetchNamedFiles(
       return undefined;
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
-      const namedPaths = new Set(error.problems.map(({ file }) => posix.join(repository.reference.folder, file)));
+      const namedPaths = new Set(error.problems.map(({ file }) => posix.join(folder, file)));
       const more = await missingFiles(
         context,
         repository.files.filter(({ path }) => namedPaths.has(path)),

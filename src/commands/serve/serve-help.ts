@@ -15,7 +15,7 @@ Its page for browsers is http://<host>:<port>. OpenAI clients use
 http://<host>:<port>/v1, Anthropic clients http://<host>:<port>.
 
 Common settings. Each has a variable: --api-token is RBEES_API_TOKEN.
-  --model <model>      folder, or org/name of a pulled model; default: embedded
+  --model <model>      folder, .gguf file, or org/name of a pulled model
   --device <device>    auto, cpu, cuda, webgpu, coreml; default: auto
   --dtype <type>       data type of the weights, such as q4; default: auto
   --host, --port       address to listen on; default: 127.0.0.1, 8080

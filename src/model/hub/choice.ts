@@ -19,6 +19,8 @@ import {
   SUFFIXES,
 } from '../dtypes.ts';
 import { MAX_TEMPLATES } from '../template-source.ts';
+import { chooseGgufFiles, hasGguf, requestsGguf } from './gguf/choose-files.ts';
+import { ggufSets } from './gguf/file-sets.ts';
 import { PullError } from './pull-error.ts';
 import { nameOf } from './reference.ts';
 import type { Repository, RepositoryFile } from './repository.ts';
@@ -62,6 +64,8 @@ export interface Choice {
   readonly format: Exclude<FormatChoice, 'auto'>;
   /** Reason for the choice, shown to the user. */
   readonly why: string;
+  /** Path of a GGUF file in the repository: the first one of a split set. Absent for a folder. */
+  readonly modelFile?: string | undefined;
 }
 
 /** Files by their path from the model's folder. */
@@ -79,12 +83,14 @@ interface Picked extends Omit<Choice, 'files'> {
  * Chooses the files to pull. The weight file that genai_config.json names takes precedence, unless the user
  * requests a dtype and a file of that dtype exists. The name of the configured file does not state its dtype
  * and its external data; only its graph does. A checkpoint is pulled only where no .onnx file suits, or by
- * `--format`: a worker chooses in the same way.
+ * `--format`: a worker chooses in the same way. A GGUF file is pulled by its tag or name, by `--format`, and
+ * if the repository has no other weights.
  * @throws PullError if the repository lacks the dtype (lists the dtypes it has), or a file that every model
  *   needs.
  */
 export function chooseFiles(repository: Repository, selection: Selection): Choice {
   const byPath = filesByPath(repository);
+  if (isGguf(repository, byPath, selection)) return chooseGgufFiles(repository, byPath, selection);
   const { paths, dtype, format, why } = pickWeights(repository, byPath, selection);
   const needed = format === 'onnx' ? paths.slice(0, 1) : paths;
   const missing = ['tokenizer.json', ...needed].filter((path) => !byPath.has(path)).slice(0, MAX_LISTED);
@@ -110,6 +116,7 @@ export function genaiConfigOf(repository: Repository): RepositoryFile | undefine
  */
 export function checkpointIndexOf(repository: Repository, selection: Selection): RepositoryFile | undefined {
   const byPath = filesByPath(repository);
+  if (isGguf(repository, byPath, selection)) return undefined;
   const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(repository, { ...selection, shards: [] });
   return picked?.paths[0] === INDEX_FILE ? byPath.get(INDEX_FILE) : undefined;
 }
@@ -121,11 +128,19 @@ function filesByPath({ files, reference: { folder } }: Repository): Files {
   );
 }
 
+/** True if the choice is a GGUF file. */
+function isGguf(repository: Repository, byPath: Files, selection: Selection): boolean {
+  if (requestsGguf(repository, selection)) return true;
+  const isOther = byPath.has(GENAI) || checkpointIn(byPath) !== undefined || foundWeights(byPath, undefined).size > 0;
+  return selection.format === 'auto' && !isOther && hasGguf(byPath);
+}
+
 function pickWeights(repository: Repository, byPath: Files, selection: Selection): Picked {
   const picked = pickOnnx(byPath, selection) ?? pickCheckpoint(repository, selection);
   if (picked !== undefined) return picked;
   const { dtype, format, device, decoder } = selection;
-  const names = {
+  const names: Readonly<Record<FormatChoice, string>> = {
+    gguf: 'no *.gguf',
     onnx: 'no onnx/model*.onnx and no model*.onnx',
     safetensors: `no ${SINGLE_FILE} and no ${INDEX_FILE}`,
     auto: `no onnx/model*.onnx, no model*.onnx and no ${SINGLE_FILE}`,
@@ -219,7 +234,9 @@ function alternativesIn({ files, reference }: Repository): string {
   if (folders.length > 0)
     return `it has models in folders: pull one of ${listed(folders.map((folder) => nameOf({ ...reference, folder })))}`;
   const names = files.flatMap(({ path }) => (path.endsWith('.onnx') ? [path] : []));
-  if (names.length === 0) return 'choose a repository of a model in ONNX or safetensors';
+  if (names.length === 0 && ggufSets(files.map(({ path }) => path)).length > 0)
+    return 'it has GGUF files: use --format gguf, or the tag of a file as in org/name:Q4_K_M';
+  if (names.length === 0) return 'choose a repository of a model in ONNX, safetensors or GGUF';
   return `its .onnx files are ${listed(names)}`;
 }
 

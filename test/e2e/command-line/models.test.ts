@@ -97,15 +97,33 @@ describe('models', () => {
 
   test('names the formats that do not run yet, files that are missing, and models without weights', async () => {
     await snapshot('safe', { 'config.json': 2, 'model-00001.safetensors': 1000 });
-    await snapshot('llama', { 'llama-q4.gguf': 2000, 'llama-q8.gguf': 4000 });
+    await snapshot('llama', { 'pytorch_model.bin': 2000 });
     await snapshot('words', { 'README.md': 5 });
     const { code, stdout } = await models();
     expect(code).toBe(0);
     expect(stdout).toMatch(/^org\/safe@c0ffee\w+ +safetensors +1\.\d+ kB +\w+ ago +- +cannot run$/m);
     expect(stdout).toMatch(/^org\/safe@c0ffee\w+: .*; the folder has model-00001\.safetensors/m);
-    expect(stdout).toMatch(/^org\/llama@c0ffee\w+: gguf: no worker can run this format yet$/m);
+    expect(stdout).toMatch(/^org\/llama@c0ffee\w+: pytorch: no worker can run this format yet$/m);
     expect(stdout).toMatch(/^org\/words@c0ffee\w+: has no weights$/m);
     for (const row of (await rowsOf()).slice(1)) expect(row).toMatchObject({ runnable: false });
+  });
+
+  test('lists each GGUF model of a repository with its size, also one that cannot run', async () => {
+    const parts = { 'F16/m-F16-00001-of-00003.gguf': 5000, 'F16/m-F16-00002-of-00003.gguf': 6000 };
+    await snapshot('llama', { 'm-Q4_K_M.gguf': 2000, 'm-q8_0.gguf': 4000, 'mmproj-m-F16.gguf': 300, ...parts });
+    await snapshot('both', { 'm-Q4_0.gguf': 2000, 'model.safetensors': 1000 });
+    const rows = (await rowsOf()).slice(1);
+    expect(rows.map(({ name, formats, dtypes, disk_bytes }) => [name, formats, dtypes, disk_bytes])).toEqual([
+      [`org/both@${COMMIT}`, ['safetensors'], [], 3000],
+      [`org/both:Q4_0@${COMMIT}`, ['gguf'], ['q4_0'], 2000],
+      [`org/llama:F16@${COMMIT}`, ['gguf'], ['f16'], 11_000],
+      [`org/llama:Q4_K_M@${COMMIT}`, ['gguf'], ['q4_k_m'], 2000],
+      [`org/llama:Q8_0@${COMMIT}`, ['gguf'], ['q8_0'], 4000],
+    ]);
+    const { stdout } = await models();
+    expect(stdout).toMatch(/^org\/llama:Q4_K_M@c0ffee\w+ +gguf q4_k_m +2\.00 kB +\w+ ago +- +cannot run$/m);
+    expect(stdout).toMatch(/^org\/llama:Q4_K_M@c0ffee\w+: m-Q4_K_M\.gguf is not a GGUF file$/m);
+    expect(stdout).toMatch(/^org\/llama:F16@c0ffee\w+: has 2 of 3 files: pull it again$/m);
   });
 
   test('lists each model folder of a repository of ONNX Runtime GenAI', async () => {

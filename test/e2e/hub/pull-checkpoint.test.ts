@@ -122,7 +122,11 @@ describe('a pull of a checkpoint', () => {
       1,
       /no weights of dtype bf16; it has model\.safetensors \(dtype fp32, q8, q4\)\./,
     ],
-    [['org/single', '--format', 'gguf'], 2, /pull: --format "gguf" is not allowed; allowed: onnx, safetensors, auto/],
+    [
+      ['org/single', '--format', 'ggml'],
+      2,
+      /pull: --format "ggml" is not allowed; allowed: onnx, safetensors, gguf, auto/,
+    ],
   ])('%j fails with exit code %i and the reason', async (args, code, reason) => {
     const run = await me.pull(args);
     expect([run.code, run.stdout]).toEqual([code, '']);

@@ -157,7 +157,7 @@ describe('the choice fails', () => {
     [
       having(...WORDS, 'pytorch_model.bin'),
       'auto',
-      /has no onnx\/model\*\.onnx, .* and no model\.safetensors; choose a repository of a model in ONNX or safetensors\.$/,
+      /has no onnx\/model\*\.onnx, .* and no model\.safetensors; choose a repository of a model in ONNX, safetensors or GGUF\.$/,
     ],
     [
       having(...WORDS, 'cpu/model.onnx', 'onnx/x.onnx'),

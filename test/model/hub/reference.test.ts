@@ -6,7 +6,7 @@
 import { join, resolve, sep } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isSafePath, nameOf, parseReference } from '../../../src/model/hub/reference.ts';
+import { isSafePath, nameOf, parseReference, selectsGguf } from '../../../src/model/hub/reference.ts';
 
 describe('the name of a model', () => {
   test.each([
@@ -26,6 +26,21 @@ describe('the name of a model', () => {
     const reference = parseReference(text);
     expect(reference).toEqual({ repo, folder, revision });
     expect(reference && parseReference(nameOf(reference))).toEqual(reference);
+  });
+
+  test.each([
+    ['a/b:Q4_K_M', { tag: 'Q4_K_M' }],
+    ['a/b:q4_k_m', { tag: 'Q4_K_M' }],
+    ['a/b:UD-Q4_K_XL@v1.0', { tag: 'UD-Q4_K_XL', revision: 'v1.0' }],
+    ['a/b:some-part', { tag: 'some-part' }],
+    ['a/b/c:Q8_0', { folder: 'c', tag: 'Q8_0' }],
+    ['a/b/x-Q4_0.gguf', { file: 'x-Q4_0.gguf' }],
+    ['a/b/Q4/x-00001-of-00002.GGUF@refs/pr/1', { folder: 'Q4', file: 'x-00001-of-00002.GGUF', revision: 'refs/pr/1' }],
+  ])('%s is valid and selects a GGUF model', (text, more) => {
+    const reference = parseReference(text);
+    expect(reference).toEqual({ repo: 'a/b', folder: '', revision: 'main', ...more });
+    expect(reference && parseReference(nameOf(reference))).toEqual(reference);
+    expect(reference && selectsGguf(reference)).toBe(true);
   });
 
   test.each([
@@ -63,6 +78,18 @@ describe('the name of a model', () => {
     'a/b%2e',
     'é/b',
     'https://host/b',
+    'a/b:',
+    'a/b:x:y',
+    'a/b:../x',
+    'a/b:x..y',
+    'a/b:x/y',
+    'a/b:-x',
+    `a/b:${'x'.repeat(97)}`,
+    'a/b/x.gguf:Q4_0',
+    'a/b/.gguf',
+    'a:Q4_0/b',
+    'C:/models/x.gguf',
+    'C:\\models\\x.gguf',
     `${'a'.repeat(97)}/b`,
     `a/b@${'x'.repeat(201)}`,
   ])('%j is invalid', (text) => {
