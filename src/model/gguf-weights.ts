@@ -22,6 +22,8 @@ export interface GgufWeights extends FoundWeights {
 export interface GgufQuery {
   readonly dtype: DtypeChoice;
   readonly devices: readonly DeviceName[];
+  /** True if a tokenizer.json is beside the file. */
+  readonly hasTokenizer: boolean;
 }
 
 /** Maximum number of models that a problem lists. */
@@ -58,16 +60,16 @@ export async function findGguf(
 ): Promise<GgufWeights | undefined> {
   const model = await readGguf(root, file, problems);
   if (model === undefined) return undefined;
-  const derived = derivedFrom(model, problems);
+  const derived = derivedFrom(model, query.hasTokenizer, problems);
   if (derived === undefined) return undefined;
   const choices = query.devices.flatMap((device) => chosenFor(device, query.dtype, model, derived));
   if (choices.length === 0) problems.push(unsuitable(file, query, model));
   return { choices, dtypes: [model.dtype], derived };
 }
 
-function derivedFrom(model: GgufModel, problems: ModelProblem[]): DerivedFiles | undefined {
+function derivedFrom(model: GgufModel, hasTokenizer: boolean, problems: ModelProblem[]): DerivedFiles | undefined {
   try {
-    return deriveFiles(model);
+    return deriveFiles(model, hasTokenizer);
   } catch (error) {
     if (!(error instanceof UnsupportedCheckpoint)) throw error;
     problems.push(...error.problems);

@@ -69,7 +69,7 @@ export async function locateModel(
   path: string,
   dtype: DtypeChoice = 'auto',
   devices: readonly DeviceName[] = [CPU],
-  format: FormatChoice | 'gguf' = 'auto',
+  format: FormatChoice = 'auto',
 ): Promise<ModelFiles> {
   const root = resolve(path);
   if (isGgufName(root) && (await isFile(root))) return await locateGguf(root, { dtype, devices, format });
@@ -119,7 +119,7 @@ const isFile = (path: string): Promise<boolean> =>
     () => false,
   );
 
-type GgufWish = GgufQuery & { readonly format: FormatChoice | 'gguf' };
+type GgufWish = Omit<GgufQuery, 'hasTokenizer'> & { readonly format: FormatChoice };
 
 /** The model of a folder that has no other weights. */
 async function locateOnlyGguf(root: string, models: readonly string[], wish: GgufWish): Promise<ModelFiles> {
@@ -138,11 +138,11 @@ async function locateGguf(path: string, { format, ...query }: GgufWish): Promise
   const [root, file] = [dirname(path), basename(path)];
   const problems: ModelProblem[] = [];
   if (format !== 'auto' && format !== 'gguf') problems.push({ file, problem: `is not in the format ${format}` });
-  const weights = problems.length === 0 ? await findGguf(root, file, query, problems) : undefined;
   const tokenizerFile = (await exists(join(root, TOKENIZER))) ? join(root, TOKENIZER) : undefined;
-  if (tokenizerFile !== undefined) await checkFile(root, TOKENIZER, problems);
-  const beside = tokenizerFile === undefined ? TEMPLATE_ONLY : BESIDE_TOKENIZER;
-  const found = await optionalFiles(root, problems, beside);
+  const hasTokenizer = tokenizerFile !== undefined;
+  const weights = problems.length === 0 ? await findGguf(root, file, { ...query, hasTokenizer }, problems) : undefined;
+  if (hasTokenizer) await checkFile(root, TOKENIZER, problems);
+  const found = await optionalFiles(root, problems, hasTokenizer ? BESIDE_TOKENIZER : TEMPLATE_ONLY);
   if (weights === undefined || problems.length > 0) throw new ModelError(root, problems);
   return { folder: root, ...weights, ...found, ...(tokenizerFile !== undefined && { tokenizerFile }) };
 }
