@@ -2,15 +2,17 @@
  * The weights of a GGUF model, and the contents of configuration and tokenizer that its metadata give. Reads
  * headers, but no weights.
  */
-import { readdir } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import { UnsupportedCheckpoint } from './checkpoint/families/unsupported.ts';
 import { deriveFiles } from './checkpoint/gguf/derive.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
 import type { GgufModel } from './checkpoint/gguf/gguf-file.ts';
-import { ggufModelsAmong } from './checkpoint/gguf/gguf-names.ts';
+import { ggufModelsAmong, isGgufName } from './checkpoint/gguf/gguf-names.ts';
 import { readGguf } from './checkpoint/gguf/read-gguf.ts';
 import { chooseGguf, type DtypeChoice } from './dtypes.ts';
+import { openModelFile } from './folder-files.ts';
 import type { ModelProblem } from './problems.ts';
 import type { ChosenWeights, FoundWeights } from './weights.ts';
 
@@ -28,6 +30,32 @@ export interface GgufQuery {
 
 /** Maximum number of models that a problem lists. */
 const MAX_LISTED = 8;
+
+/** The first bytes of a GGUF file. */
+const MAGIC = 'GGUF';
+
+/**
+ * The GGUF file that a setting names; undefined for a folder and for another file. The name of a file need not
+ * end in `.gguf`: the collections of some programs name their files by digests. A link leads to its file,
+ * because the operator named the link; a link to a blob of a hub cache stays, because its name states the part.
+ */
+export async function ggufFileAt(path: string): Promise<string | undefined> {
+  const real = await realpath(path).catch(() => undefined);
+  if (real === undefined || !(await stat(real)).isFile()) return undefined;
+  if (isGgufName(real)) return real;
+  if (isGgufName(path)) return path;
+  return (await beginsAsGguf(real).catch(() => false)) ? real : undefined;
+}
+
+async function beginsAsGguf(path: string): Promise<boolean> {
+  const { handle } = await openModelFile(dirname(path), basename(path));
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
+    return buffer.toString('latin1') === MAGIC;
+  } finally {
+    await handle.close();
+  }
+}
 
 /** One file of each GGUF model that is directly in a folder; empty for a folder that cannot be read. */
 export const ggufModelsIn = async (root: string): Promise<string[]> =>

@@ -6,9 +6,8 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
-import { isGgufName } from './checkpoint/gguf/gguf-names.ts';
 import type { DtypeChoice, FormatChoice } from './dtypes.ts';
-import { findGguf, type GgufQuery, ggufModelsIn, onlyModel } from './gguf-weights.ts';
+import { findGguf, type GgufQuery, ggufFileAt, ggufModelsIn, onlyModel } from './gguf-weights.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
 import { graphFileOf } from './spec/genai.ts';
 import { type FoundWeights, findWeights } from './weights.ts';
@@ -72,7 +71,8 @@ export async function locateModel(
   format: FormatChoice = 'auto',
 ): Promise<ModelFiles> {
   const root = resolve(path);
-  if (isGgufName(root) && (await isFile(root))) return await locateGguf(root, { dtype, devices, format });
+  const file = await ggufFileAt(root);
+  if (file !== undefined) return await locateGguf(file, { dtype, devices, format });
   await expectFolder(root);
   const ggufModels = format === 'auto' || format === 'gguf' ? await ggufModelsIn(root) : [];
   const problems: ModelProblem[] = [];
@@ -112,12 +112,6 @@ async function expectFolder(root: string): Promise<void> {
   if (!stats.isDirectory())
     throw new ModelError(dirname(root), [{ file: '', problem: 'the path is a file: use its folder, or a .gguf file' }]);
 }
-
-const isFile = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
 
 type GgufWish = Omit<GgufQuery, 'hasTokenizer'> & { readonly format: FormatChoice };
 

@@ -6,8 +6,8 @@ import { deriveTokenizer } from './tokenizer/derive-tokenizer.ts';
 import { deriveTokenFacts } from './tokenizer/token-facts.ts';
 
 /**
- * @param hasTokenizer true for a model with a tokenizer.json of its own: the tokenizer of the file need not be
- *   a known one
+ * @param hasTokenizer true for a model with a tokenizer.json of its own: the tokenizer of the file need not
+ *   be a known one
  * @throws UnsupportedCheckpoint for an architecture or a tokenizer that the worker does not compute
  */
 export const deriveFiles = (model: GgufModel, hasTokenizer: boolean): DerivedFiles => ({

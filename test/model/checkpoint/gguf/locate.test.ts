@@ -294,6 +294,30 @@ describe('a folder', () => {
   });
 });
 
+describe('a path', () => {
+  it('may be a link of the operator to a GGUF file of another folder', async () => {
+    const target = join(await realpath(await modelFolder(ONE)), 'small.gguf');
+    const folder = await modelFolder(NOTHING);
+    symlinkSync(target, join(folder, 'current.gguf'));
+    symlinkSync(target, join(folder, 'current'));
+    for (const link of ['current.gguf', 'current'])
+      expect((await locate(join(folder, link))).choices[0]?.modelFile).toBe(target);
+    expect(modelName({ model: join(folder, 'current.gguf') })).toBe('current');
+    // The operator has named the folder, and not the link in it.
+    expect(await problemsIn(folder, locate(folder))).toEqual([
+      expect.stringContaining('current.gguf is a link that leads out of the model folder'),
+    ]);
+  });
+
+  it('may be a GGUF file with another name', async () => {
+    const folder = await modelFolder({ ...NOTHING, 'sha256-0123': GGUF, other: 'GGU' });
+    expect((await locate(join(folder, 'sha256-0123'))).choices[0]?.dtype).toBe('q8_0');
+    expect(await problemsIn(folder, locate(join(folder, 'other')))).toEqual([
+      ' the path is a file: use its folder, or a .gguf file',
+    ]);
+  });
+});
+
 describe('a part of a split model', () => {
   const names = Object.keys(llamaTensors());
   const PARTS = splitGguf(smallLlama(), { parts: [names.slice(0, 3), names.slice(3)] });
