@@ -145,10 +145,11 @@ function readSizes(fields: ConfigFields): Sizes {
     fields.count('num_hidden_layers', MOST_LAYERS),
   ];
   const kvHeads = fields.optionalCount('num_key_value_heads') ?? heads;
-  if (heads % kvHeads !== 0) fields.refuse('num_key_value_heads', `a divisor of "num_attention_heads", ${heads}`);
+  const headsName = fields.named('num_attention_heads');
+  if (heads % kvHeads !== 0) fields.refuse('num_key_value_heads', `a divisor of ${headsName}, ${heads}`);
   const given = fields.optionalCount('head_dim');
   if (given === undefined && hidden % heads !== 0)
-    fields.refuse('hidden_size', `a multiple of "num_attention_heads", ${heads}, or a file with "head_dim"`);
+    fields.refuse('hidden_size', `a multiple of ${headsName}, ${heads}, or a file with ${fields.named('head_dim')}`);
   return {
     vocab: fields.count('vocab_size'),
     hidden,
