@@ -78,6 +78,7 @@ export const ELEMENT_BITS: readonly number[] = [
 /** Bytes of one element of the types that a cache, ids, a mask or logits can have. */
 export const ELEMENT_BYTES: Readonly<Record<number, number>> = { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 10: 2, 16: 2 };
 export const FLOAT32 = 1;
+export const UINT8 = 2;
 export const INT32 = 6;
 export const INT64 = 7;
 export const FLOAT16 = 10;

@@ -2,29 +2,18 @@
  * The logits of graphs on the CPU, in both forms that devices choose, against a computation in float64. Shows
  * properties of a decoder that no family of test/checkpoints combines.
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { deviceNamed } from '../../src/engine/devices/registry.ts';
-import { loadOrt } from '../../src/engine/ort/api.ts';
-import { Session } from '../../src/engine/ort/session.ts';
-import { buildDecoder } from '../../src/graph-builder/build-decoder.ts';
-import { CHOICES, type Choices } from '../../src/graph-builder/choices.ts';
+import { CHOICES } from '../../src/graph-builder/choices.ts';
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
-import type { DecoderSpec, TensorPlace } from '../../src/protocol/decoder/decoder-spec.ts';
-import { runtimeLibrary } from '../engine/harness.ts';
-import { type Properties, randomDecoder, VOCABULARY } from './random-decoder.ts';
+import { type Properties, randomDecoder } from './random-decoder.ts';
 import { referenceLogits } from './reference-decoder.ts';
+import { largestDifference, PROMPTS } from './run-decoder.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'computed-logits-'));
 afterAll(() => rmSync(root, { recursive: true }));
-
-const [POSITIONS, ROWS] = [40, 3];
-/** Three rows: prompts of different lengths. */
-const PROMPTS = [1, 6, 30].map((length, row) =>
-  Array.from({ length }, (_, i) => (7 * i * i + 13 * row + 5) % VOCABULARY),
-);
 
 const PLAIN: Properties = { heads: 4, kvHeads: 2, headSize: 16, pairs: 8 };
 const CASES: Readonly<Record<string, Properties>> = {
@@ -52,6 +41,13 @@ const CASES: Readonly<Record<string, Properties>> = {
   'biases and padded heads': { ...PLAIN, headSize: 12, pairs: 6, biases: ['q', 'v', 'down'] },
   'a window of one token': { ...PLAIN, window: 1 },
   'a window and no positions': { ...PLAIN, pairs: 0, window: 5 },
+  sinks: { ...PLAIN, hasSinks: true },
+  'sinks without positions': { ...PLAIN, pairs: 0, hasSinks: true },
+  'sinks and a window, in padded heads with biases': {
+    ...{ ...PLAIN, heads: 6, headSize: 20, pairs: 10, window: 5 },
+    ...{ hasSinks: true, biases: ['q', 'k', 'v', 'output'] },
+  },
+  'sinks and a softcap': { ...PLAIN, hasSinks: true, softcap: 0.5, types: [BFLOAT16] },
   'a softcap in padded heads': { ...PLAIN, headSize: 20, pairs: 10, softcap: 0.5 },
   'norms of padded heads': { ...PLAIN, headSize: 20, pairs: 6, normOver: 'head', biases: ['q'] },
   'norms over the width': { ...PLAIN, normOver: 'width', norms: 'behind', types: [BFLOAT16] },
@@ -64,49 +60,11 @@ const CASES: Readonly<Record<string, Properties>> = {
   },
 };
 
-function openDecoder(spec: DecoderSpec<TensorPlace>, file: Uint8Array, choices: Choices): Session {
-  const name = `${readdirSync(root).length}.safetensors`;
-  const path = join(root, name);
-  writeFileSync(path, file);
-  const built = buildDecoder(spec, { choices, files: [name], positions: POSITIONS });
-  const model = { path, edited: { ...built, folder: root, isRequired: true } };
-  const session = Session.open(loadOrt(runtimeLibrary), model, deviceNamed('cpu'));
-  session.reserve({ rows: ROWS, capacity: POSITIONS, chunk: POSITIONS, keep: POSITIONS });
-  return session;
-}
-
 describe.each(['cpu', 'webgpu'] as const)('the form for %s', (kind) => {
   it.each(Object.entries(CASES))('%s', (_, properties) => {
     const { spec, file } = randomDecoder(properties);
-    const session = openDecoder(spec, file, CHOICES[kind]);
     const expected = PROMPTS.map((ids) => referenceLogits(spec, file, ids));
-    let largest = 0;
-    /** One run of some rows up to the ids `ends`. Compares the logits after the last `keep` ids of each row. */
-    const run = (first: number, ends: readonly number[], tokens: number, keep: number): void => {
-      for (const [row, end] of ends.entries())
-        for (let i = 0; i < tokens; i++)
-          session.ids[row * tokens + i] = BigInt(PROMPTS[first + row]?.[end - tokens + i] ?? 0);
-      const rows = { first, count: ends.length };
-      const written = session.run({ rows, lengths: ends, tokens, logitsAt: 0, keep });
-      expect(written).toBe(Math.min(keep, tokens));
-      for (const [row, end] of ends.entries())
-        for (let at = 0; at < written; at++) {
-          const found = session.logits.subarray(
-            (row * written + at) * VOCABULARY,
-            (row * written + at + 1) * VOCABULARY,
-          );
-          for (const [id, logit] of (expected[first + row]?.[end - written + at] ?? [Number.NaN]).entries())
-            largest = Math.max(largest, Math.abs((found[id] ?? Number.NaN) - logit));
-        }
-    };
-    // All ids but the last of each row, which is none of the first row. The third row runs in three parts.
-    run(1, [5], 5, 2);
-    run(2, [8], 8, 1);
-    run(2, [9], 1, 3);
-    run(2, [29], 20, 20);
-    // The last id of all rows in one run.
-    run(0, [1, 6, 30], 1, 1);
-    session.close();
+    const largest = largestDifference({ spec, files: [file], choices: CHOICES[kind], root, expected });
     expect(largest).toBeLessThan(1e-4);
   });
 });

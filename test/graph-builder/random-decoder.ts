@@ -3,6 +3,7 @@ import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
 import type {
   AttentionSpec,
   DecoderSpec,
+  ExpertsSpec,
   LayerSpec,
   NormSpec,
   TensorPlace,
@@ -30,6 +31,19 @@ export interface Properties {
   readonly logitScale?: number;
   readonly logitSoftcap?: number;
   readonly isTied?: boolean;
+  /** Each head has a score without a value. */
+  readonly hasSinks?: boolean;
+  /** Experts in place of the MLP of the second layer. */
+  readonly experts?: ExpertProperties;
+  /** Bits of an element besides its exponent; default: 6. */
+  readonly bits?: 4 | 6;
+  /** Default: 24. */
+  readonly hidden?: number;
+}
+
+export interface ExpertProperties extends Pick<ExpertsSpec, 'chosen' | 'softmaxOver' | 'normalizes' | 'activation'> {
+  readonly count: number;
+  readonly inner: number;
 }
 
 export const [VOCABULARY, HIDDEN, INNER] = [50, 24, 40];
@@ -40,24 +54,25 @@ export function randomDecoder(properties: Properties): {
   readonly spec: DecoderSpec<TensorPlace>;
   readonly file: Uint8Array;
 } {
-  const maker = new Maker(properties.types ?? [FLOAT32]);
-  const { pairs, magnitude = 1, isInterleaved = false, logitScale = 1, logitSoftcap, isTied = true } = properties;
+  const maker = new Maker(properties.types ?? [FLOAT32], properties.bits);
+  const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true, hidden = HIDDEN } = properties;
+  const { experts, isInterleaved = false, ...plain } = properties;
   const frequencies = Array.from({ length: pairs }, (_, i) => 2 ** -i);
   const rotary = { frequencies, magnitude, ...(isInterleaved && { interleaved: true as const }) };
-  const embedding = maker.place([VOCABULARY, HIDDEN]);
-  const layers = [layerOf(maker, properties), layerOf(maker, properties)];
-  const finalNorm = maker.norm(HIDDEN);
+  const embedding = maker.place([VOCABULARY, hidden]);
+  const layers = [layerOf(maker, plain), layerOf(maker, properties)];
+  const finalNorm = maker.norm(hidden);
   const spec: DecoderSpec<TensorPlace> = {
-    ...{ vocabSize: VOCABULARY, hiddenSize: HIDDEN, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
+    ...{ vocabSize: VOCABULARY, hiddenSize: hidden, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
     rotaries: pairs === 0 ? [] : [rotary],
-    head: isTied ? { weight: embedding } : { weight: maker.place([VOCABULARY, HIDDEN]) },
+    head: isTied ? { weight: embedding } : { weight: maker.place([VOCABULARY, hidden]) },
     ...(logitSoftcap !== undefined && { logitSoftcap }),
   };
   return { spec, file: maker.bytes() };
 }
 
 function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
-  const { norms = 'before', residualScale = 1, biases = [] } = properties;
+  const { norms = 'before', residualScale = 1, biases = [], hidden = HIDDEN, experts } = properties;
   const linear = (name: string, out: number, input: number) => ({
     weight: maker.place([out, input]),
     ...(biases.includes(name) && { bias: maker.place([out]) }),
@@ -65,31 +80,48 @@ function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
   const [before, behind] = [norms !== 'behind', norms !== 'before'];
   return {
     attention: attentionOf(maker, properties, linear),
-    mlp: {
-      ...{ gate: linear('gate', INNER, HIDDEN), up: linear('up', INNER, HIDDEN), down: linear('down', HIDDEN, INNER) },
-      activation: before ? 'silu' : 'gelu_tanh',
-    },
-    ...(before && { attentionInNorm: maker.norm(HIDDEN), mlpInNorm: maker.norm(HIDDEN) }),
-    ...(behind && { attentionOutNorm: maker.norm(HIDDEN), mlpOutNorm: maker.norm(HIDDEN) }),
+    mlp: experts
+      ? expertsOf(experts, hidden, linear)
+      : {
+          ...{ gate: linear('gate', INNER, hidden), up: linear('up', INNER, hidden) },
+          ...{ down: linear('down', hidden, INNER), activation: before ? 'silu' : 'gelu_tanh' },
+        },
+    ...(before && { attentionInNorm: maker.norm(hidden), mlpInNorm: maker.norm(hidden) }),
+    ...(behind && { attentionOutNorm: maker.norm(hidden), mlpOutNorm: maker.norm(hidden) }),
     residualScale,
+  };
+}
+
+type MakeLinear = (name: string, out: number, input: number) => AttentionSpec<TensorPlace>['q'];
+
+function expertsOf({ count, inner, ...spec }: ExpertProperties, hidden: number, linear: MakeLinear) {
+  return {
+    ...spec,
+    router: linear('router', count, hidden),
+    experts: Array.from({ length: count }, () => ({
+      gate: linear('gate', inner, hidden),
+      up: linear('up', inner, hidden),
+      down: linear('down', hidden, inner),
+    })),
   };
 }
 
 function attentionOf(
   maker: Maker,
-  { heads, kvHeads, headSize, pairs, window, softcap, normOver }: Properties,
-  linear: (name: string, out: number, input: number) => AttentionSpec<TensorPlace>['q'],
+  { heads, kvHeads, headSize, pairs, window, softcap, normOver, hasSinks, hidden = HIDDEN }: Properties,
+  linear: MakeLinear,
 ): AttentionSpec<TensorPlace> {
   const norm = (count: number): NormSpec => maker.norm(normOver === 'width' ? count * headSize : headSize);
   return {
-    q: linear('q', heads * headSize, HIDDEN),
-    k: linear('k', kvHeads * headSize, HIDDEN),
-    v: linear('v', kvHeads * headSize, HIDDEN),
-    output: linear('output', HIDDEN, heads * headSize),
+    q: linear('q', heads * headSize, hidden),
+    k: linear('k', kvHeads * headSize, hidden),
+    v: linear('v', kvHeads * headSize, hidden),
+    output: linear('output', hidden, heads * headSize),
     ...{ heads, kvHeads, headSize, scale: 0.9 * headSize ** -0.5 },
     ...(pairs > 0 && { rotary: 0 }),
     ...(window !== undefined && { window }),
     ...(softcap !== undefined && { softcap }),
+    ...(hasSinks && { sinks: maker.place([heads]) }),
     ...(normOver && { normOver, qNorm: norm(heads), kNorm: norm(kvHeads) }),
   };
 }
@@ -97,12 +129,14 @@ function attentionOf(
 /** Places of tensors and their bytes. The elements are exact in all three types. */
 class Maker {
   readonly #types: readonly number[];
+  readonly #bits: number;
   readonly #parts: Uint8Array[] = [];
   #offset = 0;
   #state = 1;
 
-  constructor(types: readonly number[]) {
+  constructor(types: readonly number[], bits = 6) {
     this.#types = types;
+    this.#bits = bits;
   }
 
   place(shape: readonly number[]): TensorPlace {
@@ -124,10 +158,11 @@ class Maker {
     return Uint8Array.from(Buffer.concat(this.#parts));
   }
 
-  /** A multiple of 1/64 from -0.5 to 0.484375, which has at most 6 significant bits. */
+  /** With 6 bits: a multiple of 1/64 from -0.5 to 0.484375. */
   #write(data: DataView, index: number, type: number): void {
     this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
-    const value = ((this.#state >>> 26) - 32) / 64;
+    const [levels, top] = [2 ** this.#bits, this.#state >>> (32 - this.#bits)];
+    const value = top / levels - 0.5;
     if (type === FLOAT32) data.setFloat32(4 * index, value, true);
     else if (type === BFLOAT16) data.setUint16(2 * index, bitsOf(value) >>> 16, true);
     else data.setUint16(2 * index, halfBitsOf(value), true);

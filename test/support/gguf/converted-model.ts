@@ -12,7 +12,12 @@ type Config = Readonly<Record<string, unknown>>;
 type Keys = Record<string, TestValue>;
 
 /** `model_type` → `general.architecture`, where they differ. */
-const ARCHITECTURES: Readonly<Record<string, string>> = { mistral: 'llama', gemma3_text: 'gemma3' };
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  mistral: 'llama',
+  gemma3_text: 'gemma3',
+  qwen3_moe: 'qwen3moe',
+  gpt_oss: 'gpt-oss',
+};
 /** The converters that derive from that of Llama. */
 const IN_NEIGHBOURS = ['llama', 'granite', 'smollm3'];
 const AROUND = ['gemma2', 'gemma3'];
@@ -28,6 +33,9 @@ const PARTS: Readonly<Record<string, string>> = {
   'mlp.up_proj': 'ffn_up',
   'mlp.gate_up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
+  'mlp.gate': 'ffn_gate_inp',
+  'mlp.router': 'ffn_gate_inp',
+  'self_attn.sinks': 'attn_sinks',
   input_layernorm: 'attn_norm',
   pre_feedforward_layernorm: 'ffn_norm',
   post_feedforward_layernorm: 'post_ffw_norm',
