@@ -10,6 +10,7 @@ import { deriveFiles } from './checkpoint/gguf/derive.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
 import type { GgufModel } from './checkpoint/gguf/gguf-file.ts';
 import { ggufModelsAmong, isGgufName } from './checkpoint/gguf/gguf-names.ts';
+import type { GgufOpener } from './checkpoint/gguf/read-file.ts';
 import { readGguf } from './checkpoint/gguf/read-gguf.ts';
 import { chooseGguf, type DtypeChoice } from './dtypes.ts';
 import { openModelFile } from './folder-files.ts';
@@ -26,6 +27,8 @@ export interface GgufQuery {
   readonly devices: readonly DeviceName[];
   /** True if a tokenizer.json is beside the file. */
   readonly hasTokenizer: boolean;
+  /** Opens files of a model that is not on the disk. */
+  readonly remote?: GgufOpener;
 }
 
 /** Maximum number of models that a problem lists. */
@@ -86,7 +89,7 @@ export async function findGguf(
   query: GgufQuery,
   problems: ModelProblem[],
 ): Promise<GgufWeights | undefined> {
-  const model = await readGguf(root, file, problems);
+  const model = await readGguf(root, file, problems, query.remote);
   if (model === undefined) return undefined;
   const derived = derivedFrom(model, query.hasTokenizer, problems);
   if (derived === undefined) return undefined;
