@@ -2,6 +2,9 @@
 
 Element i of a tensor is centre + width · u(hash(i, seed of the name)), with u in (-1, 1): integers of 32 bits, one product and one sum in
 float64, one rounding to float32, and for float16 and bfloat16 one more, to nearest even.
+
+The matrices of experts are exact with 8 bits: in each block of 32 elements, they are whole multiples of a power of 2, and the largest one
+is the 127-fold of it.
 """
 import hashlib
 
@@ -13,6 +16,7 @@ DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 def shapes_of(config, biases):
     """Name → shape, in the order of the file. biases: the kinds of matrices that have one ("q_proj")."""
     kind, hidden, inner = config["model_type"], config["hidden_size"], config["intermediate_size"]
+    experts = config.get("num_experts") or config.get("num_local_experts") or 0
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
     size = config.get("head_dim") or hidden // heads
     queries, keys = heads * size, kv_heads * size
@@ -22,7 +26,13 @@ def shapes_of(config, biases):
         mlp = {"gate_proj": [inner, hidden], "up_proj": [inner, hidden]}
         if kind == "phi3":
             attention, mlp = {"qkv_proj": [queries + 2 * keys, hidden]}, {"gate_up_proj": [2 * inner, hidden]}
-        if kind in ("qwen3", "gemma3_text"):
+        mlp["down_proj"] = [hidden, inner]
+        if kind == "gpt_oss" or kind == "qwen3_moe" and layer not in config["mlp_only_layers"]:
+            width = inner if kind == "gpt_oss" else config["moe_intermediate_size"]
+            one = {"gate_proj": [width, hidden], "up_proj": [width, hidden], "down_proj": [hidden, width]}
+            mlp = {"router" if kind == "gpt_oss" else "gate": [experts, hidden],
+                   **{f"experts.{index}.{part}": shape for index in range(experts) for part, shape in one.items()}}
+        if kind in ("qwen3", "qwen3_moe", "gemma3_text"):
             attention |= {"q_norm": [size], "k_norm": [size]}
         if kind == "olmo2":
             attention |= {"q_norm": [queries], "k_norm": [keys]}
@@ -32,12 +42,14 @@ def shapes_of(config, biases):
         if kind in ("gemma2", "gemma3_text"):
             norms += ["pre_feedforward", "post_feedforward"]
         parts = {**{f"self_attn.{part}": shape for part, shape in {**attention, "o_proj": [hidden, queries]}.items()},
-                 **{f"mlp.{part}": shape for part, shape in {**mlp, "down_proj": [hidden, inner]}.items()},
+                 **{f"mlp.{part}": shape for part, shape in mlp.items()},
                  **{f"{place}_layernorm": [hidden] for place in norms}}
         for part, shape in parts.items():
             shapes[f"model.layers.{layer}.{part}.weight"] = shape
             if part.split(".")[-1] in biases:
                 shapes[f"model.layers.{layer}.{part}.bias"] = shape[:1]
+        if kind == "gpt_oss":
+            shapes[f"model.layers.{layer}.self_attn.sinks"] = [heads]
     shapes["model.norm.weight"] = [hidden]
     if not config["tie_word_embeddings"]:
         shapes["lm_head.weight"] = [config["vocab_size"], hidden]
@@ -61,6 +73,14 @@ def uniform(name, seed, count):
     return ((x >> np.uint32(8)).astype(np.float64) * 2 + 1 - 2.0**24) * 2.0**-24
 
 
+def exact_steps(steps, width):
+    """steps in (-1, 1) → multiples of a power of 2 up to the 127-fold, one power for all odd blocks of 32 and one for the even ones."""
+    blocks = np.floor(steps * 127 + 0.5).reshape(-1, 32)
+    blocks[:, 0] = np.where(blocks[:, 0] < 0, -127, 127)
+    scales = 2.0 ** (np.floor(np.log2(width / 127)) - np.arange(len(blocks)) % 2)
+    return (blocks * scales[:, None]).reshape(-1)
+
+
 def bfloat16_bits(values):
     """float32 → the bits of bfloat16, rounded to nearest even."""
     bits = values.view(np.uint32)
@@ -72,11 +92,13 @@ def tensors_of(model):
     tensors, digest = {}, hashlib.sha256()
     for name, shape in shapes_of(model["config"], model.get("biases", [])).items():
         part, ending = name.split(".")[-2:]
-        group = "bias" if ending == "bias" else "norm" if len(shape) == 1 else part
+        group = ending if ending in ("bias", "sinks") else "norm" if len(shape) == 1 else part
         gain = model["gains"].get(group, model["gains"]["matrix"])
         centre = 1.0 if group == "norm" and not model["config"]["model_type"].startswith("gemma") else 0.0
         width = gain * np.sqrt(3 / shape[1]) if len(shape) == 2 else gain
-        values = (centre + width * uniform(name, model["seed"], int(np.prod(shape)))).astype(np.float32)
+        steps = uniform(name, model["seed"], int(np.prod(shape)))
+        is_exact = ".experts." in name and len(shape) == 2
+        values = (exact_steps(steps, width) if is_exact else centre + width * steps).astype(np.float32)
         if model["dtype"] == "bfloat16":
             stored = bfloat16_bits(values)
             values = (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)

@@ -23,6 +23,7 @@ class Family:
     tied: bool = False                    # if config.json does not say it
     head_size: int = 0                    # if config.json does not say it; 0 = hidden size / heads
     base: float = 10000.0                 # of the rotary embedding, if config.json does not say it
+    sinks: bool = False                   # each head has a score without a value
 
 
 FAMILIES = {
@@ -31,6 +32,8 @@ FAMILIES = {
     "granite": Family(),
     "qwen2": Family(),
     "qwen3": Family(query_norm="head", head_size=128),
+    "qwen3_moe": Family(query_norm="head"),
+    "gpt_oss": Family(head_size=64, base=150000.0, sinks=True),
     "phi3": Family(packed=True),
     "smollm3": Family(tied=True, base=2000000.0),
     "olmo2": Family(norms="behind", query_norm="width"),
@@ -54,6 +57,21 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Experts:
+    """The mixtures of experts: which experts, and how their results are weighed."""
+    layers: tuple                         # numbers of the layers with experts
+    router: str                           # name of its matrix
+    count: int
+    chosen: int
+    over: str                             # softmax over `all` experts, or over the `chosen` ones
+    normalizes: bool                      # the weights of the chosen ones are divided by their sum
+    alpha: float = 1.0                    # gate × sigmoid(alpha × gate) × (up + shift), with gate and up cut at the limit
+    shift: float = 0.0
+    limit: float = math.inf
+    order: int = 0                        # only for checks of the tests: expert i is taken for expert i + order
+
+
+@dataclass(frozen=True)
 class Decoder:
     """All of a decoder but its weights."""
     layers: tuple
@@ -73,6 +91,8 @@ class Decoder:
     logit_scale: float
     logit_cap: float | None
     tied: bool
+    sinks: bool = False
+    experts: Experts | None = None
     biased: bool = True                   # biases that the checkpoint has are added
     interleaved: bool = False             # only for checks of the tests: pairs 2i, 2i + 1 rotate
     exchanged: bool = False               # only for checks of the tests: gate and up change places
@@ -94,14 +114,27 @@ def decoder_of(config, context):
     return Decoder(
         layers=tuple(layer_of(config, index, head_size, context) for index in range(config["num_hidden_layers"])),
         heads=heads, kv_heads=config.get("num_key_value_heads") or heads, head_size=head_size,
-        epsilon=config.get("rms_norm_eps", 1e-5 if kind in ("olmo2", "phi3") else 1e-6),
+        epsilon=config.get("rms_norm_eps", 1e-5 if kind in ("olmo2", "phi3", "gpt_oss") else 1e-6),
         norms=family.norms, norm_offset=family.norm_offset, query_norm=family.query_norm, packed=family.packed,
         activation=activation_of(config), attention_scale=scale,
         attention_cap=config.get("attn_logit_softcapping", 50.0) if kind == "gemma2" else None,
         embedding_scale=hidden**0.5 if family.scaled_embedding else granite("embedding_multiplier"),
         residual_scale=granite("residual_multiplier"), logit_scale=1 / granite("logits_scaling"),
         logit_cap=config.get("final_logit_softcapping", 30.0 if kind == "gemma2" else None) if kind in ("gemma2", "gemma3_text") else None,
-        tied=config.get("tie_word_embeddings", family.tied))
+        tied=config.get("tie_word_embeddings", family.tied), sinks=family.sinks, experts=experts_of(config))
+
+
+def experts_of(config):
+    """Qwen3MoeTopKRouter, Qwen3MoeExperts, Qwen2MoeDecoderLayer; GptOssTopKRouter, GptOssExperts."""
+    layers = range(config["num_hidden_layers"])
+    if config["model_type"] == "qwen3_moe":
+        dense = config.get("mlp_only_layers") or []
+        sparse = [layer for layer in layers if layer not in dense and (layer + 1) % config.get("decoder_sparse_step", 1) == 0]
+        return Experts(tuple(sparse), "gate", config.get("num_experts", 128), config.get("num_experts_per_tok", 8), "all", config.get("norm_topk_prob", False))
+    if config["model_type"] == "gpt_oss":
+        return Experts(tuple(layers), "router", config.get("num_local_experts", 128), config.get("num_experts_per_tok", 4), "chosen", False,
+                       config.get("swiglu_alpha", 1.702), 1.0, config.get("swiglu_limit", 7.0))
+    return None
 
 
 def activation_of(config):
@@ -131,9 +164,11 @@ def is_sliding(config, index):
     kind, window = config["model_type"], config.get("sliding_window")
     if kind in ("mistral", "phi3"):
         return window is not None
+    if kind == "qwen3_moe":
+        return config.get("use_sliding_window", False) and window is not None
     if kind in ("qwen2", "qwen3", "smollm3") and not config.get("use_sliding_window", False):
         return False
-    if kind not in ("qwen2", "qwen3", "smollm3", "gemma2", "gemma3_text") or window is None:
+    if kind not in ("qwen2", "qwen3", "smollm3", "gemma2", "gemma3_text", "gpt_oss") or window is None:
         return False
     if config.get("layer_types"):
         return config["layer_types"][index] == "sliding_attention"
@@ -141,7 +176,7 @@ def is_sliding(config, index):
         return index >= config.get("max_window_layers", 28)
     if kind == "smollm3":
         return not has_positions(config, index)
-    return (index + 1) % (2 if kind == "gemma2" else config.get("sliding_window_pattern", 6)) != 0
+    return (index + 1) % (2 if kind in ("gemma2", "gpt_oss") else config.get("sliding_window_pattern", 6)) != 0
 
 
 def rotary_of(config, layer_type, head_size, context):
@@ -245,7 +280,7 @@ class Reference:
 
         if self.decoder.norms == "before":
             x = x + scale * self._attention(norm(x, "input"), f"{name}.self_attn", layer)
-            return x + scale * self._mlp(norm(x, "post_attention"), f"{name}.mlp")
+            return x + scale * self._inner(norm(x, "post_attention"), f"{name}.mlp")
         if self.decoder.norms == "behind":
             x = x + norm(self._attention(x, f"{name}.self_attn", layer), "post_attention")
             return x + norm(self._mlp(x, f"{name}.mlp"), "post_feedforward")
@@ -259,6 +294,34 @@ class Reference:
     def _linear(self, x, name):
         y = x @ self.tensors[f"{name}.weight"].T
         return y + self.tensors[f"{name}.bias"] if self.decoder.biased and f"{name}.bias" in self.tensors else y
+
+    def _inner(self, x, name):
+        experts = self.decoder.experts
+        return self._mixture(x, name) if experts and int(name.split(".")[2]) in experts.layers else self._mlp(x, name)
+
+    def _mixture(self, x, name):
+        """The best experts of each token, and the sum of their results."""
+        experts = self.decoder.experts
+        scores = self._linear(x, f"{name}.{experts.router}")
+        powers = np.exp(scores - scores.max(-1, keepdims=True))
+        is_chosen = np.zeros(scores.shape, bool)
+        np.put_along_axis(is_chosen, np.argsort(-scores, -1)[:, :experts.chosen], True, -1)
+        chosen = np.where(is_chosen, powers, 0)
+        shares = chosen / (powers if experts.over == "all" and not experts.normalizes else chosen).sum(-1, keepdims=True)
+        results = np.zeros_like(x)
+        for expert in range(experts.count):
+            tokens = np.flatnonzero(is_chosen[:, expert])
+            result = self._expert(x[tokens], f"{name}.experts.{(expert + experts.order) % experts.count}")
+            results[tokens] += shares[tokens, expert, None] * result
+        return results
+
+    def _expert(self, x, name):
+        experts = self.decoder.experts
+        gate, up = self._linear(x, f"{name}.gate_proj"), self._linear(x, f"{name}.up_proj")
+        if self.decoder.exchanged:
+            gate, up = up, gate
+        gate, up = np.minimum(gate, experts.limit), np.clip(up, -experts.limit, experts.limit)
+        return self._linear(gate / (1 + np.exp(-experts.alpha * gate)) * (up + experts.shift), f"{name}.down_proj")
 
     def _mlp(self, x, name):
         if self.decoder.packed:
@@ -303,7 +366,10 @@ class Reference:
         seen = (distance >= 0) & (distance < (layer.window or len(x)))
         scores = np.where(seen, scores, -np.inf)
         shares = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed = shares / shares.sum(-1, keepdims=True) @ values[read]
+        total = shares.sum(-1, keepdims=True)
+        if decoder.sinks:
+            total = total + np.exp(self.tensors[f"{name}.sinks"][:, None, None] - scores.max(-1, keepdims=True))
+        mixed = shares / total @ values[read]
         return self._linear(mixed.swapaxes(0, 1).reshape(len(x), -1), f"{name}.o_proj")
 
     def _turned(self, heads, rotary):
@@ -354,5 +420,23 @@ def mutations(decoder):
         "gate and up exchanged": replace(decoder, exchanged=True),
         "key heads in cycles": decoder if decoder.kv_heads in (1, decoder.heads) else replace(decoder, head_order="cycles"),
         "no biases": replace(decoder, biased=False),
+        "no sinks": replace(decoder, sinks=False),
     }
+    if decoder.experts:
+        found |= {f"experts: {name}": replace(decoder, experts=changed) for name, changed in expert_mutations(decoder.experts).items()}
+        if len(decoder.experts.layers) == len(decoder.layers):
+            del found["the other activation"]
     return {name: mutant for name, mutant in found.items() if mutant != decoder}
+
+
+def expert_mutations(experts):
+    return {
+        "one more": replace(experts, chosen=experts.chosen + 1),
+        "one less": replace(experts, chosen=experts.chosen - 1),
+        "softmax over the others too": replace(experts, over="all", normalizes=False),
+        "weights with the sum 1": replace(experts, normalizes=True) if experts.over == "all" else experts,
+        "the next one": replace(experts, order=1),
+        "alpha 1": replace(experts, alpha=1.0),
+        "up alone": replace(experts, shift=0.0),
+        "no limit": replace(experts, limit=math.inf),
+    }

@@ -35,14 +35,18 @@ export function addAttention(
   if (!computes(graph.choices, OPERATOR, attributes)) {
     const [q, k, v] = apart(graph, x, spec, { name, layout });
     const { paddedSize, rotaryColumns, isInterleaved } = layout;
-    const heads = { q, k, v, spec, size: paddedSize, rotated: 2 * rotaryColumns, isInterleaved, past, present };
+    const rotation = { rotated: 2 * rotaryColumns, isInterleaved };
+    const heads = { q, k, v, spec, size: paddedSize, ...rotation, past, present, name };
     const attended = addExplicitAttention(graph, heads, inputs);
     return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
   }
   const [q, k, v] = projections(graph, x, spec, { name, layout });
   const tables = inputs.tables ? [inputs.tables.cos, inputs.tables.sin] : [];
+  const sinks = spec.sinks
+    ? [...(inputs.tables ? [] : ['', '']), '', '', graph.weight(spec.sinks, `${name}.sinks`)]
+    : [];
   const attended = graph.writer.fresh(`${name}/attended`);
-  graph.microsoft(OPERATOR, [q, k, v, ...past, inputs.lastPositions, inputs.longest, ...tables], {
+  graph.microsoft(OPERATOR, [q, k, v, ...past, inputs.lastPositions, inputs.longest, ...tables, ...sinks], {
     outputs: [attended, ...present],
     attributes,
   });

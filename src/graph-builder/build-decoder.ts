@@ -17,6 +17,7 @@ import {
 } from '../protocol/decoder/decoder-spec.ts';
 import { addAttention, cacheNames } from './attention.ts';
 import { DecoderGraph, type GraphOptions } from './decoder-graph.ts';
+import { addExperts } from './experts.ts';
 import { headLayout } from './head-layout.ts';
 import { addLinear } from './linear.ts';
 import { addMlp } from './mlp.ts';
@@ -102,8 +103,9 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
   const name = `layers.${layer}`;
   const first = graph.scaled(addNorm(graph, attended, attentionOutNorm, `${name}.attention_out_norm`), residualScale);
   const middle = addSumAndNorm(graph, [sum, first], mlpInNorm, `${name}.mlp_norm`);
-  if (hasExperts(mlp)) throw new RangeError('Experts are not supported');
-  const inner = addMlp(graph, middle.normed, mlp, `${name}.mlp`);
+  const inner = hasExperts(mlp)
+    ? addExperts(graph, middle.normed, mlp, `${name}.mlp`)
+    : addMlp(graph, middle.normed, mlp, `${name}.mlp`);
   const second = graph.scaled(addNorm(graph, inner, mlpOutNorm, `${name}.mlp_out_norm`), residualScale);
   const following = layer + 1 === spec.layers.length ? 'final_norm' : `layers.${layer + 1}.attention_norm`;
   return addSumAndNorm(graph, [middle.sum, second], nextNorm, following);

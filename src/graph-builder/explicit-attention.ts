@@ -34,6 +34,8 @@ export interface ExplicitAttention {
   readonly isInterleaved: boolean;
   readonly past: readonly [key: string, value: string];
   readonly present: readonly [key: string, value: string];
+  /** Prefix of the names of the weights. */
+  readonly name: string;
 }
 
 /** Score of a key that a query does not read: its exponential is 0 beside any other. */
@@ -44,7 +46,7 @@ const UNREAD_HALF = -6e4;
 /** Adds the attention. Returns the name of the result, `[rows, tokens, heads × size]`. */
 export function addExplicitAttention(
   graph: DecoderGraph,
-  { q, k, v, spec, size, past, present, ...rotation }: ExplicitAttention,
+  { q, k, v, spec, size, past, present, name, ...rotation }: ExplicitAttention,
   inputs: AttentionInputs,
 ): string {
   const { heads, kvHeads, scale, softcap } = spec;
@@ -65,10 +67,32 @@ export function addExplicitAttention(
   const scores = softcap === undefined ? products : graph.scaled(graph.node('Tanh', [products]), softcap);
   const visible = visibleKeys(graph, usedKeys, { positions, group, window: spec.window });
   const masked = graph.node('Where', [visible, scores, graph.scalar(graph.isHalf ? UNREAD_HALF : UNREAD)]);
-  const shares = graph.node('Softmax', [masked], { attributes: { axis: { integer: -1 } } });
+  const shares = sharesOf(graph, masked, { spec, name });
   const sums = graph.node('MatMul', [shares, usedValues]);
   const ordered = graph.node('Reshape', [sums, graph.integers(0, kvHeads, -1, group, size)]);
   return graph.node('Reshape', [swapped(graph, ordered, [0, 2, 1, 3, 4]), graph.integers(0, 0, -1)]);
+}
+
+/**
+ * The softmax of the scores `[rows, kvHeads, tokens × group, longest]`. A sink is one more score of each
+ * query, which has no value: its column is cut off.
+ */
+function sharesOf(
+  graph: DecoderGraph,
+  scores: string,
+  { spec, name }: Pick<ExplicitAttention, 'spec' | 'name'>,
+): string {
+  const softmax = (value: string): string => graph.node('Softmax', [value], { attributes: { axis: { integer: -1 } } });
+  const { sinks, kvHeads, heads } = spec;
+  if (!sinks) return softmax(scores);
+  const group = heads / kvHeads;
+  const sizes = graph.node('Shape', [scores], { attributes: { end: { integer: 3 } } });
+  const ones = graph.node('Concat', [sizes, graph.integers(1)], { attributes: { axis: { integer: 0 } } });
+  const zeros = graph.node('Reshape', [graph.node('Expand', [graph.scalar(0), ones]), graph.integers(0, 0, -1, group)]);
+  const ofHeads = graph.node('Reshape', [graph.weight(sinks, `${name}.sinks`), graph.integers(kvHeads, 1, group)]);
+  const column = graph.node('Reshape', [graph.node('Add', [zeros, ofHeads]), graph.integers(0, kvHeads, -1, 1)]);
+  const shares = softmax(graph.node('Concat', [scores, column], { attributes: { axis: { integer: 3 } } }));
+  return graph.node('Slice', [shares, graph.integers(0), graph.integers(-1), graph.integers(3)]);
 }
 
 /**

@@ -48,7 +48,7 @@ export type TextFiles = Partial<TokenizerFiles> & TemplateFiles;
 /** The tokenizer of a model: its own file, or the content that a GGUF file gives. */
 export function tokenizerOf({ tokenizerFile, derived }: TextFiles): TokenizerFiles {
   if (tokenizerFile !== undefined) return { tokenizerFile };
-  return { tokenizerFile: derived?.origin.file ?? '', ...(derived && { content: derived.tokenizer }) };
+  return { tokenizerFile: derived?.origin.file ?? '', ...(derived?.tokenizer && { content: derived.tokenizer }) };
 }
 
 /**

@@ -2,16 +2,18 @@
  * The weights of a GGUF model, and the contents of configuration and tokenizer that its metadata give. Reads
  * headers, but no weights.
  */
-import { readdir } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import { UnsupportedCheckpoint } from './checkpoint/families/unsupported.ts';
 import { deriveFiles } from './checkpoint/gguf/derive.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
 import type { GgufModel } from './checkpoint/gguf/gguf-file.ts';
-import { ggufModelsAmong } from './checkpoint/gguf/gguf-names.ts';
+import { ggufModelsAmong, isGgufName } from './checkpoint/gguf/gguf-names.ts';
 import type { GgufOpener } from './checkpoint/gguf/read-file.ts';
 import { readGguf } from './checkpoint/gguf/read-gguf.ts';
 import { chooseGguf, type DtypeChoice } from './dtypes.ts';
+import { openModelFile } from './folder-files.ts';
 import type { ModelProblem } from './problems.ts';
 import type { ChosenWeights, FoundWeights } from './weights.ts';
 
@@ -23,12 +25,40 @@ export interface GgufWeights extends FoundWeights {
 export interface GgufQuery {
   readonly dtype: DtypeChoice;
   readonly devices: readonly DeviceName[];
+  /** True if a tokenizer.json is beside the file. */
+  readonly hasTokenizer: boolean;
   /** Opens files of a model that is not on the disk. */
   readonly remote?: GgufOpener;
 }
 
 /** Maximum number of models that a problem lists. */
 const MAX_LISTED = 8;
+
+/** The first bytes of a GGUF file. */
+const MAGIC = 'GGUF';
+
+/**
+ * The GGUF file that a setting names; undefined for a folder and for another file. The name of a file need not
+ * end in `.gguf`: the collections of some programs name their files by digests. A link leads to its file,
+ * because the operator named the link; a link to a blob of a hub cache stays, because its name states the part.
+ */
+export async function ggufFileAt(path: string): Promise<string | undefined> {
+  const real = await realpath(path).catch(() => undefined);
+  if (real === undefined || !(await stat(real)).isFile()) return undefined;
+  if (isGgufName(real)) return real;
+  if (isGgufName(path)) return path;
+  return (await beginsAsGguf(real).catch(() => false)) ? real : undefined;
+}
+
+async function beginsAsGguf(path: string): Promise<boolean> {
+  const { handle } = await openModelFile(dirname(path), basename(path));
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
+    return buffer.toString('latin1') === MAGIC;
+  } finally {
+    await handle.close();
+  }
+}
 
 /** One file of each GGUF model that is directly in a folder; empty for a folder that cannot be read. */
 export const ggufModelsIn = async (root: string): Promise<string[]> =>
@@ -61,16 +91,16 @@ export async function findGguf(
 ): Promise<GgufWeights | undefined> {
   const model = await readGguf(root, file, problems, query.remote);
   if (model === undefined) return undefined;
-  const derived = derivedFrom(model, problems);
+  const derived = derivedFrom(model, query.hasTokenizer, problems);
   if (derived === undefined) return undefined;
   const choices = query.devices.flatMap((device) => chosenFor(device, query.dtype, model, derived));
   if (choices.length === 0) problems.push(unsuitable(file, query, model));
   return { choices, dtypes: [model.dtype], derived };
 }
 
-function derivedFrom(model: GgufModel, problems: ModelProblem[]): DerivedFiles | undefined {
+function derivedFrom(model: GgufModel, hasTokenizer: boolean, problems: ModelProblem[]): DerivedFiles | undefined {
   try {
-    return deriveFiles(model);
+    return deriveFiles(model, hasTokenizer);
   } catch (error) {
     if (!(error instanceof UnsupportedCheckpoint)) throw error;
     problems.push(...error.problems);

@@ -6,9 +6,8 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
-import { isGgufName } from './checkpoint/gguf/gguf-names.ts';
 import type { DtypeChoice, FormatChoice } from './dtypes.ts';
-import { findGguf, type GgufQuery, ggufModelsIn, onlyModel } from './gguf-weights.ts';
+import { findGguf, type GgufQuery, ggufFileAt, ggufModelsIn, onlyModel } from './gguf-weights.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
 import { graphFileOf } from './spec/genai.ts';
 import { type FoundWeights, findWeights } from './weights.ts';
@@ -69,10 +68,11 @@ export async function locateModel(
   path: string,
   dtype: DtypeChoice = 'auto',
   devices: readonly DeviceName[] = [CPU],
-  format: FormatChoice | 'gguf' = 'auto',
+  format: FormatChoice = 'auto',
 ): Promise<ModelFiles> {
   const root = resolve(path);
-  if (isGgufName(root) && (await isFile(root))) return await locateGguf(root, { dtype, devices, format });
+  const file = await ggufFileAt(root);
+  if (file !== undefined) return await locateGguf(file, { dtype, devices, format });
   await expectFolder(root);
   const ggufModels = format === 'auto' || format === 'gguf' ? await ggufModelsIn(root) : [];
   const problems: ModelProblem[] = [];
@@ -113,13 +113,7 @@ async function expectFolder(root: string): Promise<void> {
     throw new ModelError(dirname(root), [{ file: '', problem: 'the path is a file: use its folder, or a .gguf file' }]);
 }
 
-const isFile = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
-
-type GgufWish = GgufQuery & { readonly format: FormatChoice | 'gguf' };
+type GgufWish = Omit<GgufQuery, 'hasTokenizer'> & { readonly format: FormatChoice };
 
 /** The model of a folder that has no other weights. */
 async function locateOnlyGguf(root: string, models: readonly string[], wish: GgufWish): Promise<ModelFiles> {
@@ -138,11 +132,11 @@ async function locateGguf(path: string, { format, ...query }: GgufWish): Promise
   const [root, file] = [dirname(path), basename(path)];
   const problems: ModelProblem[] = [];
   if (format !== 'auto' && format !== 'gguf') problems.push({ file, problem: `is not in the format ${format}` });
-  const weights = problems.length === 0 ? await findGguf(root, file, query, problems) : undefined;
   const tokenizerFile = (await exists(join(root, TOKENIZER))) ? join(root, TOKENIZER) : undefined;
-  if (tokenizerFile !== undefined) await checkFile(root, TOKENIZER, problems);
-  const beside = tokenizerFile === undefined ? TEMPLATE_ONLY : BESIDE_TOKENIZER;
-  const found = await optionalFiles(root, problems, beside);
+  const hasTokenizer = tokenizerFile !== undefined;
+  const weights = problems.length === 0 ? await findGguf(root, file, { ...query, hasTokenizer }, problems) : undefined;
+  if (hasTokenizer) await checkFile(root, TOKENIZER, problems);
+  const found = await optionalFiles(root, problems, hasTokenizer ? BESIDE_TOKENIZER : TEMPLATE_ONLY);
   if (weights === undefined || problems.length > 0) throw new ModelError(root, problems);
   return { folder: root, ...weights, ...found, ...(tokenizerFile !== undefined && { tokenizerFile }) };
 }

@@ -41,6 +41,13 @@ const CASES: Readonly<Record<string, Properties>> = {
   'biases and padded heads': { ...PLAIN, headSize: 12, pairs: 6, biases: ['q', 'v', 'down'] },
   'a window of one token': { ...PLAIN, window: 1 },
   'a window and no positions': { ...PLAIN, pairs: 0, window: 5 },
+  sinks: { ...PLAIN, hasSinks: true },
+  'sinks without positions': { ...PLAIN, pairs: 0, hasSinks: true },
+  'sinks and a window, in padded heads with biases': {
+    ...{ ...PLAIN, heads: 6, headSize: 20, pairs: 10, window: 5 },
+    ...{ hasSinks: true, biases: ['q', 'k', 'v', 'output'] },
+  },
+  'sinks and a softcap': { ...PLAIN, hasSinks: true, softcap: 0.5, types: [BFLOAT16] },
   'a softcap in padded heads': { ...PLAIN, headSize: 20, pairs: 10, softcap: 0.5 },
   'norms of padded heads': { ...PLAIN, headSize: 20, pairs: 6, normOver: 'head', biases: ['q'] },
   'norms over the width': { ...PLAIN, normOver: 'width', norms: 'behind', types: [BFLOAT16] },

@@ -3,6 +3,7 @@ import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
 import type {
   AttentionSpec,
   DecoderSpec,
+  ExpertsSpec,
   LayerSpec,
   NormSpec,
   TensorPlace,
@@ -30,8 +31,21 @@ export interface Properties {
   readonly logitScale?: number;
   readonly logitSoftcap?: number;
   readonly isTied?: boolean;
+  /** Each head has a score without a value. */
+  readonly hasSinks?: boolean;
+  /** Experts in place of the MLP of the second layer. */
+  readonly experts?: ExpertProperties;
+  /** Bits of an element besides its exponent; default: 6. */
+  readonly bits?: 4 | 6;
+  /** Default: 24. */
   readonly hidden?: number;
+  /** Default: 40. */
   readonly inner?: number;
+}
+
+export interface ExpertProperties extends Pick<ExpertsSpec, 'chosen' | 'softmaxOver' | 'normalizes' | 'activation'> {
+  readonly count: number;
+  readonly inner: number;
 }
 
 export const VOCABULARY = 50;
@@ -43,13 +57,13 @@ export function randomDecoder(properties: Properties): {
   readonly spec: DecoderSpec<TensorPlace>;
   readonly file: Uint8Array;
 } {
-  const maker = new Maker(properties.types ?? [FLOAT32]);
-  const { pairs, magnitude = 1, isInterleaved = false, logitScale = 1, logitSoftcap, isTied = true } = properties;
-  const { hidden = HIDDEN } = properties;
+  const maker = new Maker(properties.types ?? [FLOAT32], properties.bits);
+  const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true, hidden = HIDDEN } = properties;
+  const { experts, isInterleaved = false, ...plain } = properties;
   const frequencies = Array.from({ length: pairs }, (_, i) => 2 ** -i);
   const rotary = { frequencies, magnitude, ...(isInterleaved && { interleaved: true as const }) };
   const embedding = maker.place([VOCABULARY, hidden]);
-  const layers = [layerOf(maker, properties), layerOf(maker, properties)];
+  const layers = [layerOf(maker, plain), layerOf(maker, properties)];
   const finalNorm = maker.norm(hidden);
   const spec: DecoderSpec<TensorPlace> = {
     ...{ vocabSize: VOCABULARY, hiddenSize: hidden, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
@@ -61,7 +75,8 @@ export function randomDecoder(properties: Properties): {
 }
 
 function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
-  const { norms = 'before', residualScale = 1, biases = [], hidden = HIDDEN, inner = INNER } = properties;
+  const { norms = 'before', residualScale = 1, biases = [], experts } = properties;
+  const { hidden = HIDDEN, inner = INNER } = properties;
   const linear = (name: string, out: number, input: number) => ({
     weight: maker.place([out, input]),
     ...(biases.includes(name) && { bias: maker.place([out]) }),
@@ -69,20 +84,36 @@ function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
   const [before, behind] = [norms !== 'behind', norms !== 'before'];
   return {
     attention: attentionOf(maker, properties, linear),
-    mlp: {
-      ...{ gate: linear('gate', inner, hidden), up: linear('up', inner, hidden), down: linear('down', hidden, inner) },
-      activation: before ? 'silu' : 'gelu_tanh',
-    },
+    mlp: experts
+      ? expertsOf(experts, hidden, linear)
+      : {
+          ...{ gate: linear('gate', inner, hidden), up: linear('up', inner, hidden) },
+          ...{ down: linear('down', hidden, inner), activation: before ? 'silu' : 'gelu_tanh' },
+        },
     ...(before && { attentionInNorm: maker.norm(hidden), mlpInNorm: maker.norm(hidden) }),
     ...(behind && { attentionOutNorm: maker.norm(hidden), mlpOutNorm: maker.norm(hidden) }),
     residualScale,
   };
 }
 
+type MakeLinear = (name: string, out: number, input: number) => AttentionSpec<TensorPlace>['q'];
+
+function expertsOf({ count, inner, ...spec }: ExpertProperties, hidden: number, linear: MakeLinear) {
+  return {
+    ...spec,
+    router: linear('router', count, hidden),
+    experts: Array.from({ length: count }, () => ({
+      gate: linear('gate', inner, hidden),
+      up: linear('up', inner, hidden),
+      down: linear('down', hidden, inner),
+    })),
+  };
+}
+
 function attentionOf(
   maker: Maker,
-  { heads, kvHeads, headSize, pairs, window, softcap, normOver, hidden = HIDDEN }: Properties,
-  linear: (name: string, out: number, input: number) => AttentionSpec<TensorPlace>['q'],
+  { heads, kvHeads, headSize, pairs, window, softcap, normOver, hasSinks, hidden = HIDDEN }: Properties,
+  linear: MakeLinear,
 ): AttentionSpec<TensorPlace> {
   const norm = (count: number): NormSpec => maker.norm(normOver === 'width' ? count * headSize : headSize);
   return {
@@ -94,6 +125,7 @@ function attentionOf(
     ...(pairs > 0 && { rotary: 0 }),
     ...(window !== undefined && { window }),
     ...(softcap !== undefined && { softcap }),
+    ...(hasSinks && { sinks: maker.place([heads]) }),
     ...(normOver && { normOver, qNorm: norm(heads), kNorm: norm(kvHeads) }),
   };
 }
@@ -101,12 +133,14 @@ function attentionOf(
 /** Places of tensors and their bytes. The elements are exact in all three types. */
 class Maker {
   readonly #types: readonly number[];
+  readonly #bits: number;
   readonly #parts: Uint8Array[] = [];
   #offset = 0;
   #state = 1;
 
-  constructor(types: readonly number[]) {
+  constructor(types: readonly number[], bits = 6) {
     this.#types = types;
+    this.#bits = bits;
   }
 
   place(shape: readonly number[]): TensorPlace {
@@ -128,10 +162,11 @@ class Maker {
     return Uint8Array.from(Buffer.concat(this.#parts));
   }
 
-  /** A multiple of 1/64 from -0.5 to 0.484375, which has at most 6 significant bits. */
+  /** With 6 bits: a multiple of 1/64 from -0.5 to 0.484375. */
   #write(data: DataView, index: number, type: number): void {
     this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
-    const value = ((this.#state >>> 26) - 32) / 64;
+    const [levels, top] = [2 ** this.#bits, this.#state >>> (32 - this.#bits)];
+    const value = top / levels - 0.5;
     if (type === FLOAT32) data.setFloat32(4 * index, value, true);
     else if (type === BFLOAT16) data.setUint16(2 * index, bitsOf(value) >>> 16, true);
     else data.setUint16(2 * index, halfBitsOf(value), true);

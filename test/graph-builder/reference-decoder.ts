@@ -7,7 +7,11 @@ import { FLOAT32 } from '../../src/onnx/types.ts';
 import {
   type AttentionSpec,
   type DecoderSpec,
+  type ExpertActivation,
+  type ExpertSpec,
+  type ExpertsSpec,
   hasExperts,
+  isPacked,
   type LinearSpec,
   type NormSpec,
   type TensorPlace,
@@ -46,8 +50,8 @@ class Reference {
       );
       x = add(attended, norms.attentionOutNorm);
       const inner = x.map((row) => {
-        if (hasExperts(mlp)) throw new Error('no experts');
         const normed = this.#norm(row, norms.mlpInNorm);
+        if (hasExperts(mlp)) return this.#experts(normed, mlp);
         const up = this.#linear(normed, mlp.up);
         const gated = this.#linear(normed, mlp.gate).map((value, i) => activated(value, mlp.activation) * (up[i] ?? 0));
         return this.#linear(gated, mlp.down);
@@ -57,6 +61,30 @@ class Reference {
     const capped = (value: number): number =>
       logitSoftcap === undefined ? value : logitSoftcap * Math.tanh(value / logitSoftcap);
     return x.map((row) => this.#linear(this.#norm(row, finalNorm), head).map((value) => capped(value * logitScale)));
+  }
+
+  #experts(
+    x: Vector,
+    { router, chosen, softmaxOver, normalizes, experts, activation }: ExpertsSpec<TensorPlace>,
+  ): Vector {
+    if (isPacked(experts)) throw new Error('packed experts');
+    const logits = this.#linear(x, router);
+    const order = [...logits.keys()].sort((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0)).slice(0, chosen);
+    const shares = softmaxOver === 'all' ? softmax(logits) : [];
+    const ofChosen =
+      softmaxOver === 'all' ? order.map((i) => shares[i] ?? 0) : softmax(order.map((i) => logits[i] ?? 0));
+    const sum = normalizes ? ofChosen.reduce((total, share) => total + share, 0) : 1;
+    const results = order.map((i) => {
+      const { gate, up, down } = experts[i] as ExpertSpec<TensorPlace>;
+      const ups = this.#linear(x, up);
+      return this.#linear(
+        this.#linear(x, gate).map((value, at) => gated(value, ups[at] ?? Number.NaN, activation)),
+        down,
+      );
+    });
+    return x.map((_, at) =>
+      results.reduce((total, result, i) => total + ((ofChosen[i] ?? 0) / sum) * (result[at] ?? 0), 0),
+    );
   }
 
   #attention(x: readonly Vector[], spec: AttentionSpec<TensorPlace>): Vector[] {
@@ -75,9 +103,9 @@ class Reference {
         const first = Math.max(0, token + 1 - (spec.window ?? token + 1));
         const seen = Array.from({ length: token + 1 - first }, (_one, i) => first + i);
         const scores = seen.map((at) => spec.scale * dot(q[token]?.[head] ?? [], k[at]?.[kvHead] ?? []));
-        const shares = softmax(
-          scores.map((one) => (spec.softcap ? spec.softcap * Math.tanh(one / spec.softcap) : one)),
-        );
+        const capped = scores.map((one) => (spec.softcap ? spec.softcap * Math.tanh(one / spec.softcap) : one));
+        const sinks = spec.sinks ? [this.#rows(spec.sinks)[0]?.[head] ?? Number.NaN] : [];
+        const shares = softmax([...capped, ...sinks]).slice(0, capped.length);
         return Array.from({ length: headSize }, (_one, i) =>
           dot(
             shares,
@@ -146,4 +174,11 @@ function softmax(scores: Vector): Vector {
 function activated(x: number, activation: 'silu' | 'gelu_tanh'): number {
   if (activation === 'silu') return x / (1 + Math.exp(-x));
   return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+function gated(gate: number, up: number, activation: ExpertActivation): number {
+  if (activation.kind === 'silu') return activated(gate, 'silu') * up;
+  const { alpha, limit } = activation;
+  const [g, u] = [Math.min(gate, limit), Math.max(-limit, Math.min(up, limit))];
+  return (g / (1 + Math.exp(-alpha * g))) * (u + 1);
 }

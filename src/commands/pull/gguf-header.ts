@@ -41,7 +41,8 @@ export async function expectGguf(
     return { handle, size: file.size, real: posix.join(root, name), close: async () => undefined };
   };
   try {
-    const found = await findGguf(root, basename(path), { dtype, devices: [device], remote }, problems);
+    const hasTokenizer = files.some((one) => one.path === posix.join(posix.dirname(modelFile), 'tokenizer.json'));
+    const found = await findGguf(root, basename(path), { dtype, devices: [device], hasTokenizer, remote }, problems);
     if (found === undefined || problems.length > 0) throw new ModelError(root, problems);
     await readDecoder({ folder: root, ...found }, LEAST_CONTEXT);
   } catch (error) {

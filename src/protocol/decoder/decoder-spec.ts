@@ -141,7 +141,8 @@ export interface ExpertsSpec<M extends AnyMatrix = StoredMatrix> {
    */
   readonly softmaxOver: 'all' | 'chosen';
   readonly normalizes: boolean;
-  readonly experts: readonly ExpertSpec<M>[];
+  /** As the files store them, or as a graph reads them. */
+  readonly experts: readonly ExpertSpec<M>[] | PackedExperts;
   readonly activation: ExpertActivation;
 }
 
@@ -150,6 +151,28 @@ export interface ExpertSpec<M extends AnyMatrix = StoredMatrix> {
   readonly up: LinearSpec<M>;
   readonly down: LinearSpec<M>;
 }
+
+/**
+ * The experts of a layer as QMoE reads them: one matrix with the rows of all experts, one expert after the
+ * other. Both matrices have the same number of bits and the same block size, and no minimums.
+ */
+export interface PackedExperts {
+  /** Number of experts. */
+  readonly count: number;
+  /** `[count × 2 × inner, hidden]`: the rows of an expert are gate 0, up 0, gate 1, up 1, … */
+  readonly gateUp: QuantizedMatrix;
+  /** `[count × hidden, inner]`. */
+  readonly down: QuantizedMatrix;
+  /** `[count × 2 × inner]`, in the order of the rows of `gateUp`. */
+  readonly gateUpBias?: TensorPlace;
+  /** `[count × hidden]`. */
+  readonly downBias?: TensorPlace;
+}
+
+/** True for experts in the form that a graph reads. */
+export const isPacked = <M extends AnyMatrix>(
+  experts: readonly ExpertSpec<M>[] | PackedExperts,
+): experts is PackedExperts => 'gateUp' in experts;
 
 /**
  * `silu`: `silu(gate) × up`. `clamped_swiglu` (gpt-oss): `g × sigmoid(alpha × g) × (u + 1)` with g =

@@ -18,6 +18,12 @@ export interface CheckpointConfig {
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
   readonly head_dim?: number | null;
+  /** Experts of Qwen3-MoE, and of gpt-oss. */
+  readonly num_experts?: number;
+  readonly num_local_experts?: number;
+  readonly moe_intermediate_size?: number;
+  /** Layers with an MLP in place of experts. */
+  readonly mlp_only_layers?: readonly number[];
   readonly vocab_size: number;
   readonly tie_word_embeddings: boolean;
   readonly max_position_embeddings: number;

@@ -18,12 +18,27 @@ export interface Tensor {
 
 type Shapes = Record<string, readonly number[]>;
 
-function layerShapes({ config }: CheckpointModel): Shapes {
+/** The router and the experts of a layer; undefined for a layer with an MLP. */
+function expertShapes(config: CheckpointModel['config'], layer: number): Shapes | undefined {
+  const { hidden_size: hidden, intermediate_size, moe_intermediate_size: inner = intermediate_size } = config;
+  const { num_experts, num_local_experts, mlp_only_layers } = config;
+  const count = num_experts ?? num_local_experts ?? 0;
+  if (count === 0 || mlp_only_layers?.includes(layer)) return undefined;
+  const shapes: Shapes = { [num_experts ? 'mlp.gate' : 'mlp.router']: [count, hidden] };
+  for (let index = 0; index < count; index++) {
+    shapes[`mlp.experts.${index}.gate_proj`] = [inner, hidden];
+    shapes[`mlp.experts.${index}.up_proj`] = [inner, hidden];
+    shapes[`mlp.experts.${index}.down_proj`] = [hidden, inner];
+  }
+  return shapes;
+}
+
+function layerShapes({ config }: CheckpointModel, layer: number): Shapes {
   const { model_type: kind, hidden_size: hidden, intermediate_size: inner } = config;
   const size = config.head_dim || Math.floor(hidden / config.num_attention_heads);
   const [queries, keys] = [config.num_attention_heads * size, config.num_key_value_heads * size];
   const packed = kind === 'phi3';
-  const [head, width] = [kind === 'qwen3' || kind === 'gemma3_text', kind === 'olmo2'];
+  const [head, width] = [['qwen3', 'qwen3_moe', 'gemma3_text'].includes(kind), kind === 'olmo2'];
   const around = kind === 'gemma2' || kind === 'gemma3_text';
   return {
     ...(packed
@@ -35,10 +50,12 @@ function layerShapes({ config }: CheckpointModel): Shapes {
         }),
     ...(head || width ? { 'self_attn.q_norm': [head ? size : queries], 'self_attn.k_norm': [head ? size : keys] } : {}),
     'self_attn.o_proj': [hidden, queries],
-    ...(packed
-      ? { 'mlp.gate_up_proj': [2 * inner, hidden] }
-      : { 'mlp.gate_proj': [inner, hidden], 'mlp.up_proj': [inner, hidden] }),
-    'mlp.down_proj': [hidden, inner],
+    ...(expertShapes(config, layer) ?? {
+      ...(packed
+        ? { 'mlp.gate_up_proj': [2 * inner, hidden] }
+        : { 'mlp.gate_proj': [inner, hidden], 'mlp.up_proj': [inner, hidden] }),
+      'mlp.down_proj': [hidden, inner],
+    }),
     ...(width ? {} : { input_layernorm: [hidden] }),
     post_attention_layernorm: [hidden],
     ...(around ? { pre_feedforward_layernorm: [hidden] } : {}),
@@ -51,12 +68,14 @@ function shapesOf(model: CheckpointModel): Shapes {
   const { config } = model;
   const vocabulary = [config.vocab_size, config.hidden_size];
   const shapes: Shapes = { 'model.embed_tokens.weight': vocabulary };
-  for (let layer = 0; layer < config.num_hidden_layers; layer++)
-    for (const [part, shape] of Object.entries(layerShapes(model))) {
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    for (const [part, shape] of Object.entries(layerShapes(model, layer))) {
       shapes[`model.layers.${layer}.${part}.weight`] = shape;
       if (model.biases?.includes(part.split('.').at(-1) ?? ''))
         shapes[`model.layers.${layer}.${part}.bias`] = shape.slice(0, 1);
     }
+    if (config.model_type === 'gpt_oss') shapes[`model.layers.${layer}.self_attn.sinks`] = [config.num_attention_heads];
+  }
   shapes['model.norm.weight'] = [config.hidden_size];
   if (!config.tie_word_embeddings) shapes['lm_head.weight'] = vocabulary;
   return shapes;
@@ -80,13 +99,23 @@ function uniform(index: number, seed: number): number {
 
 function valuesOf(model: CheckpointModel, name: string, shape: readonly number[]): Float32Array {
   const [part = '', ending = ''] = name.split('.').slice(-2);
-  const group = ending === 'bias' ? 'bias' : shape.length === 1 ? 'norm' : part;
+  const group = ending === 'bias' || ending === 'sinks' ? ending : shape.length === 1 ? 'norm' : part;
   const gain = model.gains[group] ?? model.gains['matrix'] ?? 1;
   const centre = group === 'norm' && !model.config.model_type.startsWith('gemma') ? 1 : 0;
   const [rows = 1, columns] = shape;
   const width = columns === undefined ? gain : gain * Math.sqrt(3 / columns);
   const seed = seedOf(name, model.seed);
-  return Float32Array.from({ length: rows * (columns ?? 1) }, (_, index) => centre + width * uniform(index, seed));
+  const isExact = name.includes('.experts.') && columns !== undefined;
+  return Float32Array.from({ length: rows * (columns ?? 1) }, (_, index) =>
+    isExact ? exactStep(index, uniform(index, seed), width) : centre + width * uniform(index, seed),
+  );
+}
+
+/** A whole multiple of a power of 2, in blocks of 32: 8 bits are exact. */
+function exactStep(index: number, step: number, width: number): number {
+  const rounded = Math.floor(step * 127 + 0.5);
+  const multiple = index % 32 === 0 ? (rounded < 0 ? -127 : 127) : rounded;
+  return multiple * 2 ** (Math.floor(Math.log2(width / 127)) - (Math.floor(index / 32) % 2));
 }
 
 /** The bits of the nearest float16, to even on a tie, of a float32 below 65 504. @param bits of the float32 */

@@ -38,6 +38,7 @@ export function decoderSpecOf(
   const rotaries = family.rotaries(fields, { headSize, context }).map((rotary) => withOrigin(rotary, origin));
   const scales = family.scales(fields, sizes);
   const kinds = family.layers(fields, sizes.layers);
+  const experts = family.experts?.(fields, sizes);
   const activation = fields.choice(family.activation.field, family.activation.names) ?? 'silu';
   const isTied = fields.flag('tie_word_embeddings');
   const found = new CheckpointTensors(tensors, problems);
@@ -51,6 +52,7 @@ export function decoderSpecOf(
     epsilon: fields.positive('rms_norm_eps'),
     hasAttentionBias: optionalFlag(fields, 'attention_bias'),
     hasMlpBias: optionalFlag(fields, 'mlp_bias'),
+    ...(experts && { experts }),
   };
   refuseUnknown(fields, family.modelType, family.neutral);
   problems.check();
@@ -63,7 +65,7 @@ export function decoderSpecOf(
     embedding,
     embeddingScale: scales.embeddingScale,
     rotaries,
-    layers: kinds.map((kind, layer) => layerOf(plan, `${names.body}layers.${layer}.`, kind)),
+    layers: kinds.map((kind, layer) => layerOf(plan, { body: names.body, layer }, kind)),
     finalNorm: normOf(plan, `${names.body}norm`, sizes.hidden),
     // Both tensors are equal, or the embeddings are not tied: transformers 5 compares them.
     head: isTied && !found.has(`${names.head}.weight`) ? { weight: embedding } : found.linear(names.head, shape),
@@ -145,10 +147,11 @@ function readSizes(fields: ConfigFields): Sizes {
     fields.count('num_hidden_layers', MOST_LAYERS),
   ];
   const kvHeads = fields.optionalCount('num_key_value_heads') ?? heads;
-  if (heads % kvHeads !== 0) fields.refuse('num_key_value_heads', `a divisor of "num_attention_heads", ${heads}`);
+  const headsName = fields.named('num_attention_heads');
+  if (heads % kvHeads !== 0) fields.refuse('num_key_value_heads', `a divisor of ${headsName}, ${heads}`);
   const given = fields.optionalCount('head_dim');
   if (given === undefined && hidden % heads !== 0)
-    fields.refuse('hidden_size', `a multiple of "num_attention_heads", ${heads}, or a file with "head_dim"`);
+    fields.refuse('hidden_size', `a multiple of ${headsName}, ${heads}, or a file with ${fields.named('head_dim')}`);
   return {
     vocab: fields.count('vocab_size'),
     hidden,

@@ -4,6 +4,7 @@
  */
 import type { DecoderSpec, MlpSpec, RotarySpec } from '../../../protocol/decoder/decoder-spec.ts';
 import type { ConfigFields, Fields } from './config-fields.ts';
+import type { ExpertsPlan } from './experts.ts';
 import type { LayerKinds } from './layer-kinds.ts';
 import { type RopeOptions, rotaryOf, USUAL_SCALINGS } from './rope.ts';
 import type { TensorNames } from './tensors.ts';
@@ -64,6 +65,10 @@ export interface Family {
   readonly layers: LayerKinds;
   readonly rotaries: (fields: ConfigFields, options: Omit<RopeOptions, 'scalings'>) => readonly RotarySpec[];
   readonly scales: (fields: ConfigFields, sizes: Sizes) => Scales;
+  /** Each head of attention has a sink. */
+  readonly hasSinks?: true;
+  /** The mixtures of experts that replace the MLPs; absent = none. */
+  readonly experts?: (fields: ConfigFields, sizes: Sizes) => ExpertsPlan;
   /** Places of the decoder in the checkpoint, in the order of preference. */
   readonly names: readonly TensorNames[];
   /** The object of config.json that describes the decoder; absent = the file itself. */

@@ -17,7 +17,7 @@ const ABOUT = names(`
 /** Fields of training. */
 const TRAINING = names(`
   initializer_range attention_dropout resid_pdrop embd_pdrop hidden_dropout hidden_dropout_prob
-  attention_probs_dropout_prob gradient_checkpointing neftune_noise_alpha z_loss_coefficient
+  attention_probs_dropout_prob gradient_checkpointing neftune_noise_alpha z_loss_coefficient router_aux_loss_coef output_router_logits
   keys_to_ignore_at_inference`);
 /**
  * Forms of the same computation in torch. `pretraining_tp` splits the matrices and adds the parts;

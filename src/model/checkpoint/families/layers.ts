@@ -6,6 +6,7 @@ import type {
   MlpSpec,
   NormSpec,
 } from '../../../protocol/decoder/decoder-spec.ts';
+import { type ExpertsPlan, expertsOf } from './experts.ts';
 import type { Activation, Family, Scales, Sizes } from './family.ts';
 import type { LayerKind } from './layer-kinds.ts';
 import { type CheckpointTensors, rowsOf } from './tensors.ts';
@@ -22,22 +23,33 @@ export interface LayerPlan {
   readonly context: number;
   readonly hasAttentionBias: boolean;
   readonly hasMlpBias: boolean;
+  /** Absent: all layers have MLPs. */
+  readonly experts?: ExpertsPlan;
 }
 
-/** @param prefix the prefix of the tensors of this layer, with a dot behind it. */
-export function layerOf(plan: LayerPlan, prefix: string, kind: LayerKind): LayerSpec {
-  const { family, sizes, scales } = plan;
+/** The names of the tensors of a layer begin with `<body>layers.<layer>.`. */
+export function layerOf(plan: LayerPlan, { body, layer }: LayerPlace, kind: LayerKind): LayerSpec {
+  const { family, sizes, scales, tensors, experts } = plan;
+  const prefix = `${body}layers.${layer}.`;
   const { attentionIn, attentionOut, mlpIn, mlpOut } = family.norms;
   const norm = (name: string): NormSpec => normOf(plan, `${prefix}${name}`, sizes.hidden);
   return {
     attention: attentionOf(plan, `${prefix}self_attn.`, kind),
     ...(attentionIn === undefined ? {} : { attentionInNorm: norm(attentionIn) }),
     ...(attentionOut === undefined ? {} : { attentionOutNorm: norm(attentionOut) }),
-    mlp: mlpOf(plan, `${prefix}mlp.`),
+    mlp: experts?.isSparse(layer)
+      ? expertsOf(experts, { tensors, prefix: `${prefix}mlp.`, hidden: sizes.hidden })
+      : mlpOf(plan, `${prefix}mlp.`),
     ...(mlpIn === undefined ? {} : { mlpInNorm: norm(mlpIn) }),
     ...(mlpOut === undefined ? {} : { mlpOutNorm: norm(mlpOut) }),
     residualScale: scales.residual,
   };
+}
+
+export interface LayerPlace {
+  /** Prefix of the decoder, with a dot behind it. */
+  readonly body: string;
+  readonly layer: number;
 }
 
 /** The norm whose weight is `<name>.weight`. @param size number of its elements. */
@@ -63,6 +75,7 @@ function attentionOf(plan: LayerPlan, prefix: string, kind: LayerKind): Attentio
     ...(window === undefined ? {} : { window }),
     ...(scales.attentionSoftcap === undefined ? {} : { softcap: scales.attentionSoftcap }),
     ...queryKeyNorms(plan, prefix),
+    ...(plan.family.hasSinks && { sinks: tensors.take(`${prefix}sinks`, [heads]) }),
   };
 }
 

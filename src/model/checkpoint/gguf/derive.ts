@@ -3,9 +3,14 @@ import { deriveConfig } from './config/derive-config.ts';
 import type { DerivedFiles } from './derived-files.ts';
 import type { GgufModel } from './gguf-file.ts';
 import { deriveTokenizer } from './tokenizer/derive-tokenizer.ts';
+import { deriveTokenFacts } from './tokenizer/token-facts.ts';
 
-/** @throws UnsupportedCheckpoint for an architecture or a tokenizer that the worker does not compute */
-export const deriveFiles = (model: GgufModel): DerivedFiles => ({
+/**
+ * @param hasTokenizer true for a model with a tokenizer.json of its own: the tokenizer of the file need not
+ *   be a known one
+ * @throws UnsupportedCheckpoint for an architecture or a tokenizer that the worker does not compute
+ */
+export const deriveFiles = (model: GgufModel, hasTokenizer: boolean): DerivedFiles => ({
   ...deriveConfig(model),
-  ...deriveTokenizer(model.metadata),
+  ...(hasTokenizer ? deriveTokenFacts(model.metadata) : deriveTokenizer(model.metadata)),
 });

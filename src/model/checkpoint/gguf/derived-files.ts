@@ -13,8 +13,8 @@ export interface DerivedFiles {
   readonly origin: ConfigOrigin;
   /** generation_config.json: all ids that end an output, and the sampling defaults. */
   readonly generationConfig: Fields;
-  /** tokenizer.json. */
-  readonly tokenizer: Fields;
+  /** tokenizer.json; absent for a model with a file of its own. */
+  readonly tokenizer?: Fields;
   /** tokenizer_config.json: names of special tokens, and the chat templates. */
   readonly tokenizerConfig: Fields;
   /** The tensors by the names in a checkpoint of transformers. */

@@ -1,4 +1,6 @@
 /** A GGUF model by its file and by its folder: weights, configuration, tokenizer and templates. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { mkdtemp, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -33,7 +35,7 @@ const LONG = 'the '.repeat(1000);
 interface Wish {
   readonly dtype?: DtypeChoice;
   readonly devices?: readonly DeviceName[];
-  readonly format?: FormatChoice | 'gguf';
+  readonly format?: FormatChoice;
 }
 
 const locate = (path: string, { dtype = 'auto', devices = ['cpu'], format = 'auto' }: Wish = {}) =>
@@ -64,7 +66,7 @@ describe('a GGUF file', () => {
       reason: 'the weights of the GGUF file',
     });
     expect(await readSpec(files)).toMatchObject({
-      architecture: 'LlamaForCausalLM',
+      architecture: 'llama',
       vocabSize: TOKENS.length,
       contextLength: 512,
       eosIds: [258],
@@ -141,6 +143,16 @@ describe('a GGUF file', () => {
     });
     await second.close();
     expect(templates.map(({ file }) => file)).toEqual(['tokenizer_config.json']);
+  });
+
+  it('with an unknown tokenizer needs a tokenizer.json beside it', async () => {
+    const unknown = { ...NOTHING, 'a.gguf': ggufBytes(smallLlama({ 'tokenizer.ggml.pre': 'unheard-of' })) };
+    expect(await problemsFor(unknown, {}, 'a.gguf')).toEqual([
+      expect.stringMatching(/"tokenizer.ggml.pre" "unheard-of"; allowed: /),
+    ]);
+    const folder = await modelFolder({ ...unknown, 'tokenizer.json': TOKENIZER });
+    const spec = await readSpec(await locate(join(folder, 'a.gguf')));
+    expect(spec).toMatchObject({ eosIds: [258], tokenizerKind: 'bpe' });
   });
 
   it('yields to a template file beside it', async () => {
@@ -279,6 +291,51 @@ describe('a folder', () => {
     expect(choices[0]?.weightFiles.map((file) => basename(file))).toEqual(['hash0', 'hash1']);
     expect(derived?.tensors.get('lm_head.weight')?.file).toBe(1);
     expect((await locate(snapshot)).choices[0]?.modelFile).toBe(join(snapshot, partName('model', 0, 2)));
+  });
+});
+
+describe('a path', () => {
+  it('may be a link of the operator to a GGUF file of another folder', async () => {
+    const target = join(await realpath(await modelFolder(ONE)), 'small.gguf');
+    const folder = await modelFolder(NOTHING);
+    symlinkSync(target, join(folder, 'current.gguf'));
+    symlinkSync(target, join(folder, 'current'));
+    for (const link of ['current.gguf', 'current'])
+      expect((await locate(join(folder, link))).choices[0]?.modelFile).toBe(target);
+    expect(modelName({ model: join(folder, 'current.gguf') })).toBe('current');
+    // The operator has named the folder, and not the link in it.
+    expect(await problemsIn(folder, locate(folder))).toEqual([
+      expect.stringContaining('current.gguf is a link that leads out of the model folder'),
+    ]);
+  });
+
+  it('may be a GGUF file with another name', async () => {
+    const folder = await modelFolder({ ...NOTHING, 'sha256-0123': GGUF, other: 'GGU' });
+    expect((await locate(join(folder, 'sha256-0123'))).choices[0]?.dtype).toBe('q8_0');
+    expect(await problemsIn(folder, locate(join(folder, 'other')))).toEqual([
+      ' the path is a file: use its folder, or a .gguf file',
+    ]);
+  });
+});
+
+describe('a part of a split model', () => {
+  const names = Object.keys(llamaTensors());
+  const PARTS = splitGguf(smallLlama(), { parts: [names.slice(0, 3), names.slice(3)] });
+  const [FIRST, SECOND] = [partName('model', 0, 2), partName('model', 1, 2)];
+
+  it.each<[string, (path: string) => void, string]>([
+    [
+      'a link out of the folder',
+      (path) => symlinkSync('/etc/hostname', path),
+      'is a link that leads out of the model folder',
+    ],
+    ['a folder', (path) => mkdirSync(path), 'is not a regular file'],
+    ['a pipe', (path) => execFileSync('mkfifo', [path]), 'is not a regular file'],
+  ])('that is %s is refused', async (_, make, problem) => {
+    const folder = await modelFolder({ ...NOTHING, ...PARTS, [SECOND]: undefined });
+    make(join(folder, SECOND));
+    const problems = await problemsIn(folder, locate(join(folder, FIRST)));
+    expect(problems).toEqual([expect.stringContaining(`${SECOND} ${problem}`)]);
   });
 });
 

@@ -1,9 +1,11 @@
 /**
- * The rows of Qwen2, with biases of q, k and v, and of Qwen3, with norms of queries and keys per head.
- * Defaults: Qwen2Config and Qwen3Config of transformers.
+ * The rows of Qwen2, with biases of q, k and v, of Qwen3, with norms of queries and keys per head, and of
+ * Qwen3-MoE, with a mixture of experts. Defaults: Qwen2Config, Qwen3Config and Qwen3MoeConfig of
+ * transformers.
  */
-import { type Family, HIDDEN_ACT, NORMS_BEFORE, oneRotary, plainScales, TEXT_NAMES } from '../family.ts';
-import { qwenLayers } from '../layer-kinds.ts';
+import { expertCounts, sparseLayers } from '../experts.ts';
+import { type Family, HIDDEN_ACT, NORMS_BEFORE, oneRotary, plainScales, SILU, TEXT_NAMES } from '../family.ts';
+import { fullLayers, qwenLayers, windowLayers } from '../layer-kinds.ts';
 
 const DEFAULTS = {
   num_key_value_heads: 32,
@@ -40,4 +42,33 @@ export const QWEN3: Family = {
   defaults: { ...DEFAULTS, head_dim: 128, attention_bias: false },
   ...SHARED,
   qkNorm: 'head',
+};
+
+export const QWEN3_MOE: Family = {
+  ...QWEN3,
+  activation: { field: 'hidden_act', names: SILU },
+  modelType: 'qwen3_moe',
+  architectures: ['Qwen3MoeForCausalLM'],
+  defaults: {
+    ...{ ...DEFAULTS, num_key_value_heads: 4, attention_bias: false, intermediate_size: 6144 },
+    ...{ decoder_sparse_step: 1, mlp_only_layers: null, moe_intermediate_size: 768 },
+    ...{ num_experts: 128, num_experts_per_tok: 8, norm_topk_prob: false },
+  },
+  // A window counts for all layers: Qwen3MoeModel in modeling_qwen3_moe.py.
+  layers: (fields, layers) => {
+    fields.value('sliding_window');
+    fields.value('max_window_layers');
+    return (fields.flag('use_sliding_window') ? windowLayers : fullLayers)(fields, layers);
+  },
+  // Qwen3MoeTopKRouter and Qwen3MoeExperts.
+  experts: (fields) => ({
+    ...expertCounts(fields, { count: 'num_experts', chosen: 'num_experts_per_tok' }),
+    inner: fields.count('moe_intermediate_size'),
+    softmaxOver: 'all',
+    normalizes: fields.flag('norm_topk_prob'),
+    activation: { kind: 'silu' },
+    router: 'gate',
+    hasBias: false,
+    isSparse: sparseLayers(fields),
+  }),
 };

@@ -98,7 +98,8 @@ function sizesOf(fields: MetadataFields) {
   const quotient = hidden !== undefined && heads !== undefined ? hidden / heads : undefined;
   const headSize = fields.number('attention.key_length') ?? (Number.isInteger(quotient) ? quotient : undefined);
   const values = fields.number('attention.value_length') ?? headSize;
-  if (values !== headSize) fields.refuse('attention.value_length', `${headSize}, the elements of a key`);
+  if (headSize !== undefined && values !== headSize)
+    fields.refuse('attention.value_length', `${headSize}, the elements of a key`);
   return { hidden, heads, layers: fields.number('block_count'), headSize };
 }
 

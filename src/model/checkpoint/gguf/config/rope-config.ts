@@ -41,7 +41,7 @@ export function ropeFields(
   ropeFactors: ReadonlyMap<string, Float32Array>,
 ): RopeFields {
   const size = fields.number('rope.dimension_count') ?? headSize;
-  if (size !== headSize && traits.isPartial === undefined)
+  if (headSize !== undefined && size !== headSize && traits.isPartial === undefined)
     fields.refuse('rope.dimension_count', `${headSize}, the elements of a head`);
   const given = new Map([...ropeFactors].filter(([name]) => isRead(name, traits)));
   for (const name of ropeFactors.keys())

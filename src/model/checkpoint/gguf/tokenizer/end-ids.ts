@@ -46,10 +46,9 @@ export function endIds(
   defaults: Readonly<Record<string, number>>,
 ): readonly number[] {
   const named = NAMED.flatMap((name) => fields.id(name, texts.length) ?? defaults[name] ?? []);
-  const isMarked = (id: number): boolean => types[id] === TOKEN_TYPE.control || types[id] === TOKEN_TYPE.userDefined;
-  const known = [...ENDS].flatMap((text) => idOf.get(text) ?? []).filter(isMarked);
+  // Other types are text: Gemma has a token for the tag </s> of HTML.
+  const known = [...ENDS].flatMap((text) => idOf.get(text) ?? []).filter((id) => types[id] === TOKEN_TYPE.control);
   const isKept = (id: number): boolean =>
     EXCEPTIONS.some(({ kept, beside }) => texts[id] === kept && beside.every((text) => idOf.has(text)));
-  const ids = [...new Set([...named, ...known])].filter((id) => id < texts.length && !isKept(id));
-  return ids;
+  return [...new Set([...named, ...known])].filter((id) => id < texts.length && !isKept(id));
 }

@@ -39,6 +39,21 @@ const casedWords = (contraction: string, digits: string): Fields => {
 const markedWords = split(
   `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${SPACES}`,
 );
+/** The cased letters of Unicode 11, as a list in the files of DeepSeek LLM. */
+const CASED_LETTERS = [
+  'A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373',
+  '\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481',
+  '\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b',
+  '\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b',
+  '\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb',
+  '\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128',
+  '\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4',
+  '\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf',
+  '\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\u{10400}-\u{1044f}\u{104b0}-\u{104d3}',
+  '\u{104d8}-\u{104fb}\u{10c80}-\u{10cb2}\u{10cc0}-\u{10cf2}\u{118a0}-\u{118df}\u{1e900}-\u{1e943}',
+].join('');
+const HAN_AND_HANGUL = '[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+';
+
 const DEEPSEEK_WORDS = [
   split('\\p{N}{1,3}'),
   split('[一-龥\u3040-ゟ゠-ヿ]+'),
@@ -62,8 +77,7 @@ const starcoder = plain(sequence(DIGITS, GPT2_WORDS));
 const llama3Words = sequence(words('\\p{N}{1,3}'), BYTES);
 const llama3 = plain(llama3Words, { ignoreMerges: true, addBos: true });
 const qwen2 = composed(sequence(words('\\p{N}'), BYTES));
-// Files from tiktoken have a merge for every token, so that ignored merges change no id.
-const o200k = plain(sequence(casedWords(`${CONTRACTIONS}?`, '\\p{N}{1,3}'), BYTES), { ignoreMerges: true });
+const o200k = plain(sequence(casedWords(`${CONTRACTIONS}?`, '\\p{N}{1,3}'), BYTES));
 const falcon = plain(
   sequence(
     { type: 'Punctuation', behavior: 'Contiguous' },
@@ -96,7 +110,26 @@ export const PRE_RULES: ReadonlyMap<string, PreRule> = new Map([
   ['qwen35', composed(sequence(markedWords, BYTES))],
   ['tekken', plain(sequence(casedWords('', '\\p{N}'), BYTES), { ignoreMerges: true, addBos: true })],
   ['gpt-4o', o200k],
-  ['llama4', o200k],
+  // The converter of transformers for files of tiktoken sets the flag. In o200k it changes no id.
+  ['llama4', { ...o200k, ignoreMerges: true }],
+  [
+    'deepseek-llm',
+    plain(
+      sequence(
+        split('[\r\n]'),
+        split(`\\s?[${CASED_LETTERS}]+`),
+        split('\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+'),
+        split('\\s+$'),
+        split(HAN_AND_HANGUL),
+        DIGITS,
+        BYTES,
+      ),
+    ),
+  ],
+  [
+    'deepseek-coder',
+    plain(sequence(split('[\r\n]'), split('\\s?\\p{L}+'), split('\\s?\\p{P}+'), split(HAN_AND_HANGUL), DIGITS, BYTES)),
+  ],
   ['deepseek-v3', plain(sequence(...DEEPSEEK_WORDS, BYTES))],
   ['falcon', falcon],
 ]);

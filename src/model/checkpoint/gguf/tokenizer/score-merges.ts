@@ -21,7 +21,7 @@ export interface ScoredTokens {
 const MAX_STEPS = 2 ** 28;
 
 /**
- * The merges, first ones first. Takes 0.2 s for 32 000 tokens and 2.5 s for 262 144.
+ * The merges, first ones first. Takes 0.1 s of a core for 32 000 tokens and 1.6 s for 256 000.
  * @param longestFirst order of merges with equal scores: true as transformers writes since 2025 (Gemma 3), by
  *   the length of the left part, longest first; false as before, by the ids of the merged token, of the left
  *   and of the right part

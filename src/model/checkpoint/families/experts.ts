@@ -1,0 +1,74 @@
+/** Builds the description of a mixture of experts from the tensors of the checkpoint. Pure. */
+import type { ExpertActivation, ExpertSpec, ExpertsSpec, LinearSpec } from '../../../protocol/decoder/decoder-spec.ts';
+import type { ConfigFields } from './config-fields.ts';
+import type { CheckpointTensors } from './tensors.ts';
+
+/** Experts of the largest models of these families: 128. */
+const MOST_EXPERTS = 1024;
+
+/** The mixtures of experts of a model. */
+export interface ExpertsPlan {
+  /** Number of experts. */
+  readonly count: number;
+  readonly chosen: number;
+  /** Width of an expert. */
+  readonly inner: number;
+  readonly softmaxOver: ExpertsSpec['softmaxOver'];
+  readonly normalizes: boolean;
+  readonly activation: ExpertActivation;
+  /** Name of the router, without `.weight`. */
+  readonly router: string;
+  /** The router and the matrices of the experts have biases. */
+  readonly hasBias: boolean;
+  /** True for a layer with experts, false for a layer with an MLP. */
+  readonly isSparse: (layer: number) => boolean;
+}
+
+/** The number of experts, and the number of chosen ones, which is not larger. */
+export function expertCounts(
+  fields: ConfigFields,
+  names: { readonly count: string; readonly chosen: string },
+): Pick<ExpertsPlan, 'count' | 'chosen'> {
+  const count = fields.count(names.count, MOST_EXPERTS);
+  return { count, chosen: fields.count(names.chosen, count) };
+}
+
+/**
+ * The layers of Qwen3-MoE with experts: each layer with a number that `decoder_sparse_step` divides, counted
+ * from 1, except for those in `mlp_only_layers`. Source: modeling_qwen2_moe.py, Qwen2MoeDecoderLayer.
+ */
+export function sparseLayers(fields: ConfigFields): ExpertsPlan['isSparse'] {
+  const step = fields.count('decoder_sparse_step');
+  const dense = fields.value('mlp_only_layers') ?? [];
+  const isList = Array.isArray(dense) && dense.every((layer) => Number.isInteger(layer) && layer >= 0);
+  if (!isList) fields.refuse('mlp_only_layers', 'a list of numbers of layers, null');
+  return (layer) => (layer + 1) % step === 0 && !(isList && dense.includes(layer));
+}
+
+/** Where the tensors of one mixture are. */
+export interface ExpertsPlace {
+  readonly tensors: CheckpointTensors;
+  /** Prefix of the tensors of the mixture, with a dot behind it. */
+  readonly prefix: string;
+  readonly hidden: number;
+}
+
+/** The mixture of one layer. The experts have matrices of their own: `experts.7.gate_proj.weight`. */
+export function expertsOf(plan: ExpertsPlan, { tensors, prefix, hidden }: ExpertsPlace): ExpertsSpec {
+  const { count, chosen, inner, softmaxOver, normalizes, activation, router, hasBias } = plan;
+  const linear = (name: string, shape: readonly [number, number]): LinearSpec =>
+    tensors.linear(prefix + name, shape, hasBias);
+  const expert = (index: number): ExpertSpec => ({
+    gate: linear(`experts.${index}.gate_proj`, [inner, hidden]),
+    up: linear(`experts.${index}.up_proj`, [inner, hidden]),
+    down: linear(`experts.${index}.down_proj`, [hidden, inner]),
+  });
+  return {
+    router: linear(router, [count, hidden]),
+    chosen,
+    softmaxOver,
+    normalizes,
+    experts: Array.from({ length: count }, (_, index) => expert(index)),
+    activation,
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * Mixtures of experts on the CPU against a computation in float64: routing, activation, biases, numbers of bits
+ * and sizes of blocks. The weights are exact in each form.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { CHOICES } from '../../src/graph-builder/choices.ts';
+import { type Packing, packExperts } from '../support/checkpoints/pack-experts.ts';
+import { type ExpertProperties, type Properties, randomDecoder } from './random-decoder.ts';
+import { referenceLogits } from './reference-decoder.ts';
+import { largestDifference, PROMPTS } from './run-decoder.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'experts-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const PLAIN: Properties = { heads: 4, kvHeads: 2, headSize: 16, pairs: 8, hidden: 64, residualScale: 1 };
+const SILU: ExpertProperties = {
+  ...{ count: 8, inner: 96, chosen: 3, softmaxOver: 'all', normalizes: true },
+  activation: { kind: 'silu' },
+};
+const CLAMPED: ExpertProperties = {
+  ...{ ...SILU, softmaxOver: 'chosen', normalizes: false },
+  activation: { kind: 'clamped_swiglu', alpha: 1.702, limit: 0.5 },
+};
+const BIASES = ['router', 'gate', 'up', 'down'];
+type Form = Omit<Packing, 'file' | 'read'>;
+const EIGHT: Form = { bits: 8, blockSize: 32 };
+
+function differenceOf(properties: Properties, form: Form): number {
+  const { spec, file } = randomDecoder(properties);
+  const expected = PROMPTS.map((ids) => referenceLogits(spec, file, ids));
+  const read = ({ offset, bytes }: { offset: number; bytes: number }) => file.subarray(offset, offset + bytes);
+  const packed = packExperts(spec, { ...form, file: 1, read });
+  return largestDifference({ spec: packed.spec, files: [file, packed.file], choices: CHOICES.cpu, root, expected });
+}
+
+describe.each([
+  ['silu, weights over the chosen experts', SILU, []],
+  ['silu, weights over all experts', { ...SILU, normalizes: false }, []],
+  ['one expert', { ...SILU, chosen: 1 }, []],
+  ['one expert, weights over all experts', { ...SILU, chosen: 1, normalizes: false }, []],
+  ['all experts', { ...SILU, chosen: 8 }, []],
+  ['clamped swiglu with biases', CLAMPED, BIASES],
+  ['a bias of the gate alone', CLAMPED, ['gate']],
+  ['as wide as the hidden size', { ...SILU, inner: 64 }, ['down']],
+] as const)('%s', (_, experts, biases) => {
+  it.each<Form>([
+    EIGHT,
+    { bits: 8, blockSize: 16 },
+    { bits: 8, blockSize: 16, zeroPoints: true },
+    { ...EIGHT, zeroPoints: true },
+  ])('%o', (form) => {
+    expect(differenceOf({ ...PLAIN, experts, biases }, form)).toBeLessThan(1e-4);
+  });
+
+  it.each([16, 32])('4 bits, blocks of %d', (blockSize) => {
+    const difference = differenceOf({ ...PLAIN, experts, biases, bits: 4 }, { bits: 4, blockSize });
+    expect(difference).toBeLessThan(1e-4);
+  });
+});

@@ -1,0 +1,154 @@
+/**
+ * Packs the experts of a decoder as the operator QMoE reads them, for weights that are exact with the given
+ * number of bits: a whole number of a power of 2 in each block. Weights that are not exact are an error.
+ */
+import { widen } from '../../../src/onnx/half-float.ts';
+import { FLOAT32, UINT8 } from '../../../src/onnx/types.ts';
+import {
+  type DecoderSpec,
+  type ExpertSpec,
+  type GraphMatrix,
+  hasExperts,
+  isPacked,
+  isPlain,
+  type LinearSpec,
+  type PackedExperts,
+  type QuantizedMatrix,
+  type TensorPlace,
+} from '../../../src/protocol/decoder/decoder-spec.ts';
+
+export interface Packing {
+  readonly bits: 4 | 8;
+  readonly blockSize: number;
+  /** With zero points for each block; 8 bits only. */
+  readonly zeroPoints?: boolean;
+  /** Index of the packed file. */
+  readonly file: number;
+  readonly read: (place: TensorPlace) => Uint8Array;
+}
+
+/** The decoder with packed experts, and the bytes of the file with them. */
+export function packExperts(
+  spec: DecoderSpec,
+  packing: Packing,
+): { readonly spec: DecoderSpec<GraphMatrix>; readonly file: Uint8Array } {
+  const packer = new Packer(packing);
+  const layers = spec.layers.map((layer) => {
+    const { mlp } = layer;
+    if (!hasExperts(mlp) || isPacked(mlp.experts)) return layer;
+    return { ...layer, mlp: { ...mlp, experts: packer.experts(mlp.experts) } };
+  });
+  return { spec: { ...spec, layers } as DecoderSpec<GraphMatrix>, file: packer.bytes() };
+}
+
+type Row = Float32Array;
+
+class Packer {
+  readonly #packing: Packing;
+  readonly #parts: Uint8Array[] = [];
+  #end = 0;
+
+  constructor(packing: Packing) {
+    this.#packing = packing;
+  }
+
+  bytes(): Uint8Array {
+    return Uint8Array.from(Buffer.concat(this.#parts));
+  }
+
+  experts(experts: readonly ExpertSpec[]): PackedExperts {
+    const turns = <T>(gate: readonly T[], up: readonly T[]): T[] => gate.flatMap((one, i) => [one, up[i] as T]);
+    const gateUp = experts.flatMap(({ gate, up }) => turns(this.#rows(gate), this.#rows(up)));
+    const down = experts.flatMap(({ down: linear }) => this.#rows(linear));
+    const hasBias = (linears: readonly LinearSpec[]): boolean => linears.some(({ bias }) => bias);
+    const gateUpBias = hasBias(experts.flatMap(({ gate, up }) => [gate, up]))
+      ? experts.flatMap(({ gate, up }) => turns(this.#bias(gate), this.#bias(up)))
+      : [];
+    const downs = experts.map(({ down: linear }) => linear);
+    const downBias = hasBias(downs) ? downs.flatMap((linear) => this.#bias(linear)) : [];
+    return {
+      count: experts.length,
+      gateUp: this.#quantized(gateUp),
+      down: this.#quantized(down),
+      ...(gateUpBias.length > 0 && { gateUpBias: this.#floats(gateUpBias, [gateUpBias.length]) }),
+      ...(downBias.length > 0 && { downBias: this.#floats(downBias, [downBias.length]) }),
+    };
+  }
+
+  #values(place: TensorPlace): Float32Array {
+    const data = Uint8Array.from(this.#packing.read(place)).buffer;
+    const count = place.shape.reduce((product, size) => product * size, 1);
+    if (place.type === FLOAT32) return new Float32Array(data);
+    const values = new Float32Array(count);
+    widen(place.type, new Uint16Array(data), values, { start: 0, end: count });
+    return values;
+  }
+
+  #rows({ weight }: LinearSpec): Row[] {
+    if (!isPlain(weight)) throw new Error('blocks');
+    const [rows = 0, columns = 0] = weight.shape;
+    const values = this.#values(weight);
+    return Array.from({ length: rows }, (_, row) => values.subarray(row * columns, (row + 1) * columns));
+  }
+
+  /** Zeros for an absent bias. */
+  #bias({ bias, weight }: LinearSpec): number[] {
+    return bias ? [...this.#values(bias)] : Array<number>(weight.shape[0] ?? 0).fill(0);
+  }
+
+  #quantized(rows: readonly Row[]): QuantizedMatrix {
+    const { bits, blockSize, zeroPoints } = this.#packing;
+    const columns = rows[0]?.length ?? 0;
+    const count = rows.length * (columns / blockSize);
+    const values = new Uint8Array((rows.length * columns * bits) / 8);
+    const [scales, zeros] = [new Float32Array(count), new Uint8Array(count)];
+    for (let block = 0; block < count; block++) {
+      const [row, first] = [Math.floor((block * blockSize) / columns), (block * blockSize) % columns];
+      const weights = rows[row]?.subarray(first, first + blockSize) ?? new Float32Array();
+      const scale = scaleOf(weights, bits);
+      scales[block] = scale;
+      // A zero point of each block: another one for the same weights.
+      const least = Math.min(...weights) / scale;
+      const zero = zeroPoints ? -least : 2 ** (bits - 1);
+      zeros[block] = zero;
+      for (const [i, weight] of weights.entries()) {
+        const value = weight / scale + zero;
+        const at = block * blockSize + i;
+        if (bits === 8) values[at] = value;
+        else values[at >> 1] = (values[at >> 1] ?? 0) | (value << (4 * (at & 1)));
+      }
+    }
+    const shape = [rows.length, columns / blockSize];
+    return {
+      shape: [rows.length, columns],
+      bits,
+      blockSize,
+      values: this.#place(values, UINT8, [...shape, (blockSize * bits) / 8]),
+      scales: this.#place(new Uint8Array(scales.buffer), FLOAT32, shape),
+      ...(zeroPoints && { zeroPoints: this.#place(zeros, UINT8, shape) }),
+    };
+  }
+
+  #floats(values: readonly number[], shape: readonly number[]): TensorPlace {
+    return this.#place(new Uint8Array(Float32Array.from(values).buffer), FLOAT32, shape);
+  }
+
+  #place(data: Uint8Array, type: number, shape: readonly number[]): TensorPlace {
+    const place = { file: this.#packing.file, offset: this.#end, bytes: data.length, type, shape };
+    const padding = new Uint8Array(-data.length & 63);
+    this.#parts.push(data, padding);
+    this.#end += data.length + padding.length;
+    return place;
+  }
+}
+
+/** The largest power of 2 of which all weights are whole numbers. */
+function scaleOf(weights: Row, bits: number): number {
+  const most = 2 ** (bits - 1);
+  for (let scale = 2; scale > 2 ** -40; scale /= 2) {
+    const isWhole = weights.every((weight) => Number.isInteger(weight / scale));
+    if (isWhole && weights.every((weight) => weight / scale >= -most && weight / scale < most)) return scale;
+    if (isWhole) break;
+  }
+  throw new Error(`${weights.join()} is not exact with ${bits} bits`);
+}
