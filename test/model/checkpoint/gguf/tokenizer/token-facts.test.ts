@@ -139,6 +139,16 @@ describe('added tokens', () => {
       token(2, '</s>', { rstrip: true }),
     ]);
   });
+
+  it('of Phi-4 drop the white space around them, and those of Phi-4-mini after the names of roles', () => {
+    const phi: Keys = { 'general.architecture': 'phi3', merges: [], tokens: ['<|end|>', 'a', 'b', 'c', '<|tool|>'] };
+    const ids = (pre: string): unknown => added(byteLevel({ ...phi, pre }));
+    expect(ids('dbrx')).toEqual([
+      token(0, '<|end|>', { lstrip: true, rstrip: true }),
+      token(4, '<|tool|>', { lstrip: true, rstrip: true }),
+    ]);
+    expect(ids('gpt-4o')).toEqual([token(0, '<|end|>', { rstrip: true }), token(4, '<|tool|>', {})]);
+  });
 });
 
 it('the vocabulary lacks the tokens that only fill up the matrix, and has every other text', () => {
