@@ -1,6 +1,6 @@
 /**
  * Writes the files that are made from the code: openapi.yaml, openapi.json, .env.example, docs/limits.md,
- * docs/narration.md and the sampler's kernels. A test compares the files with `generated()`.
+ * docs/narration.md and the kernels in WebAssembly. A test compares the files with `generated()`.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -24,7 +24,8 @@ export function generated(): Readonly<Record<string, string>> {
     '.env.example': envExample(),
     'docs/limits.md': limitsPage(),
     'docs/narration.md': narrationPage(readRecordings()),
-    'src/engine/sampling/kernels.wasm.ts': kernels(),
+    'src/engine/sampling/kernels.wasm.ts': kernels('sampling', "The sampler's passes"),
+    'src/engine/conversion/kernels.wasm.ts': kernels('conversion', 'The conversion of weights'),
   };
 }
 

@@ -24,7 +24,8 @@ export function widen(
   for (let index = start; index < end; index++) to[index] = table[from[index] as number] as number;
 }
 
-function floatOf(type: number, bits: number): number {
+/** The float32 of one bit pattern. */
+export function floatOf(type: number, bits: number): number {
   if (type === BFLOAT16) return new Float32Array(Uint32Array.of(bits << 16).buffer)[0] as number;
   const sign = bits >> 15 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

@@ -1,0 +1,51 @@
+/** Measures on samples how far converted weights are from the weights of the file. */
+import type { ConversionTask, ConvertedWeights, SourceFormat } from './conversion-plan.ts';
+import { type ConvertedParts, dequantized, reconstructed } from './dequantize.ts';
+
+/** Weights in a sample: one block of the K formats. 1 ‰ of large matrices, so that it costs no time. */
+const SAMPLE = 256;
+
+interface Sums {
+  squares: number;
+  differences: number;
+}
+/** The fields that identify `ConvertedWeights`. */
+type Kind = Pick<ConvertedWeights, 'from' | 'bits' | 'blockSize' | 'hasMinimums'>;
+
+export class Differences {
+  readonly #sums = new Map<string, Sums>();
+
+  /**
+   * Compares the begin of a piece.
+   * @param bytes the piece in the file, at least `SAMPLE` weights or all of a matrix.
+   */
+  add(
+    { from, form }: ConversionTask,
+    bytes: Uint8Array,
+    { parts, count }: { parts: ConvertedParts; count: number },
+  ): void {
+    const sampled = Math.min(SAMPLE, count);
+    const expected = dequantized(from, bytes, sampled);
+    const actual = reconstructed(form, parts, sampled);
+    const sums = this.#sumsOf(keyOf({ ...form, from, hasMinimums: form.extra === 'minimums' }));
+    for (const [index, weight] of expected.entries()) {
+      sums.squares += weight * weight;
+      sums.differences += (weight - (actual[index] ?? 0)) ** 2;
+    }
+  }
+
+  /** Root mean square of the differences, relative to the root mean square of the weights. */
+  of(weights: Kind): number {
+    const { squares, differences } = this.#sumsOf(keyOf(weights));
+    return differences === 0 ? 0 : Math.sqrt(differences / squares);
+  }
+
+  #sumsOf(key: string): Sums {
+    const sums = this.#sums.get(key) ?? { squares: 0, differences: 0 };
+    this.#sums.set(key, sums);
+    return sums;
+  }
+}
+
+const keyOf = ({ from, bits, blockSize, hasMinimums }: { from: SourceFormat } & Omit<Kind, 'from'>): string =>
+  [from, bits, blockSize, hasMinimums].join(':');

@@ -1,0 +1,52 @@
+/**
+ * The table of converted forms: the form of each block format that has the same weights, and the forms that a
+ * kind of device reads instead. Plain data and pure functions.
+ */
+import type { BlockFormat } from '../../protocol/decoder/block-formats.ts';
+import type { DeviceKind } from '../../protocol/devices.ts';
+import type { Form } from './conversion-plan.ts';
+
+/**
+ * The weights of a form without minimums equal the weights of the format bit for bit. With minimums, the one
+ * difference is that the minimum is rounded to float32.
+ */
+export const EXACT_FORMS: Readonly<Record<BlockFormat, Form>> = {
+  q4_0: { bits: 4, blockSize: 32 },
+  q4_1: { bits: 4, blockSize: 32, extra: 'minimums' },
+  q5_0: { bits: 8, blockSize: 32 },
+  q5_1: { bits: 8, blockSize: 32, extra: 'minimums' },
+  q8_0: { bits: 8, blockSize: 32 },
+  q2_k: { bits: 4, blockSize: 16, extra: 'minimums' },
+  q3_k: { bits: 4, blockSize: 16 },
+  q4_k: { bits: 4, blockSize: 32, extra: 'minimums' },
+  q5_k: { bits: 8, blockSize: 32, extra: 'minimums' },
+  q6_k: { bits: 8, blockSize: 16 },
+  iq4_nl: { bits: 8, blockSize: 32 },
+  iq4_xs: { bits: 8, blockSize: 32 },
+  mxfp4: { bits: 8, blockSize: 32 },
+};
+
+/** 8 bits with a zero point: the weights of any format, rounded to 255 steps in each block. */
+export const REQUANTIZED: Form = { bits: 8, blockSize: 32, extra: 'zeroPoints' };
+
+/** The forms of floats that are quantized at load. */
+export const FLOAT_FORMS: Readonly<Record<'q8' | 'q4', Form>> = {
+  q8: { bits: 8, blockSize: 32 },
+  q4: { bits: 4, blockSize: 32 },
+};
+
+/** The forms that a kind of device reads instead of the exact ones, for example `REQUANTIZED`. */
+export const DEVICE_FORMS: Readonly<Record<DeviceKind, Partial<Readonly<Record<BlockFormat, Form>>>>> = {
+  cpu: {},
+  cuda: {},
+  webgpu: {},
+  coreml: {},
+};
+
+/** The form of a block format on a kind of device. */
+export const formOf = (format: BlockFormat, device: DeviceKind): Form =>
+  DEVICE_FORMS[device][format] ?? EXACT_FORMS[format];
+
+/** True if matrices of two forms can be one matrix. */
+export const isSameForm = (one: Form, other: Form): boolean =>
+  one.bits === other.bits && one.blockSize === other.blockSize && one.extra === other.extra;
