@@ -24,7 +24,7 @@ export function addJoinedLinears(
   linears: readonly LinearSpec<GraphMatrix>[],
   name: string,
 ): string {
-  const weight = joined(
+  const weight = addJoinedWeights(
     graph,
     linears.map(({ weight: one }) => placeOf(one)),
     `${name}.weight`,
@@ -44,7 +44,11 @@ function product(graph: DecoderGraph, x: string, weight: string): string {
   return graph.node('MatMul', [x, transposed]);
 }
 
-function joined(graph: DecoderGraph, places: readonly TensorPlace[], name: string): string {
+/**
+ * Several weights as one, with the rows of one behind those of the other. The runtime joins those that are no
+ * neighbours in the file when it opens the model.
+ */
+export function addJoinedWeights(graph: DecoderGraph, places: readonly TensorPlace[], name: string): string {
   const whole = neighbours(places);
   if (whole) return graph.weight(whole, name);
   const parts = places.map((place, index) => graph.weight(place, `${name}.${index}`));

@@ -43,8 +43,8 @@ describe.each([
   ['one expert, weights over all experts', { ...SILU, chosen: 1, normalizes: false }, []],
   ['all experts', { ...SILU, chosen: 8 }, []],
   ['clamped swiglu with biases', CLAMPED, BIASES],
-  ['a bias of the gate alone', CLAMPED, ['gate']],
-  ['as wide as the hidden size', { ...SILU, inner: 64 }, ['down']],
+  ['biases of the experts alone', CLAMPED, ['gate', 'up', 'down']],
+  ['experts as wide as the hidden size', { ...SILU, inner: 64 }, []],
 ] as const)('%s', (_, experts, biases) => {
   it.each<Form>([
     EIGHT,

@@ -5,8 +5,9 @@
 import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { ConversionPlan, ConversionTask, Exactness, Rows } from './conversion-plan.ts';
 import { Differences } from './differences.ts';
+import { type RowBytes, rowBytesOf } from './forms.ts';
 import { Kernels, PIECE } from './kernels.ts';
-import { type RowBytes, rowBytesOf, sourceBytes } from './plan-conversion.ts';
+import { sourceBytes } from './plan-conversion.ts';
 import { SourceFiles } from './source-files.ts';
 
 export interface ConversionTarget {

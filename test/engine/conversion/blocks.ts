@@ -46,7 +46,8 @@ export function randomBlocks(format: BlockFormat, count: number, seed = 1): Uint
       view.setUint16(block * size + at, isExtreme ? (EXTREMES[next() % EXTREMES.length] ?? 0) : random, true);
     }
     // The difference of the largest and the smallest value is finite up to the exponent 251.
-    if (format === 'mxfp4') bytes[block * size] = next() % 10 === 0 ? ([0, 1, 2, 251][next() % 4] ?? 0) : 100 + (next() % 50);
+    if (format === 'mxfp4')
+      bytes[block * size] = next() % 10 === 0 ? ([0, 1, 2, 251][next() % 4] ?? 0) : 100 + (next() % 50);
   }
   return bytes;
 }

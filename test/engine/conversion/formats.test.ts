@@ -50,7 +50,12 @@ describe.each(FORMATS)('%s', (format) => {
     expect(convert(format, form, bytes)).toBe(true);
     const terms = termsOf(form, expected.length);
     if (isExact(format)) {
-      expect(firstOther(Float32Array.from(terms, ([product]) => product), expected)).toBeUndefined();
+      expect(
+        firstOther(
+          Float32Array.from(terms, ([product]) => product),
+          expected,
+        ),
+      ).toBeUndefined();
       return;
     }
     // Each of three float32 results (the minimum, the sum here, the sum of the rules) is rounded: half a unit

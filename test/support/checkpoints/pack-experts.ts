@@ -60,18 +60,12 @@ class Packer {
     const turns = <T>(gate: readonly T[], up: readonly T[]): T[] => gate.flatMap((one, i) => [one, up[i] as T]);
     const gateUp = experts.flatMap(({ gate, up }) => turns(this.#rows(gate), this.#rows(up)));
     const down = experts.flatMap(({ down: linear }) => this.#rows(linear));
-    const hasBias = (linears: readonly LinearSpec[]): boolean => linears.some(({ bias }) => bias);
-    const gateUpBias = hasBias(experts.flatMap(({ gate, up }) => [gate, up]))
-      ? experts.flatMap(({ gate, up }) => turns(this.#bias(gate), this.#bias(up)))
-      : [];
-    const downs = experts.map(({ down: linear }) => linear);
-    const downBias = hasBias(downs) ? downs.flatMap((linear) => this.#bias(linear)) : [];
+    const biases = (part: keyof ExpertSpec): TensorPlace[] => experts.flatMap((expert) => expert[part].bias ?? []);
     return {
       count: experts.length,
       gateUp: this.#quantized(gateUp),
       down: this.#quantized(down),
-      ...(gateUpBias.length > 0 && { gateUpBias: this.#floats(gateUpBias, [gateUpBias.length]) }),
-      ...(downBias.length > 0 && { downBias: this.#floats(downBias, [downBias.length]) }),
+      ...(experts[0]?.gate.bias && { biases: { gate: biases('gate'), up: biases('up'), down: biases('down') } }),
     };
   }
 
@@ -89,11 +83,6 @@ class Packer {
     const [rows = 0, columns = 0] = weight.shape;
     const values = this.#values(weight);
     return Array.from({ length: rows }, (_, row) => values.subarray(row * columns, (row + 1) * columns));
-  }
-
-  /** Zeros for an absent bias. */
-  #bias({ bias, weight }: LinearSpec): number[] {
-    return bias ? [...this.#values(bias)] : Array<number>(weight.shape[0] ?? 0).fill(0);
   }
 
   #quantized(rows: readonly Row[]): QuantizedMatrix {
@@ -127,10 +116,6 @@ class Packer {
       scales: this.#place(new Uint8Array(scales.buffer), FLOAT32, shape),
       ...(zeroPoints && { zeroPoints: this.#place(zeros, UINT8, shape) }),
     };
-  }
-
-  #floats(values: readonly number[], shape: readonly number[]): TensorPlace {
-    return this.#place(new Uint8Array(Float32Array.from(values).buffer), FLOAT32, shape);
   }
 
   #place(data: Uint8Array, type: number, shape: readonly number[]): TensorPlace {
