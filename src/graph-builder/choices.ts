@@ -26,16 +26,21 @@ export interface Choices {
    * GPU without half floats refuses to read them. A table in bfloat16 stays in memory of the host.
    */
   readonly widenedTables: readonly number[];
+  /**
+   * The device computes mixtures of experts. Only the CPU: its operator QMoE was compared with numpy. WebGPU's
+   * refuses zero points and weights of its own routing, and CUDA's takes other layouts of the weights.
+   */
+  readonly experts: boolean;
   /** Attributes that operators of the device ignore: attention that needs one is computed another way. */
   readonly ignores: readonly IgnoredAttribute[];
 }
 
-const FUSED = { product: 'fused', packsQkv: true, widenedTables: [] } as const;
-const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16] } as const;
+const FUSED = { product: 'fused', packsQkv: true, widenedTables: [], experts: false } as const;
+const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16], experts: false } as const;
 
 /** The choices of each kind of device. WebGPU and Core ML have no FusedMatMul. */
 export const CHOICES: Readonly<Record<DeviceKind, Choices>> = {
-  cpu: { ...FUSED, native: [FLOAT32], ignores: ignoredBy('cpu') },
+  cpu: { ...FUSED, native: [FLOAT32], experts: true, ignores: ignoredBy('cpu') },
   cuda: { ...FUSED, native: [FLOAT32, FLOAT16, BFLOAT16], ignores: ignoredBy('cuda') },
   webgpu: { ...TRANSPOSED, packsQkv: true, native: [FLOAT32], ignores: ignoredBy('webgpu') },
   coreml: { ...TRANSPOSED, packsQkv: false, native: [FLOAT32], ignores: ignoredBy('coreml') },

@@ -74,6 +74,8 @@ interface ReasonDetails {
    * an input, which has no value: the generated text would be wrong.
    */
   operator_ignores: { readonly operator: string; readonly attribute: string; readonly value?: number };
+  /** The model has mixtures of experts, which the worker does not compute on this kind of device. */
+  no_experts: NoDetails;
   /** Any other failure, with the runtime's message. */
   runtime: { readonly message: string };
 }

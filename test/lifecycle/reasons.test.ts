@@ -39,6 +39,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   computes_wrong: { code: 'computes_wrong', difference: 0.314 },
   no_logits: { code: 'no_logits' },
   operator_ignores: { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 50 },
+  no_experts: { code: 'no_experts' },
   runtime: { code: 'runtime', message: 'bad_alloc' },
 };
 
