@@ -9,6 +9,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const SHAPE = 'smollm2-135m';
+/**
+ * Shapes of GGUF files. Rows of 576 and 896 values are no multiples of 256, so most of their matrices have blocks of 32
+ * in a `q4_k_m` file, as in the published files of these shapes. Those of `0.34 B` are Q4_K and Q6_K.
+ */
+export const GGUF_SHAPES = { '135 M': SHAPE, '0.34 B': 'third-billion', '0.5 B': 'half-billion' };
 const MODELS = fileURLToPath(new URL('./.models/', import.meta.url));
 const SCRIPTS = fileURLToPath(new URL('../tools/', import.meta.url));
 /** Only Debian's Python finds Debian's packages; another Python may precede it in the path. */
@@ -44,10 +49,21 @@ export const largeCheckpointFolder = () =>
     python('byte_tokenizer.py', [String(configIn(fresh).vocab_size), fresh]);
   });
 
-/** The same weights for llama.cpp: `q8` (Q8_0) or `q4` (Q4_0). */
-export function ggufFile(dtype) {
-  return made(join(MODELS, `${dtype}.gguf`), (fresh) => python('gguf_llama.py', [SHAPE, dtype, fresh]));
-}
+/**
+ * The weights of the ONNX file for llama.cpp: `q8` (Q8_0) or `q4` (Q4_0). All matrices have the one format, as in the
+ * ONNX file.
+ */
+export const ggufFile = (dtype) =>
+  made(join(MODELS, `${dtype}.gguf`), (fresh) => python('gguf_llama.py', [SHAPE, `${dtype}_0`, fresh, '--pure']));
+
+/**
+ * A GGUF file with the mix of formats that llama-quantize writes, for the worker and for llama.cpp: `f32`, `f16`,
+ * `q4_0`, `q8_0` or `q4_k_m`. The shape is a key of `GGUF_SHAPES`.
+ */
+export const mixedGgufFile = (format, shape) =>
+  made(join(MODELS, `${GGUF_SHAPES[shape]}-${format}.gguf`), (fresh) =>
+    python('gguf_llama.py', [GGUF_SHAPES[shape], format, fresh]),
+  );
 
 /** config.json of the model. */
 export const modelConfig = (dtype) => configIn(modelFolder(dtype));

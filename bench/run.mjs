@@ -19,6 +19,7 @@ import { engineAlone } from './engine-alone.mjs';
 import { engineLoss } from './engine-loss.mjs';
 import { firstToken } from './first-token.mjs';
 import { fleet } from './fleet.mjs';
+import { gguf } from './gguf.mjs';
 import { grammarCost } from './grammar.mjs';
 import { grammarStreams } from './grammar-streams.mjs';
 import { healthUnderLoad } from './health-under-load.mjs';
@@ -44,6 +45,7 @@ import { subscribers } from './subscribers.mjs';
 /** In the order of the page. */
 const BENCHES = {
   againstPeers,
+  gguf,
   checkpoint,
   overHttp,
   dialects,
@@ -130,7 +132,7 @@ noisy: each bench repeats, the sides of a comparison take turns, and a figure is
 run.
 
 To repeat it: \`npm run bench\` in a checkout, with Debian's \`python3-numpy\` and \`python3-onnx\` installed. The first run makes models with random
-weights of the shape of SmolLM2-135M under \`bench/.models/\` (1.2 GB) and installs the peers under \`bench/peers/node_modules\` (1.2 GB). \`npm run bench -- overHttp\`
+weights of the shape of SmolLM2-135M under \`bench/.models/\` (4.5 GB) and installs the peers under \`bench/peers/node_modules\` (1.2 GB). \`npm run bench -- overHttp\`
 runs one bench. \`BENCH_ROUNDS=1\` makes it short. Only a full run writes this page. A section that names no model uses the embedded one (0.9 M parameters, fp32).
 
 - **Time to first token**: at the client, from sending the POST to the first \`token\` event.

@@ -231,6 +231,7 @@ export class EngineClient {
       case 'fallback':
       case 'memory':
       case 'unreserved':
+      case 'conversion':
       case 'weights':
       case 'progress':
         this.#options.onLoadEvent?.(message);

@@ -35,6 +35,14 @@ export function reservationsFolder(): string | undefined {
   return user === undefined ? undefined : join(tmpdir(), `rbees-workerd-${user}`);
 }
 
+/**
+ * Folder for converted weights that one engine uses alone: the folder of saved weights cannot be written, or is
+ * switched off.
+ */
+export function convertedFolder(): string {
+  return join(reservationsFolder() ?? join(tmpdir(), 'rbees-workerd'), 'converted');
+}
+
 /** Folder with one file for each worker of this user, by which `ps` finds them; undefined as above. */
 export function workersFolder(): string | undefined {
   const parent = reservationsFolder();

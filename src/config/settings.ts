@@ -30,7 +30,11 @@ export const SETTINGS = {
     allowed: 'a folder, or org/name[/folder][@revision] of a pulled model',
     shown: 'the embedded haiku model',
   }),
-  dtype: choice(DTYPES, 'auto', 'data type of the weights; auto takes the best one for the device'),
+  dtype: choice(
+    DTYPES,
+    'auto',
+    'data type of the weights; auto takes the best one for the device; q8 and q4 quantize a checkpoint of floats',
+  ),
   device: setting({
     schema: z.string().regex(DEVICE_FLAG),
     meaning: 'device for the model; auto takes the best device that works, and the CPU for a model under 32 MB',

@@ -30,12 +30,13 @@ export function addAttention(
   inputs: AttentionInputs,
 ): string {
   const name = `layers.${layer}.attention`;
-  const attributes = attributesOf(spec, inputs.tables !== undefined);
+  const attributes = attributesOf(spec, layout, inputs.tables !== undefined);
   const { past, present } = cacheNames(layer);
   if (!computes(graph.choices, OPERATOR, attributes)) {
     const [q, k, v] = apart(graph, x, spec, { name, layout });
-    const { paddedSize, rotaryColumns } = layout;
-    const heads = { q, k, v, spec, size: paddedSize, rotated: 2 * rotaryColumns, past, present, name };
+    const { paddedSize, rotaryColumns, isInterleaved } = layout;
+    const sizes = { size: paddedSize, rotated: 2 * rotaryColumns, isInterleaved };
+    const heads = { q, k, v, spec, ...sizes, past, present, name };
     const attended = addExplicitAttention(graph, heads, inputs);
     return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
   }
@@ -58,12 +59,17 @@ export interface AttentionLayer {
   readonly layout: HeadLayout;
 }
 
-function attributesOf(spec: AttentionSpec<GraphMatrix>, rotates: boolean): Record<string, Attribute> {
+function attributesOf(
+  spec: AttentionSpec<GraphMatrix>,
+  { isInterleaved }: HeadLayout,
+  rotates: boolean,
+): Record<string, Attribute> {
   return {
     num_heads: { integer: spec.heads },
     kv_num_heads: { integer: spec.kvHeads },
     scale: { float: spec.scale },
     do_rotary: { integer: rotates ? 1 : 0 },
+    ...(isInterleaved && { rotary_interleaved: { integer: 1 } }),
     ...(spec.window !== undefined && { local_window_size: { integer: spec.window } }),
     ...(spec.softcap !== undefined && { softcap: { float: spec.softcap } }),
   };
@@ -87,7 +93,8 @@ function projections(
   const { name, layout } = projecting;
   // The norms take queries and keys apart again, and GroupQueryAttention of the CPU has no such norms.
   if (!graph.choices.packsQkv || qNorm || kNorm) return apart(graph, x, spec, projecting);
-  return [padHeads(graph, addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`), layout), '', ''];
+  const packed = addJoinedLinears(graph, x, [q, k, v], `${name}.qkv`);
+  return packed === undefined ? apart(graph, x, spec, projecting) : [padHeads(graph, packed, layout), '', ''];
 }
 
 /** Queries, keys and values with padded heads, each for itself. */

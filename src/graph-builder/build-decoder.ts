@@ -22,6 +22,7 @@ import { headLayout } from './head-layout.ts';
 import { addLinear } from './linear.ts';
 import { addMlp } from './mlp.ts';
 import { addNorm, addSumAndNorm } from './norms.ts';
+import { addQuantizedRows } from './quantized/rows.ts';
 import { addRotaryTables, type RotaryTables } from './rotary.ts';
 
 /** The inputs and outputs of the graph besides the KV cache. */
@@ -64,7 +65,7 @@ export function buildDecoder(spec: DecoderSpec<GraphMatrix>, options: BuildOptio
 /** The rows of the embedding for the ids, in the element type of the graph. */
 function embedded(graph: DecoderGraph, { embedding }: DecoderSpec<GraphMatrix>): string {
   const name = 'embedding.weight';
-  if (!isPlain(embedding)) throw new RangeError('Quantized embeddings are not supported');
+  if (!isPlain(embedding)) return addQuantizedRows(graph, IDS, embedding, 'embedding');
   if (graph.choices.widenedTables.includes(embedding.type))
     return graph.node('Gather', [graph.weight(embedding, name), IDS]);
   return graph.cast(graph.node('Gather', [graph.stored(embedding, name), IDS]), embedding.type);

@@ -31,19 +31,25 @@ export interface Choices {
    * refuses zero points and weights of its own routing, and CUDA's takes other layouts of the weights.
    */
   readonly experts: boolean;
+  /**
+   * `accuracy_level` of MatMulNBits. 4: the product rounds the activations to 8 bits, in blocks. 0: none.
+   */
+  readonly accuracyLevel: 0 | 4;
+  /** MatMulNBits of the device adds a bias. */
+  readonly addsBiasInside: boolean;
   /** Attributes that operators of the device ignore: attention that needs one is computed another way. */
   readonly ignores: readonly IgnoredAttribute[];
 }
 
-const FUSED = { product: 'fused', packsQkv: true, widenedTables: [], experts: false } as const;
-const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16], experts: false } as const;
+const FUSED = { product: 'fused', packsQkv: true, widenedTables: [], addsBiasInside: false, experts: false } as const;
+const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16], addsBiasInside: false, experts: false } as const;
 
 /** The choices of each kind of device. WebGPU and Core ML have no FusedMatMul. */
 export const CHOICES: Readonly<Record<DeviceKind, Choices>> = {
-  cpu: { ...FUSED, native: [FLOAT32], experts: true, ignores: ignoredBy('cpu') },
-  cuda: { ...FUSED, native: [FLOAT32, FLOAT16, BFLOAT16], ignores: ignoredBy('cuda') },
-  webgpu: { ...TRANSPOSED, packsQkv: true, native: [FLOAT32], ignores: ignoredBy('webgpu') },
-  coreml: { ...TRANSPOSED, packsQkv: false, native: [FLOAT32], ignores: ignoredBy('coreml') },
+  cpu: { ...FUSED, experts: true, addsBiasInside: true, accuracyLevel: 4, native: [FLOAT32], ignores: ignoredBy('cpu') },
+  cuda: { ...FUSED, accuracyLevel: 0, native: [FLOAT32, FLOAT16, BFLOAT16], ignores: ignoredBy('cuda') },
+  webgpu: { ...TRANSPOSED, accuracyLevel: 0, packsQkv: true, native: [FLOAT32], ignores: ignoredBy('webgpu') },
+  coreml: { ...TRANSPOSED, accuracyLevel: 4, packsQkv: false, native: [FLOAT32], ignores: ignoredBy('coreml') },
 };
 
 /** True if the device's operator of the runtime's own domain computes all these attributes. */

@@ -4,7 +4,13 @@
  */
 import { FLOAT16, FLOAT32, INT32 } from '../onnx/types.ts';
 import { ModelWriter, type NodeOptions } from '../onnx/write/model-writer.ts';
-import { type DecoderSpec, type GraphMatrix, isPlain, type TensorPlace } from '../protocol/decoder/decoder-spec.ts';
+import {
+  type DecoderSpec,
+  type GraphMatrix,
+  hasExperts,
+  isPlain,
+  type TensorPlace,
+} from '../protocol/decoder/decoder-spec.ts';
 import type { Choices } from './choices.ts';
 
 export const MICROSOFT = 'com.microsoft';
@@ -28,9 +34,9 @@ export class DecoderGraph {
   /** Names of constants and of other values that several parts use, by their key. */
   readonly #shared = new Map<string, string>();
 
-  constructor({ choices, files }: GraphOptions, { embedding }: DecoderSpec<GraphMatrix>) {
+  constructor({ choices, files }: GraphOptions, spec: DecoderSpec<GraphMatrix>) {
     this.choices = choices;
-    this.type = isPlain(embedding) && choices.native.includes(embedding.type) ? embedding.type : FLOAT32;
+    this.type = elementType(spec, choices);
     this.#files = files;
   }
 
@@ -135,4 +141,19 @@ export class DecoderGraph {
     const data = new Uint8Array(Int32Array.from(values).buffer);
     return this.once(name, () => this.writer.constant(name, { type: INT32, shape }, data));
   }
+}
+
+/** The type of the embedding if the device computes in it; float32 for integers, whose scales are float32. */
+function elementType(spec: DecoderSpec<GraphMatrix>, { native }: Choices): number {
+  const { embedding } = spec;
+  const isFloat = isPlain(embedding) && native.includes(embedding.type) && matricesOf(spec).every(isPlain);
+  return isFloat ? embedding.type : FLOAT32;
+}
+
+/** Without the packed experts: their operator takes activations in float32 or half floats. */
+function matricesOf({ head, layers }: DecoderSpec<GraphMatrix>): GraphMatrix[] {
+  const linears = layers.flatMap(({ attention: { q, k, v, output }, mlp }) =>
+    hasExperts(mlp) ? [q, k, v, output, mlp.router] : [q, k, v, output, mlp.gate, mlp.up, mlp.down],
+  );
+  return [head, ...linears].map(({ weight }) => weight);
 }

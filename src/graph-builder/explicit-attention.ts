@@ -30,6 +30,8 @@ export interface ExplicitAttention {
   readonly size: number;
   /** Elements of a head that the rotary embedding rotates, with their padding; 0 without one. */
   readonly rotated: number;
+  /** The pairs of rotated elements are neighbours. */
+  readonly isInterleaved: boolean;
   readonly past: readonly [key: string, value: string];
   readonly present: readonly [key: string, value: string];
   /** Prefix of the names of the weights. */
@@ -44,14 +46,15 @@ const UNREAD_HALF = -6e4;
 /** Adds the attention. Returns the name of the result, `[rows, tokens, heads × size]`. */
 export function addExplicitAttention(
   graph: DecoderGraph,
-  { q, k, v, spec, size, rotated, past, present, name }: ExplicitAttention,
+  { q, k, v, spec, size, past, present, name, ...rotation }: ExplicitAttention,
   inputs: AttentionInputs,
 ): string {
   const { heads, kvHeads, scale, softcap } = spec;
   const group = heads / kvHeads;
   const positions = positionsOf(graph, inputs);
   const indices = graph.once(`cache_indices_${kvHeads}`, () => cacheIndices(graph, positions, kvHeads));
-  const rotate = (value: string, count: number): string => rotateHeads(graph, value, { count, size, rotated, inputs });
+  const rotate = (value: string, count: number): string =>
+    rotateHeads(graph, value, { count, size, inputs, ...rotation });
   const keys = appended(graph, rotate(k, kvHeads), { kvHeads, size, indices, past: past[0], present: present[0] });
   const values = appended(graph, v, { kvHeads, size, indices, past: past[1], present: present[1] });
   const [usedKeys, usedValues] = [usedPart(graph, keys, inputs), usedPart(graph, values, inputs)];
@@ -127,16 +130,18 @@ interface Rotation {
   readonly count: number;
   readonly size: number;
   readonly rotated: number;
+  readonly isInterleaved: boolean;
   readonly inputs: AttentionInputs;
 }
 
-function rotateHeads(graph: DecoderGraph, value: string, { count, size, rotated, inputs }: Rotation): string {
+function rotateHeads(graph: DecoderGraph, value: string, rotation: Rotation): string {
+  const { count, size, rotated, isInterleaved, inputs } = rotation;
   const { tables } = inputs;
   if (!tables) return value;
   const part = { num_heads: { integer: count }, rotary_embedding_dim: { integer: rotated } };
   const positions = graph.once('positions_int64', () => cast(graph, positionsOf(graph, inputs), INT64));
   return graph.microsoft('RotaryEmbedding', [value, positions, tables.cos, tables.sin], {
-    attributes: rotated === size ? {} : part,
+    attributes: { ...(rotated === size ? {} : part), ...(isInterleaved && { interleaved: { integer: 1 } }) },
   });
 }
 

@@ -1,7 +1,7 @@
 /**
  * The order of the elements in a head for GroupQueryAttention. It takes heads of multiples of 16 elements,
  * and rotates the first 2n of them, where n is a multiple of 8. Other heads get zeros behind each half of the
- * rotated elements and at the end. Zeros change no product of queries and keys, and the zeros of the output
+ * rotated elements and at the end; if the pairs are neighbours, behind the last pair and at the end. Zeros change no product of queries and keys, and the zeros of the output
  * are cut off: the result is exact. Pure.
  */
 import { BFLOAT16, FLOAT32 } from '../onnx/types.ts';
@@ -17,6 +17,8 @@ export interface HeadLayout {
   readonly paddedSize: number;
   /** Columns of the rotary tables, with padding; 0 for a layer without positions. */
   readonly rotaryColumns: number;
+  /** The rotary embedding rotates the elements 2i and 2i + 1. */
+  readonly isInterleaved: boolean;
   /**
    * For each padded element the element of the head, or `size` for a zero; absent if the head has no padding.
    */
@@ -30,19 +32,23 @@ export function headLayout(
   { headSize: size, rotary }: AttentionSpec<GraphMatrix>,
   { rotaries }: DecoderSpec<GraphMatrix>,
 ): HeadLayout {
-  const half = rotary === undefined ? 0 : (rotaries[rotary]?.frequencies.length ?? 0);
+  const { frequencies, interleaved } = (rotary === undefined ? undefined : rotaries[rotary]) ?? {};
+  const half = frequencies?.length ?? 0;
+  const isInterleaved = interleaved === true;
   const rotaryColumns = roundUp(half, ROTARY_MULTIPLE);
   const paddedSize = roundUp(2 * rotaryColumns + size - 2 * half, HEAD_MULTIPLE);
-  if (paddedSize === size) return { size, paddedSize, rotaryColumns };
+  if (paddedSize === size) return { size, paddedSize, rotaryColumns, isInterleaved };
   const place = (element: number): number => {
     const inHalf = element % rotaryColumns;
     if (element >= 2 * rotaryColumns) return Math.min(size, element - 2 * (rotaryColumns - half));
+    if (isInterleaved) return element < 2 * half ? element : size;
     return inHalf >= half ? size : inHalf + (element < rotaryColumns ? 0 : half);
   };
   return {
     size,
     paddedSize,
     rotaryColumns,
+    isInterleaved,
     places: Array.from({ length: paddedSize }, (_, element) => place(element)),
   };
 }

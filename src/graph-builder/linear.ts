@@ -1,6 +1,9 @@
 /** Products with the matrices of a checkpoint, `[out, in]`. Pure. */
 import { type GraphMatrix, isPlain, type LinearSpec, type TensorPlace } from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
+import { joinPlaces, joinQuantized } from './quantized/join.ts';
+import { addQuantizedProduct } from './quantized/product.ts';
+import { transposedProduct } from './quantized/transposed-product.ts';
 
 /** `x × weightᵀ + bias`: `[…, in]` → `[…, out]`. Returns the name of the result. */
 export function addLinear(
@@ -9,39 +12,44 @@ export function addLinear(
   { weight, bias }: LinearSpec<GraphMatrix>,
   name: string,
 ): string {
-  const result = product(graph, x, graph.weight(placeOf(weight), `${name}.weight`));
-  return bias ? graph.node('Add', [result, graph.weight(bias, `${name}.bias`)]) : result;
+  const added = bias && graph.weight(bias, `${name}.bias`);
+  if (!isPlain(weight)) return addQuantizedProduct(graph, x, { weight, bias: added, name });
+  const result = transposedProduct(graph, x, graph.weight(weight, `${name}.weight`));
+  return added === undefined ? result : graph.node('Add', [result, added]);
 }
 
 /**
  * Several products of one input as one: the results one after the other in the last dimension. Matrices that
- * are neighbours in the file are one matrix, which the runtime maps; others are joined when the model is
- * opened.
+ * are neighbours in the file are one matrix, which the runtime maps; other matrices of plain elements are
+ * joined when the model is opened. Returns undefined for other matrices of integers, which nothing joins.
  */
 export function addJoinedLinears(
   graph: DecoderGraph,
   x: string,
   linears: readonly LinearSpec<GraphMatrix>[],
   name: string,
-): string {
-  const weight = addJoinedWeights(
-    graph,
-    linears.map(({ weight: one }) => placeOf(one)),
-    `${name}.weight`,
-  );
-  const result = product(graph, x, weight);
-  if (linears.every(({ bias }) => bias === undefined)) return result;
+): string | undefined {
+  const places = linears.map(({ weight }) => weight).filter(isPlain);
+  if (places.length === linears.length) {
+    const result = transposedProduct(graph, x, addJoinedWeights(graph, places, `${name}.weight`));
+    const bias = joinedBias(graph, linears, name);
+    return bias === undefined ? result : graph.node('Add', [result, bias]);
+  }
+  const weight = joinQuantized(linears.map((linear) => linear.weight));
+  if (!weight) return undefined;
+  return addQuantizedProduct(graph, x, { weight, bias: joinedBias(graph, linears, name), name });
+}
+
+function joinedBias(
+  graph: DecoderGraph,
+  linears: readonly LinearSpec<GraphMatrix>[],
+  name: string,
+): string | undefined {
+  if (linears.every(({ bias }) => bias === undefined)) return undefined;
   const biases = linears.map(({ bias, weight: { shape } }, index) =>
     bias ? graph.weight(bias, `${name}.${index}.bias`) : zeros(graph, shape[0] ?? 0),
   );
-  return graph.node('Add', [result, graph.node('Concat', biases, { attributes: { axis: { integer: 0 } } })]);
-}
-
-function product(graph: DecoderGraph, x: string, weight: string): string {
-  if (graph.choices.product === 'fused')
-    return graph.microsoft('FusedMatMul', [x, weight], { attributes: { transB: { integer: 1 } } });
-  const transposed = graph.node('Transpose', [weight], { attributes: { perm: { integers: [1, 0] } } });
-  return graph.node('MatMul', [x, transposed]);
+  return graph.node('Concat', biases, { attributes: { axis: { integer: 0 } } });
 }
 
 /**
@@ -49,31 +57,13 @@ function product(graph: DecoderGraph, x: string, weight: string): string {
  * neighbours in the file when it opens the model.
  */
 export function addJoinedWeights(graph: DecoderGraph, places: readonly TensorPlace[], name: string): string {
-  const whole = neighbours(places);
+  const whole = joinPlaces(places);
   if (whole) return graph.weight(whole, name);
   const parts = places.map((place, index) => graph.weight(place, `${name}.${index}`));
   return graph.node('Concat', parts, { attributes: { axis: { integer: 0 } } });
 }
 
-/** One place of all rows, if each matrix begins where the one before ends; undefined otherwise. */
-function neighbours(places: readonly TensorPlace[]): TensorPlace | undefined {
-  const [first] = places;
-  if (!first) return undefined;
-  let [end, rows] = [first.offset, 0];
-  for (const { file, offset, bytes, type, shape } of places) {
-    if (file !== first.file || type !== first.type || offset !== end || shape[1] !== first.shape[1]) return undefined;
-    end += bytes;
-    rows += shape[0] ?? 0;
-  }
-  return { ...first, bytes: end - first.offset, shape: [rows, ...first.shape.slice(1)] };
-}
-
 /** A vector of zeros in the element type of the graph. */
 function zeros(graph: DecoderGraph, count: number): string {
   return graph.node('Expand', [graph.scalar(0), graph.integers(count)]);
-}
-
-function placeOf(matrix: GraphMatrix): TensorPlace {
-  if (!isPlain(matrix)) throw new RangeError('Quantized matrices are not supported');
-  return matrix;
 }

@@ -4,7 +4,7 @@
  */
 import type { Config } from '../config/config.ts';
 import { weightsFolder } from '../config/network/hub-settings.ts';
-import { reservationsFolder } from '../config/paths.ts';
+import { convertedFolder, reservationsFolder } from '../config/paths.ts';
 import { readDecoder } from '../model/checkpoint/read-decoder.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
@@ -25,6 +25,7 @@ import type { ProfileFacts } from '../text/tools/output-profile.ts';
 import { narrateCacheLimit, narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
 import { openText, usableTemplates } from './open-text.ts';
 import { turnEndOf } from './turn-end.ts';
+import { exactnessFacts } from './weights/conversion-narration.ts';
 
 /** A model that is ready for requests. */
 export interface LoadedModel {
@@ -96,7 +97,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
       onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
     }),
   ]);
-  const { bytes, dtype, weightFiles } = weightsOn(facts.device, files);
+  const { bytes, dtype, weightFiles, quantize } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
     model_ref: spec.name,
@@ -106,6 +107,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     vocab_size,
     context_length: options.context,
     duration_ms: performance.now() - began,
+    ...exactnessFacts(facts.conversions),
   });
   narrate('cache.reserved', {
     slots: facts.slots,
@@ -121,7 +123,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
   });
   const vocabulary = new GrammarVocabulary(text.tokenizer, Math.min(facts.vocabSize, facts.idLimit));
-  const weightsDigest = digests.get(facts.device) ?? (await digestWeights(weightFiles));
+  const weightsDigest = digests.get(facts.device) ?? (await digestWeights(weightFiles, quantize));
   return { spec: await withEnd(spec, loaded), dtype, facts, weightsDigest, ...loaded, grammars, vocabulary };
 }
 
@@ -183,14 +185,18 @@ export function engineOptions(
     speculation: settings.speculation,
     ...(folder !== undefined && { reservations: folder }),
     ...(weights !== undefined && { weightsCache: { folder: weights } }),
+    ...(decoder !== undefined && { temporaryFolder: convertedFolder() }),
   };
 }
 
 /** The weights of a device for the engine. */
 export const candidateOf = (
-  { device, modelFile, weightFiles, checkpoint }: ChosenWeights,
+  { device, modelFile, weightFiles, checkpoint, quantize }: ChosenWeights,
   decoder: DecoderSpec | undefined,
-): Candidate => ({ device, modelFile, weightFiles, ...(checkpoint && decoder && { decoder }) });
+): Candidate => ({
+  ...{ device, modelFile, weightFiles },
+  ...(checkpoint && decoder && { decoder, ...(quantize && { quantize }) }),
+});
 
 /**
  * The digests of the weights, by the device that would use them: the engine has not chosen its device yet. A
@@ -198,8 +204,8 @@ export const candidateOf = (
  */
 async function digestsOf({ candidates }: EngineOptions): Promise<ReadonlyMap<DeviceName, string>> {
   const digests = new Map<DeviceName, string>();
-  const digest = async ({ device, weightFiles }: EngineOptions['candidates'][number]): Promise<void> => {
-    digests.set(device, await digestWeights(weightFiles));
+  const digest = async ({ device, weightFiles, quantize }: EngineOptions['candidates'][number]): Promise<void> => {
+    digests.set(device, await digestWeights(weightFiles, quantize));
   };
   await Promise.allSettled(candidates.map(digest));
   return digests;

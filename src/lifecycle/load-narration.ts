@@ -8,6 +8,7 @@ import { narrate } from '../narration/narrate.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../protocol/devices.ts';
 import type { EngineFacts, LoadEvent } from '../protocol/loading.ts';
 import { describeReason, hardwareOf } from './reasons.ts';
+import { narrateConversion } from './weights/conversion-narration.ts';
 import { narrateSharing } from './weights/sharing-narration.ts';
 
 /** Narrates the corrections that the files of a model need. */
@@ -66,6 +67,9 @@ export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles
     }
     case 'unreserved':
       narrate('memory.unreserved', { device: message.device, reason: message.reason });
+      break;
+    case 'conversion':
+      narrateConversion(message.device, message.progress);
       break;
     case 'weights':
       narrateSharing(message.device, message.progress);

@@ -42,6 +42,15 @@ interface OpenTextOptions extends Pick<OpenOptions, 'onThreadReplaced' | 'thread
   readonly tokens: Pick<ModelTokens, 'added' | 'named'>;
 }
 
+/** The files of tokenizer and templates. Without a path of a tokenizer, its content is in `derived`. */
+export type TextFiles = Partial<TokenizerFiles> & TemplateFiles;
+
+/** The tokenizer of a model: its own file, or the content that a GGUF file gives. */
+export function tokenizerOf({ tokenizerFile, derived }: TextFiles): TokenizerFiles {
+  if (tokenizerFile !== undefined) return { tokenizerFile };
+  return { tokenizerFile: derived?.origin.file ?? '', ...(derived && { content: derived.tokenizer }) };
+}
+
 /**
  * Opens tokenizer and templates, and uses both once: the first use takes milliseconds, which would delay a
  * request. A template that cannot be used does not end the load; its reason is part of the result.
@@ -49,7 +58,7 @@ interface OpenTextOptions extends Pick<OpenOptions, 'onThreadReplaced' | 'thread
  * @throws Error for a tokenizer that cannot be used
  */
 export async function openText(
-  files: TokenizerFiles & TemplateFiles,
+  files: TextFiles,
   { tokens: { added, named }, ...options }: OpenTextOptions,
 ): Promise<OpenedText> {
   const found = await readTemplates(files);
@@ -59,7 +68,7 @@ export async function openText(
     await setImmediate(); // Between two templates, the event loop answers probes.
   }
   const templates = rendered.flatMap(({ template }) => template ?? []);
-  const tokenizer = await Tokenizer.open(files, { ...options, templates, addedTokens: added });
+  const tokenizer = await Tokenizer.open(tokenizerOf(files), { ...options, templates, addedTokens: added });
   const probed: ProbedTemplate[] = [];
   for (const one of rendered) probed.push(await encodeProbe(one, tokenizer));
   const ids = probed.find((one) => one.ids)?.ids;

@@ -53,6 +53,15 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
       `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,
   ),
   no_experts: present(() => 'use --device cpu: this device does not compute mixtures of experts'),
+  cannot_convert: present(({ message }) => `pull the model again with --verify: ${message}`),
+  disk_full: present(
+    ({ folder, needed, free }) =>
+      `free some space or set --weights-cache to another disk: the converted weights need ${formatBytes(needed)} in ${folder}, and ${formatBytes(free)} are free`,
+  ),
+  not_written: present(
+    ({ folder, message }) =>
+      `set --weights-cache to a folder that can be written: ${folder} cannot be used: ${message}`,
+  ),
   runtime: present(({ message }) => message),
 };
 

@@ -75,7 +75,7 @@ const PREFERENCES: Readonly<Record<DeviceKind, Preferences>> = { cpu: CPU, cuda:
 export const ONNX_DTYPES: readonly OnnxDtype[] = [...CPU.keys()];
 
 /** A dtype, and a short reason for choosing it. */
-export interface ChosenDtype<D extends Dtype = Dtype> {
+export interface ChosenDtype<D extends string = Dtype> {
   readonly dtype: D;
   readonly reason: string;
 }
@@ -104,18 +104,56 @@ export function chooseDtype(
 const WITHOUT_CHECKPOINTS: ReadonlySet<DeviceKind> = new Set(['coreml']);
 export const runsCheckpoints = (device: DeviceName): boolean => !WITHOUT_CHECKPOINTS.has(kindOf(device));
 
+/** The dtypes to which the engine quantizes the matrices of a float checkpoint when it loads them. */
+export const QUANTIZED_AT_LOAD = ['q8', 'q4'] as const;
+export type QuantizedAtLoad = (typeof QUANTIZED_AT_LOAD)[number];
+
+/** A dtype of a float checkpoint on a device. */
+export interface CheckpointChoice extends ChosenDtype<CheckpointDtype | QuantizedAtLoad> {
+  /** The engine quantizes the matrices to this dtype; absent: they stay floats. */
+  readonly quantize?: QuantizedAtLoad;
+}
+
 /**
- * The dtype of a checkpoint, if the device computes checkpoints and `--dtype` allows it. A checkpoint has one
- * dtype. Only a device whose attention needs half floats computes with half floats.
+ * The dtype of a checkpoint of floats, if the device computes checkpoints and `--dtype` allows it: its own
+ * dtype, or one to which it is quantized at load. Only a device whose attention needs half floats computes
+ * with half floats.
  */
 export function chooseCheckpoint(
   device: DeviceName,
   choice: DtypeChoice,
   dtype: CheckpointDtype,
-): ChosenDtype<CheckpointDtype> | undefined {
-  if (!runsCheckpoints(device) || (choice !== 'auto' && choice !== dtype)) return undefined;
-  if (choice !== 'auto') return { dtype, reason: SELECTED };
+): CheckpointChoice | undefined {
+  if (!runsCheckpoints(device)) return undefined;
+  if (choice === dtype) return { dtype, reason: SELECTED };
+  if (choice !== 'auto') {
+    const quantize = QUANTIZED_AT_LOAD.find((one) => one === dtypeNamed(choice));
+    return quantize && { dtype: quantize, reason: `the ${dtype} weights, quantized at load`, quantize };
+  }
   if (dtype === 'fp32') return { dtype, reason: 'a checkpoint of full floats' };
   const isHalf = DEVICES[kindOf(device)].halfAttention;
   return { dtype, reason: isHalf ? 'a checkpoint, half floats are native' : 'a checkpoint, computed in float32' };
+}
+
+/** The plain types of GGUF files, by their names as dtypes of a checkpoint. */
+const PLAIN_GGUF: ReadonlyMap<string, CheckpointDtype> = new Map([
+  ['f32', 'fp32'],
+  ['f16', 'fp16'],
+  ['bf16', 'bf16'],
+]);
+
+/** A dtype of a GGUF file on a device. */
+export interface GgufChoice extends ChosenDtype<string> {
+  readonly quantize?: QuantizedAtLoad;
+}
+
+/**
+ * The dtype of a GGUF file, if the device computes checkpoints and `--dtype` allows it. A file of floats is a
+ * checkpoint of floats; another file has its own dtype only.
+ */
+export function chooseGguf(device: DeviceName, choice: DtypeChoice, dtype: string): GgufChoice | undefined {
+  const plain = PLAIN_GGUF.get(dtype);
+  if (plain !== undefined && choice !== 'auto') return chooseCheckpoint(device, choice, plain);
+  if (!runsCheckpoints(device) || choice !== 'auto') return undefined;
+  return { dtype, reason: 'the weights of the GGUF file' };
 }

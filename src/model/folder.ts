@@ -1,5 +1,5 @@
 /**
- * Finds the folder and the name of the model that the settings select: a path, a model in the hub cache, or
+ * Finds the folder or the GGUF file, and the name of the model that the settings select: a path, a model in the hub cache, or
  * the embedded model.
  */
 import { existsSync } from 'node:fs';
@@ -8,11 +8,12 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/config.ts';
 import { hubCache } from '../config/network/hub-settings.ts';
 import { EMBEDDED_MODEL } from '../config/paths.ts';
+import { ggufModelName } from './checkpoint/gguf/gguf-names.ts';
 import { cachedSnapshot, nameFromCache } from './hub/cache.ts';
 import { type HubReference, nameOf, nameWithoutRevision, parseReference } from './hub/reference.ts';
 
 /**
- * Folder of the model in the settings; without a setting, the folder of the embedded model. An existing path
+ * Folder or GGUF file of the model in the settings; without a setting, the folder of the embedded model. An existing path
  * takes precedence; otherwise the name `org/name[/folder][@revision]` is looked up in the hub cache.
  * @throws Error if there is neither a folder nor a cached model of this name.
  */
@@ -27,12 +28,12 @@ export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()
 
 /**
  * Name of the model: `org/name[/folder]` for a model in the hub cache, even if the setting is a path;
- * otherwise the base name of its folder.
+ * otherwise the base name of its folder or of its GGUF file.
  */
 export function modelName({ model }: Pick<Config, 'model'>): string {
   const folder = model ?? embeddedModel();
   const reference = hubReference(model);
-  return reference ? nameWithoutRevision(reference) : (nameFromCache(folder) ?? basename(resolve(folder)));
+  return reference ? nameWithoutRevision(reference) : ggufModelName(nameFromCache(folder) ?? basename(resolve(folder)));
 }
 
 /** Folder of the model that ships with the package. Works from src/ and from dist/. */

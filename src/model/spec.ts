@@ -12,9 +12,10 @@ import { withFamilyDefaults } from './checkpoint/families/decoder-spec.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
 import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './spec/genai.ts';
-import { count, ids, isFields, readFields } from './spec/json-fields.ts';
+import { count, ids, isFields, type JsonSource, readFields, sourceName } from './spec/json-fields.ts';
 import { type ModelTokens, mergeTokens } from './spec/merged-tokens.ts';
 import { type IgnoredField, samplingDefaults } from './spec/sampling-defaults.ts';
+import { sourcesOf } from './spec/sources.ts';
 import { readStatements } from './spec/token-statements.ts';
 import { type TokenizerKind, tokenizerFields } from './spec/vocabulary-lookup.ts';
 import { namedTokens, readTemplateFile } from './template-source.ts';
@@ -112,24 +113,25 @@ const generationConfig = z.looseObject({ eos_token_id: ids });
  */
 export async function readSpec(files: ModelFiles, { context }: SpecOptions = {}): Promise<ModelSpec> {
   const problems: ModelProblem[] = [];
-  const { configFile, genaiConfigFile, generationConfigFile, tokenizerFile } = files;
+  const { genaiConfigFile } = files;
+  const sources = sourcesOf(files);
   const prepare = preparationFor(files);
-  const config = await readFields(configFile, modelConfig(genaiConfigFile === undefined), problems, { prepare });
-  const genai = await readGenai(genaiConfigFile, configFile === undefined, problems);
+  const config = await readFields(sources.config, modelConfig(genaiConfigFile === undefined), problems, { prepare });
+  const genai = await readGenai(genaiConfigFile, sources.config === undefined, problems);
   const isShapeRead = problems.length === 0;
-  const generation = await readFields(generationConfigFile, generationConfig, problems);
-  const statements = await readStatements(files, problems);
+  const generation = await readFields(sources.generationConfig, generationConfig, problems);
+  const statements = await readStatements({ ...files, tokenizerConfigFile: sources.tokenizerConfig }, problems);
   const large = { mostBytes: MAX_TOKENIZER_BYTES };
-  const tokenizer = await readFields(tokenizerFile, tokenizerFields, problems, large);
+  const tokenizer = await readFields(sources.tokenizer, tokenizerFields, problems, large);
   await checkTemplate(files, problems);
-  const shape = isShapeRead ? shapeOf(config, genai, { context, problems }) : undefined;
+  const shape = isShapeRead ? shapeOf(config, genai, { context, problems, source: sources.config }) : undefined;
   const tokens = tokenizer && mergeTokens(tokenizer, statements, problems);
   if (shape === undefined || tokenizer === undefined || tokens === undefined || problems.length > 0)
     throw new ModelError(files.folder, problems);
   const eos = [generation?.eos_token_id, genai?.model.eos_token_id, config?.eos_token_id, tokens.eosId];
   const ignored: IgnoredField[] = [];
   const defaults = generation
-    ? samplingDefaults(generation, basename(generationConfigFile ?? ''), ignored)
+    ? samplingDefaults(generation, sourceName(sources.generationConfig), ignored)
     : samplingDefaults(searchOf(genai) ?? {}, basename(genaiConfigFile ?? ''), ignored);
   return {
     name: basename(files.folder),
@@ -153,6 +155,12 @@ export interface SpecOptions {
 
 type Shape = Pick<ModelSpec, 'vocabSize' | 'contextLength'>;
 
+interface ShapeProblems {
+  readonly problems: ModelProblem[];
+  /** The file of the configuration. */
+  readonly source: JsonSource | undefined;
+}
+
 /**
  * A field that both files lack is reported for config.json, because a genai_config.json beside it need not be
  * complete. Layers, heads and sizes are required although the engine reads them from the graph: a
@@ -162,15 +170,16 @@ type Shape = Pick<ModelSpec, 'vocabSize' | 'contextLength'>;
 function shapeOf(
   config: ModelConfig | undefined,
   genai: GenaiConfig | undefined,
-  { context, problems }: SpecOptions & { readonly problems: ModelProblem[] },
+  { context, problems, source }: SpecOptions & ShapeProblems,
 ): Shape {
   const { model } = genai ?? {};
   const decoder = model?.decoder;
   const lack = (name: string, remedy = ''): void => {
     const isGenai = config === undefined;
-    const field = isGenai && name === 'max_position_embeddings' ? 'model.context_length' : name;
+    const named = typeof source === 'object' ? source.fieldName(name) : name;
+    const field = isGenai && name === 'max_position_embeddings' ? 'model.context_length' : named;
     const both = !isGenai && genai !== undefined ? ', as does genai_config.json' : '';
-    const file = isGenai ? 'genai_config.json' : 'config.json';
+    const file = isGenai ? 'genai_config.json' : sourceName(source);
     problems.push({ file, problem: `lacks "${field}"${both}${remedy}` });
   };
   const vocabSize = model?.vocab_size ?? config?.vocab_size ?? undefined;
@@ -193,8 +202,8 @@ function shapeOf(
  * tokens the prompt would have another format than the model's training data.
  */
 async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promise<void> {
-  const { chatTemplateFile: path, tokenizerConfigFile, specialTokensFile } = files;
-  if (path === undefined || tokenizerConfigFile !== undefined || specialTokensFile !== undefined) return;
+  const { chatTemplateFile: path, tokenizerConfigFile, specialTokensFile, derived } = files;
+  if (path === undefined || (tokenizerConfigFile ?? specialTokensFile ?? derived) !== undefined) return;
   // A file that cannot be read is reported as an unusable template, and not here.
   const named = namedTokens(await readTemplateFile(dirname(path), basename(path)).catch(() => ''));
   if (named.length === 0) return;

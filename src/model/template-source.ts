@@ -7,7 +7,10 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { JsonError, parseJson, withoutMark } from '../protocol/text/json-text.ts';
+import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
 import { openModelFile, RefusedFile, readModelText, textOfModel } from './folder-files.ts';
+import { type JsonSource, sourceName } from './spec/json-fields.ts';
+import { sourcesOf } from './spec/sources.ts';
 
 /** Paths of the files that can hold templates. */
 export interface TemplateFiles {
@@ -15,6 +18,8 @@ export interface TemplateFiles {
   readonly folder?: string;
   /** If absent, the template names no special token. */
   readonly tokenizerConfigFile?: string;
+  /** The tokenizer_config.json of a GGUF file; without a file `tokenizerConfigFile`. */
+  readonly derived?: DerivedFiles;
   /**
    * `chat_template.jinja`, or a JSON file with the field `chat_template`. Takes precedence over
    * tokenizer_config.json, as in transformers.
@@ -74,10 +79,11 @@ export function namedTokens(template: string): string[] {
  * @throws Error for a tokenizer_config.json that cannot be read or is not JSON.
  */
 export async function readTemplates(files: TemplateFiles): Promise<FoundTemplate[]> {
-  const { folder, tokenizerConfigFile, chatTemplateFile: templatePath } = files;
-  const config = tokenizerConfigFile === undefined ? {} : await readObject(tokenizerConfigFile);
+  const { folder, chatTemplateFile: templatePath } = files;
+  const { tokenizerConfig } = sourcesOf(files);
+  const config = tokenizerConfig === undefined ? {} : await fieldsFrom(tokenizerConfig);
   const own = templatePath === undefined ? [] : await templatesOfFile(templatePath);
-  if (own.length === 0) own.push(...templatesIn(config, basename(tokenizerConfigFile ?? '')));
+  if (own.length === 0) own.push(...templatesIn(config, sourceName(tokenizerConfig)));
   if (own.length === 0 && templatePath !== undefined)
     own.push(unusable(DEFAULT_TEMPLATE, basename(templatePath), 'it lacks "chat_template"'));
   const more = folder === undefined ? [] : await additionalTemplates(folder);
@@ -163,8 +169,8 @@ export async function readTemplateFile(folder: string, file: string): Promise<st
   }
 }
 
-async function readObject(path: string): Promise<Record<string, unknown>> {
-  return fieldsOf(basename(path), await readModelText(path));
+async function fieldsFrom(source: JsonSource): Promise<Readonly<Record<string, unknown>>> {
+  return typeof source === 'object' ? source.fields : fieldsOf(basename(source), await readModelText(source));
 }
 
 function fieldsOf(file: string, text: string): Record<string, unknown> {

@@ -15,13 +15,15 @@ const SAMPLES = 256;
 /**
  * The digest of the sizes and of evenly spread samples of all files, in hex digits. The names and the order
  * of the files do not matter.
+ * @param dtype the dtype to which the engine converts the weights; absent: they stay as they are
  * @throws Error if a file cannot be read
  */
-export async function digestWeights(files: readonly string[]): Promise<string> {
+export async function digestWeights(files: readonly string[], dtype?: string): Promise<string> {
   const digests: string[] = [];
   // One file after the other: a checkpoint has up to 1024 files, and each has 256 samples.
   for (const file of files) digests.push(await digestFile(file));
-  return createHash('sha256').update(digests.sort().join()).digest('hex');
+  const parts = [...digests.sort(), ...(dtype === undefined ? [] : [dtype])];
+  return createHash('sha256').update(parts.join()).digest('hex');
 }
 
 async function digestFile(path: string): Promise<string> {

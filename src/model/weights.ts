@@ -6,24 +6,31 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, relative } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
-import { type Checkpoint, INDEX_FILE, readCheckpoint, SINGLE_FILE } from './checkpoint/shards.ts';
+import {
+  type Checkpoint,
+  type CheckpointContent,
+  INDEX_FILE,
+  readCheckpoint,
+  SINGLE_FILE,
+} from './checkpoint/shards.ts';
 import {
   type ChosenDtype,
   chooseCheckpoint,
   chooseDtype,
-  type Dtype,
   type DtypeChoice,
   dtypeNamed,
   type FormatChoice,
   ONNX_DTYPES,
   type OnnxDtype,
+  QUANTIZED_AT_LOAD,
+  type QuantizedAtLoad,
   SUFFIXES,
 } from './dtypes.ts';
 import { BrokenOnnx, type OnnxFile, readOnnxFile, truncation } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
 /** Weights for one device, with the reason for the choice. Paths are absolute. */
-export interface ChosenWeights extends ChosenDtype {
+export interface ChosenWeights extends ChosenDtype<string> {
   readonly device: DeviceName;
   /** The .onnx file, or the index or only file of a checkpoint. */
   readonly modelFile: string;
@@ -32,14 +39,16 @@ export interface ChosenWeights extends ChosenDtype {
   /** Total size of all weight files. */
   readonly bytes: number;
   /** Present if the weights are a checkpoint; absent for an .onnx file. */
-  readonly checkpoint?: Checkpoint;
+  readonly checkpoint?: CheckpointContent;
+  /** The engine quantizes the matrices of the checkpoint to `dtype`. */
+  readonly quantize?: QuantizedAtLoad;
 }
 
 export interface FoundWeights {
   /** One per device, in the order of the query. */
   readonly choices: readonly ChosenWeights[];
   /** All dtypes that the folder has; that of a checkpoint only if no .onnx file suits. */
-  readonly dtypes: readonly Dtype[];
+  readonly dtypes: readonly string[];
 }
 
 /** Request for weights. */
@@ -49,6 +58,8 @@ export interface WeightsQuery {
   readonly devices: readonly DeviceName[];
   /** Path that `genai_config.json` states, relative to the folder. */
   readonly genaiFile?: string | undefined;
+  /** The folder has GGUF files, which the caller uses if there are no other weights. */
+  readonly hasGguf?: boolean;
 }
 
 /** A file of a checkpoint that has an index, as transformers names them. */
@@ -83,7 +94,8 @@ export async function findWeights(root: string, query: WeightsQuery, problems: M
     measured.set(file, sizes);
     choices.push({ device, ...chosen, modelFile: join(root, file), ...sizes });
   }
-  if (choices.length === 0 && problems.length === 0)
+  const hasOthers = query.hasGguf === true && available.size === 0 && checkpoint === undefined;
+  if (choices.length === 0 && problems.length === 0 && !hasOthers)
     problems.push(await missingWeights(root, query, { files, checkpoint }));
   return { choices, dtypes: [...new Set([...available, ...(checkpoint ? [checkpoint.dtype] : [])])] };
 }
@@ -174,7 +186,8 @@ async function missingWeights(
 ): Promise<ModelProblem> {
   const { dtype, genaiFile, devices } = query;
   const described = [...files].map(([kind, file]) => `${file} (${kind})`);
-  if (checkpoint) described.push(`${relative(root, checkpoint.modelFile)} (${checkpoint.dtype})`);
+  if (checkpoint)
+    described.push(`${relative(root, checkpoint.modelFile)} (${[checkpoint.dtype, ...QUANTIZED_AT_LOAD].join(', ')})`);
   const present = described.length > 0 ? described : await alternativesIn(root);
   const instead = present.length === 0 ? '' : `; the folder has ${present.join(', ')}`;
   if (genaiFile !== undefined && described.length === 0)
@@ -186,16 +199,17 @@ async function missingWeights(
     };
   if (query.format !== 'onnx' && described.length === 0 && present.some((name) => SHARD.test(name)))
     return { file: INDEX_FILE, problem: `is missing: pull the model again${instead}` };
-  return { file: expectedNames(query), problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
+  const wayOut = dtype !== 'auto' && described.length > 0 ? ': use --dtype auto' : '';
+  const missing = dtype === 'auto' ? 'is missing' : `is missing (dtype ${dtype})`;
+  return { file: expectedNames(query), problem: `${missing}${instead}${wayOut}` };
 }
 
 function expectedNames({ dtype, format }: WeightsQuery): string {
   const choice = dtype === 'auto' ? 'fp32' : dtypeNamed(dtype);
   if (format === 'safetensors' || choice === 'bf16') return `${SINGLE_FILE} or ${INDEX_FILE}`;
   const [inFolder, atRoot] = weightNames(choice);
-  return dtype === 'auto' && format === 'auto'
-    ? `${inFolder}, ${atRoot} or ${SINGLE_FILE}`
-    : `${inFolder} or ${atRoot}`;
+  const isCheckpoint = dtype === 'auto' || QUANTIZED_AT_LOAD.some((one) => one === choice);
+  return isCheckpoint && format === 'auto' ? `${inFolder}, ${atRoot} or ${SINGLE_FILE}` : `${inFolder} or ${atRoot}`;
 }
 
 /**

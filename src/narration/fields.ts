@@ -121,6 +121,10 @@ export const FIELDS = {
     0.02,
   ),
   cpu_check_ms: number('Milliseconds of the comparison with the CPU, part of the duration', 180),
+  weights_difference_percent: number(
+    'Largest difference of a format in rounded_weights: root mean square, in percent of that of the weights',
+    0.21,
+  ),
   rounding_percent: number(
     'Difference in percent between the logits of a token computed alone and after others in one run; present if it turns speculation off',
     1.2,
@@ -144,6 +148,8 @@ export const FIELDS = {
   vocab_size: integer('Number of ids in the vocabulary', 1024),
   context_length: integer('Tokens per slot: prompt and output together', 512),
   dtype: text('Data type of the weights', 'fp32'),
+  exact_weights: text('Formats of the converted weights that are equal to those of the file', 'q8_0, q4_0'),
+  rounded_weights: text('Formats of the other converted weights, each with its difference in percent', 'q5_1 (0.21 %)'),
   file: text('Path of a model file, relative to the folder of the model', 'onnx/model.onnx'),
   files: text('Names of model files, separated by commas', 'tokenizer.json, tokenizer_config.json'),
   field: text('Name of a field in a model file', 'top_p'),

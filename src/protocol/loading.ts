@@ -2,7 +2,9 @@
  * The data that the two processes exchange while a model is opened: the devices and files to try, the
  * progress, and the facts about the open model. Types only.
  */
+import type { ConversionProgress, Exactness } from './decoder/conversion.ts';
 import type { DecoderSpec } from './decoder/decoder-spec.ts';
+import type { WeightsProgress } from './decoder/sharing.ts';
 import type { DeviceName } from './devices.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import type { Reason } from './reasons.ts';
@@ -77,6 +79,8 @@ export interface EngineOptions {
   readonly speculation: 'auto' | 'on' | 'off';
   /** Folder in which the engines of this user reserve memory; absent = none. */
   readonly reservations?: string;
+  /** Folder for a converted file of this engine alone, if the file cannot be shared. */
+  readonly temporaryFolder?: string;
   /** Saved weights, which the workers of a machine share; absent = each engine has copies of its own. */
   readonly weightsCache?: WeightsCache;
 }
@@ -87,31 +91,6 @@ export interface WeightsCache {
   /** Models with fewer bytes of matrices, as float32, are opened as they are; absent = 64 MiB. */
   readonly leastBytes?: number;
 }
-
-/** Why an engine has copies of the weights of its own. Sizes in bytes. */
-export type UnsharedReason =
-  | { readonly code: 'disk_full'; readonly needed: number; readonly free: number }
-  | { readonly code: 'memory_short'; readonly needed: number; readonly free: number }
-  /** The logits of the saved weights differ: root mean square, relative; absent if they are not numbers. */
-  | { readonly code: 'differs'; readonly difference?: number }
-  /** An earlier attempt has found that these weights cannot be saved. */
-  | { readonly code: 'unusable'; readonly message: string }
-  /** With the message of the system or of the runtime. */
-  | { readonly code: 'failed'; readonly message: string };
-
-/** The progress of sharing weights. Sizes in bytes. */
-export type WeightsProgress =
-  /** This engine saves the weights; `bytes` is the space that the file takes at most. */
-  | { readonly state: 'saving'; readonly bytes: number; readonly expectedMs: number }
-  /** Another engine saves them: `percent` is 0, 25, 50 and 75, once each. */
-  | { readonly state: 'waiting'; readonly percent: number }
-  /** `diskBytes`: the space that the file takes. */
-  | { readonly state: 'saved'; readonly diskBytes: number; readonly durationMs: number }
-  /** Other engines open saved weights: this one waits for its turn. */
-  | { readonly state: 'queued' }
-  /** The logits of the saved weights are right; `bytes` are shared by all engines. */
-  | { readonly state: 'mapped'; readonly bytes: number }
-  | { readonly state: 'unshared'; readonly reason: UnsharedReason };
 
 /** Why the cache is smaller than requested, and the requested size. */
 export interface CacheLimit {
@@ -163,6 +142,8 @@ export interface EngineFacts {
   readonly cacheBudgetBytes: number;
   /** Bytes of the KV cache for one token. */
   readonly cacheBytesPerToken: number;
+  /** The forms of converted weights, and their differences from the weights of the files; absent = none. */
+  readonly conversions?: readonly Exactness[];
   /** Resident memory of the engine process after the first run, in bytes; absent if it cannot be read. */
   readonly residentBytes?: number;
   /** Bytes of GPU memory in use; 0 on the CPU. */
@@ -205,6 +186,8 @@ export type LoadEvent =
   | { readonly kind: 'memory'; readonly device: DeviceName; readonly plan: MemoryPlan }
   /** The memory could not be reserved: workers that start at the same time plan with the same memory. */
   | { readonly kind: 'unreserved'; readonly device: DeviceName; readonly reason: string }
+  /** The weights are converted into the form of the graph. */
+  | { readonly kind: 'conversion'; readonly device: DeviceName; readonly progress: ConversionProgress }
   /** The weights are shared with other engines, or a reason why not. */
   | { readonly kind: 'weights'; readonly device: DeviceName; readonly progress: WeightsProgress }
   /** `read` of `total` bytes of the weights have been read: `percent` is 0, 25, 50, 75 and 100, once each. */

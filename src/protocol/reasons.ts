@@ -76,6 +76,12 @@ interface ReasonDetails {
   operator_ignores: { readonly operator: string; readonly attribute: string; readonly value?: number };
   /** The model has mixtures of experts, which the worker does not compute on this kind of device. */
   no_experts: NoDetails;
+  /** The weights cannot be converted into the form of a graph: their bytes are wrong. */
+  cannot_convert: { readonly message: string };
+  /** The disk has too little space for the converted weights. */
+  disk_full: { readonly folder: string; readonly needed: number; readonly free: number };
+  /** The converted weights cannot be written, with the message of the system. */
+  not_written: { readonly folder: string; readonly message: string };
   /** Any other failure, with the runtime's message. */
   runtime: { readonly message: string };
 }

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CHOICES } from '../../src/graph-builder/choices.ts';
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
+import { largestDifference, openDecoder, PROMPTS } from './computed-logits.ts';
 import { type Properties, randomDecoder } from './random-decoder.ts';
 import { referenceLogits } from './reference-decoder.ts';
-import { largestDifference, PROMPTS } from './run-decoder.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'computed-logits-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -25,6 +25,17 @@ const CASES: Readonly<Record<string, Properties>> = {
   'few rotated elements in a head': { ...PLAIN, headSize: 16, pairs: 2 },
   'three quarters of a head, with a magnitude': { ...PLAIN, headSize: 32, pairs: 12, magnitude: 1.25 },
   'a wide head': { ...PLAIN, heads: 2, kvHeads: 1, headSize: 80, pairs: 40 },
+  'interleaved pairs': { ...PLAIN, isInterleaved: true },
+  'interleaved pairs in padded heads': { ...PLAIN, headSize: 20, pairs: 10, isInterleaved: true },
+  'interleaved pairs in a part of a head, with a magnitude': {
+    ...{ ...PLAIN, headSize: 24, pairs: 6, magnitude: 1.25, isInterleaved: true },
+  },
+  'interleaved pairs in an odd head, with norms': {
+    ...{ ...PLAIN, headSize: 7, pairs: 3, normOver: 'head', isInterleaved: true },
+  },
+  'interleaved pairs with biases and a softcap': {
+    ...{ ...PLAIN, headSize: 12, pairs: 6, biases: ['q', 'k'], softcap: 0.5, isInterleaved: true },
+  },
   'a bias of the queries alone': { ...PLAIN, biases: ['q'] },
   'a bias of keys, output and up': { ...PLAIN, biases: ['k', 'output', 'up'] },
   'biases and padded heads': { ...PLAIN, headSize: 12, pairs: 6, biases: ['q', 'v', 'down'] },
@@ -52,8 +63,10 @@ const CASES: Readonly<Record<string, Properties>> = {
 describe.each(['cpu', 'webgpu'] as const)('the form for %s', (kind) => {
   it.each(Object.entries(CASES))('%s', (_, properties) => {
     const { spec, file } = randomDecoder(properties);
+    const session = openDecoder(root, spec, { file, choices: CHOICES[kind] });
     const expected = PROMPTS.map((ids) => referenceLogits(spec, file, ids));
-    const largest = largestDifference({ spec, files: [file], choices: CHOICES[kind], root, expected });
+    const largest = largestDifference(session, PROMPTS, expected);
+    session.close();
     expect(largest).toBeLessThan(1e-4);
   });
 });

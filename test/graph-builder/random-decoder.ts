@@ -16,6 +16,8 @@ export interface Properties {
   /** Pairs of the rotary embedding; 0 = no positions. */
   readonly pairs: number;
   readonly magnitude?: number;
+  /** Neighbours are the pairs of the rotary embedding. */
+  readonly isInterleaved?: boolean;
   readonly window?: number;
   readonly softcap?: number;
   readonly normOver?: 'head' | 'width';
@@ -35,8 +37,8 @@ export interface Properties {
   readonly experts?: ExpertProperties;
   /** Bits of an element besides its exponent; default: 6. */
   readonly bits?: 4 | 6;
-  /** Default: 24. */
   readonly hidden?: number;
+  readonly inner?: number;
 }
 
 export interface ExpertProperties extends Pick<ExpertsSpec, 'chosen' | 'softmaxOver' | 'normalizes' | 'activation'> {
@@ -44,7 +46,8 @@ export interface ExpertProperties extends Pick<ExpertsSpec, 'chosen' | 'softmaxO
   readonly inner: number;
 }
 
-export const [VOCABULARY, HIDDEN, INNER] = [50, 24, 40];
+export const VOCABULARY = 50;
+const [HIDDEN, INNER] = [24, 40];
 const BYTES: Readonly<Record<number, number>> = { [FLOAT32]: 4, [FLOAT16]: 2, [BFLOAT16]: 2 };
 
 /** Two layers. The same properties give the same bytes. */
@@ -53,14 +56,17 @@ export function randomDecoder(properties: Properties): {
   readonly file: Uint8Array;
 } {
   const maker = new Maker(properties.types ?? [FLOAT32], properties.bits);
-  const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true, hidden = HIDDEN } = properties;
+  const { pairs, magnitude = 1, isInterleaved = false, logitScale = 1, logitSoftcap, isTied = true } = properties;
   const { experts, ...plain } = properties;
+  const { hidden = HIDDEN } = plain;
+  const frequencies = Array.from({ length: pairs }, (_, i) => 2 ** -i);
+  const rotary = { frequencies, magnitude, ...(isInterleaved && { interleaved: true as const }) };
   const embedding = maker.place([VOCABULARY, hidden]);
   const layers = [layerOf(maker, plain), layerOf(maker, properties)];
   const finalNorm = maker.norm(hidden);
   const spec: DecoderSpec<TensorPlace> = {
     ...{ vocabSize: VOCABULARY, hiddenSize: hidden, embedding, embeddingScale: 3, layers, finalNorm, logitScale },
-    rotaries: pairs === 0 ? [] : [{ frequencies: Array.from({ length: pairs }, (_, i) => 2 ** -i), magnitude }],
+    rotaries: pairs === 0 ? [] : [rotary],
     head: isTied ? { weight: embedding } : { weight: maker.place([VOCABULARY, hidden]) },
     ...(logitSoftcap !== undefined && { logitSoftcap }),
   };
@@ -68,7 +74,7 @@ export function randomDecoder(properties: Properties): {
 }
 
 function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
-  const { norms = 'before', residualScale = 1, biases = [], hidden = HIDDEN, experts } = properties;
+  const { norms = 'before', residualScale = 1, biases = [], hidden = HIDDEN, inner = INNER, experts } = properties;
   const linear = (name: string, out: number, input: number) => ({
     weight: maker.place([out, input]),
     ...(biases.includes(name) && { bias: maker.place([out]) }),
@@ -79,8 +85,8 @@ function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
     mlp: experts
       ? expertsOf(experts, hidden, linear)
       : {
-          ...{ gate: linear('gate', INNER, hidden), up: linear('up', INNER, hidden) },
-          ...{ down: linear('down', hidden, INNER), activation: before ? 'silu' : 'gelu_tanh' },
+          ...{ gate: linear('gate', inner, hidden), up: linear('up', inner, hidden) },
+          ...{ down: linear('down', hidden, inner), activation: before ? 'silu' : 'gelu_tanh' },
         },
     ...(before && { attentionInNorm: maker.norm(hidden), mlpInNorm: maker.norm(hidden) }),
     ...(behind && { attentionOutNorm: maker.norm(hidden), mlpOutNorm: maker.norm(hidden) }),
@@ -157,8 +163,7 @@ class Maker {
   /** With 6 bits: a multiple of 1/64 from -0.5 to 0.484375. */
   #write(data: DataView, index: number, type: number): void {
     this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
-    const [levels, top] = [2 ** this.#bits, this.#state >>> (32 - this.#bits)];
-    const value = top / levels - 0.5;
+    const value = (this.#state >>> (32 - this.#bits)) / 2 ** this.#bits - 0.5;
     if (type === FLOAT32) data.setFloat32(4 * index, value, true);
     else if (type === BFLOAT16) data.setUint16(2 * index, bitsOf(value) >>> 16, true);
     else data.setUint16(2 * index, halfBitsOf(value), true);

@@ -119,13 +119,14 @@ class Reference {
 
   #turned(head: Vector, position: number, { rotary }: AttentionSpec<TensorPlace>): Vector {
     if (rotary === undefined) return head;
-    const { frequencies = [], magnitude = 1 } = this.#spec.rotaries[rotary] ?? {};
+    const { frequencies = [], magnitude = 1, interleaved } = this.#spec.rotaries[rotary] ?? {};
     const turned = [...head];
     for (const [pair, frequency] of frequencies.entries()) {
-      const [a = 0, b = 0] = [head[pair], head[pair + frequencies.length]];
+      const [first, second] = interleaved ? [2 * pair, 2 * pair + 1] : [pair, pair + frequencies.length];
+      const [a = 0, b = 0] = [head[first], head[second]];
       const [cos, sin] = [magnitude * Math.cos(position * frequency), magnitude * Math.sin(position * frequency)];
-      turned[pair] = a * cos - b * sin;
-      turned[pair + frequencies.length] = b * cos + a * sin;
+      turned[first] = a * cos - b * sin;
+      turned[second] = b * cos + a * sin;
     }
     return turned;
   }

@@ -38,6 +38,12 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   cache_too_small: { code: 'cache_too_small', cacheMemory: 2 ** 20, tokens: 22, least: 256, leastMemory: 12 * 2 ** 20 },
   computes_wrong: { code: 'computes_wrong', difference: 0.314 },
   no_logits: { code: 'no_logits' },
+  cannot_convert: {
+    code: 'cannot_convert',
+    message: 'model.gguf has a scale that is not a number in layers.0.attention.q',
+  },
+  disk_full: { code: 'disk_full', folder: '/var/weights', needed: 3e9, free: 2e9 },
+  not_written: { code: 'not_written', folder: '/var/weights', message: 'EROFS: read-only file system' },
   operator_ignores: { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 50 },
   no_experts: { code: 'no_experts' },
   runtime: { code: 'runtime', message: 'bad_alloc' },

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { tokenizerOf } from '../../src/lifecycle/open-text.ts';
 import { openModelFile } from '../../src/model/folder-files.ts';
 import { locateModel } from '../../src/model/locate.ts';
 import { ModelError } from '../../src/model/problems.ts';
@@ -56,7 +57,7 @@ async function readAll(folder: string): Promise<void> {
   const templates = await readTemplates(files);
   const reason = templates.find((one) => one.reason !== undefined)?.reason;
   if (reason !== undefined) throw new Error(reason);
-  await Tokenizer.open(files);
+  await Tokenizer.open(tokenizerOf(files));
 }
 
 describe('a link into the hub cache of the user', () => {

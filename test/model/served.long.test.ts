@@ -206,7 +206,7 @@ describe('a broken folder ends startup with exit code 1', () => {
 
   test('if the requested dtype is missing', async () => {
     expect(await refusal(embeddedModel(), ['--dtype', 'q4'])).toEqual([
-      'onnx/model_q4.onnx or model_q4.onnx is missing (dtype q4); the folder has onnx/model.onnx (fp32)',
+      'onnx/model_q4.onnx, model_q4.onnx or model.safetensors is missing (dtype q4); the folder has onnx/model.onnx (fp32): use --dtype auto',
     ]);
   });
 });

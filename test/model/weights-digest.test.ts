@@ -60,6 +60,9 @@ describe('the digest of weights', () => {
     expect(await digestWeights([fileOf(LARGE + 1)])).not.toBe(await digestWeights([fileOf(LARGE)]));
     expect(await digestWeights([fileOf(0)])).not.toBe(await digestWeights([fileOf(1)]));
     expect(await digestWeights([])).not.toBe(await digestWeights([fileOf(0)]));
+    const dtypes = [undefined, 'q8', 'q4'];
+    const digests = await Promise.all(dtypes.map((dtype) => digestWeights([fileOf(10)], dtype)));
+    expect(new Set(digests).size).toBe(dtypes.length);
   });
 
   test('of a file that is gone is an error', async () => {

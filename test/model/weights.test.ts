@@ -72,11 +72,11 @@ describe('the weights', () => {
 
   it('that are missing are reported, with the files that exist instead', async () => {
     expect(await problemsOf({ 'onnx/model_q4.onnx': ONNX }, 'fp16')).toEqual([
-      'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has onnx/model_q4.onnx (q4), onnx/model.onnx (fp32)',
+      'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has onnx/model_q4.onnx (q4), onnx/model.onnx (fp32): use --dtype auto',
     ]);
     expect(await problemsOf(NONE)).toEqual(['onnx/model.onnx, model.onnx or model.safetensors is missing']);
     expect(await problemsOf({ ...NONE, 'onnx/decoder_model_merged.onnx': ONNX }, 'quantized')).toEqual([
-      'onnx/model_quantized.onnx or model_quantized.onnx is missing (dtype quantized); the folder has onnx/decoder_model_merged.onnx',
+      'onnx/model_quantized.onnx, model_quantized.onnx or model.safetensors is missing (dtype quantized); the folder has onnx/decoder_model_merged.onnx',
     ]);
     const many = Object.fromEntries([1, 2, 3, 4, 5].map((at) => [`part${at}.onnx`, ONNX]));
     expect(await problemsOf({ ...NONE, ...many })).toEqual([

@@ -19,7 +19,7 @@ const [device, folder] = process.argv.slice(2);
 const cases = JSON.parse(readFileSync(0, 'utf8'));
 const api = loadOrt(libraryPath());
 const env = api.createEnv(3, 'graphs');
-const VIEWS = { 1: Float32Array, 6: Int32Array, 7: BigInt64Array };
+const VIEWS = { 1: Float32Array, 2: Uint8Array, 6: Int32Array, 7: BigInt64Array };
 
 function run({ model, inputs, outputs }, name, index) {
   const tensors = new Tensors(api);

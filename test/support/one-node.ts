@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { FLOAT32, INT32, INT64 } from '../../src/onnx/types.ts';
+import { FLOAT32, INT32, INT64, UINT8 } from '../../src/onnx/types.ts';
 import { type Attribute, ModelWriter } from '../../src/onnx/write/model-writer.ts';
 import { softwareVulkan } from './vulkan.ts';
 
@@ -53,6 +53,12 @@ export const int64s = (name: string, ...data: readonly number[]): Tensor => ({
   ...{ name, type: INT64, shape: [data.length], data },
 });
 export const output = (name: string, ...shape: readonly number[]): Tensor => ({ name, type: FLOAT32, shape });
+
+/** Random bytes, always the same for a name and shape. */
+export const bytes = (name: string, shape: readonly number[]): Tensor => {
+  const { data = [] } = floats(name, shape);
+  return { name, type: UINT8, shape, data: data.map((value) => Math.floor((value + 1) * 128) & 255) };
+};
 
 /** Computes each node on the CPU and on WebGPU, in one process. */
 export async function computeOnBoth(nodes: readonly OneNode[]): Promise<{ cpu: Computed; device: Computed }[]> {

@@ -2,9 +2,11 @@
  * The memory that a model needs on the CPU with one slot, before it is opened. An estimate: the worker plans
  * with the shapes of the graph, and refuses a model that does not fit. Pure.
  */
-import type { Checkpoint } from '../../model/checkpoint/shards.ts';
+import type { CheckpointContent } from '../../model/checkpoint/shards.ts';
 import type { CacheShape } from '../../model/spec/cache-shape.ts';
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../../onnx/types.ts';
+import type { BlockFormat } from '../../protocol/decoder/block-formats.ts';
+import { isPlain } from '../../protocol/decoder/decoder-spec.ts';
 
 /** Sizes in bytes. */
 export interface MemoryEstimate {
@@ -31,11 +33,16 @@ const [FULL_BYTES, HALF_BYTES] = [4, 2];
 const CONTEXT_STEP = 256;
 const LEAST_CONTEXT = 512;
 
+/** Formats whose weights become integers of 4 bits; those of the others become integers of 8 bits. */
+const FOUR_BITS: ReadonlySet<BlockFormat> = new Set(['q4_0', 'q4_1', 'q4_k', 'q3_k', 'q2_k']);
+/** Bits of a weight with its scale, at most. */
+const [FOUR_BIT_WEIGHT, EIGHT_BIT_WEIGHT] = [6, 10];
+
 /** The weights that the CPU takes. */
 export interface EstimatedWeights {
   readonly bytes: number;
   readonly dtype: string;
-  readonly checkpoint?: Pick<Checkpoint, 'tensors'>;
+  readonly checkpoint?: Pick<CheckpointContent, 'tensors'>;
 }
 
 /**
@@ -60,10 +67,17 @@ export function estimateMemory(
   };
 }
 
-/** Elements of a checkpoint's floats, as float32. */
-function widenedBytes({ tensors }: Pick<Checkpoint, 'tensors'>): number {
+/** Elements of a checkpoint's floats as float32, and of its matrices in blocks as the engine converts them. */
+function widenedBytes({ tensors }: Pick<CheckpointContent, 'tensors'>): number {
   let bytes = 0;
-  for (const { type, bytes: stored } of tensors.values()) {
+  for (const tensor of tensors.values()) {
+    const { bytes: stored } = tensor;
+    if (!isPlain(tensor)) {
+      const elements = tensor.shape.reduce((product, size) => product * size, 1);
+      bytes += (elements * (FOUR_BITS.has(tensor.format) ? FOUR_BIT_WEIGHT : EIGHT_BIT_WEIGHT)) / 8;
+      continue;
+    }
+    const { type } = tensor;
     if (type === FLOAT32) bytes += stored;
     if (type === FLOAT16 || type === BFLOAT16) bytes += (stored / HALF_BYTES) * FULL_BYTES;
   }

@@ -1,9 +1,6 @@
 /** The conversion of a decoder's matrices into the forms that a graph reads. Types only. */
-import type { BlockFormat } from '../../protocol/decoder/block-formats.ts';
+import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
 import type { DecoderSpec, GraphMatrix, StoredMatrix } from '../../protocol/decoder/decoder-spec.ts';
-
-/** The format of a matrix in a weight file: blocks, or the element type of floats. */
-export type SourceFormat = BlockFormat | 'f32' | 'f16' | 'bf16';
 
 /** The form of a converted matrix: see `QuantizedMatrix`. */
 export interface Form {
@@ -50,25 +47,4 @@ export interface Rows {
   readonly offset: number;
   /** Bytes from the begin of a row to the begin of the next row. */
   readonly stride: number;
-}
-
-/** All matrices of one format that have the same converted form. */
-export interface ConvertedWeights {
-  readonly from: SourceFormat;
-  readonly bits: 4 | 8;
-  readonly blockSize: number;
-  /** The converted weights have minimums. */
-  readonly hasMinimums: boolean;
-  readonly matrices: number;
-  /** Number of weights in them. */
-  readonly count: number;
-}
-
-/** Result of a conversion. */
-export interface Exactness extends ConvertedWeights {
-  /**
-   * Root mean square of the differences between the weights of the file and the converted weights, relative
-   * to the root mean square of the weights; 0 if all are equal. Measured on a sample of each matrix.
-   */
-  readonly difference: number;
 }

@@ -3,7 +3,8 @@
  * each part to its place. Uses about 6 MiB of memory for models of any size.
  */
 import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import type { ConversionPlan, ConversionTask, Exactness, Rows } from './conversion-plan.ts';
+import type { Exactness } from '../../protocol/decoder/conversion.ts';
+import type { ConversionPlan, ConversionTask, Rows } from './conversion-plan.ts';
 import { Differences } from './differences.ts';
 import { type RowBytes, rowBytesOf } from './forms.ts';
 import { Kernels, PIECE } from './kernels.ts';

@@ -3,8 +3,9 @@
  * allocated once for pieces of `PIECE` weights.
  */
 import { BLOCK_FORMATS, type BlockFormat } from '../../protocol/decoder/block-formats.ts';
+import type { SourceFormat } from '../../protocol/decoder/conversion.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
-import type { Form, SourceFormat } from './conversion-plan.ts';
+import type { Form } from './conversion-plan.ts';
 import { EXACT_FORMS, isSameForm } from './forms.ts';
 import { KERNELS } from './kernels.wasm.ts';
 

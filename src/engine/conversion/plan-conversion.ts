@@ -4,6 +4,7 @@
  */
 import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../onnx/types.ts';
 import { BLOCK_FORMATS, blockBytes } from '../../protocol/decoder/block-formats.ts';
+import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
 import {
   type DecoderSpec,
   type GraphMatrix,
@@ -13,7 +14,7 @@ import {
   type TensorPlace,
 } from '../../protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../protocol/devices.ts';
-import type { ConversionPlan, ConversionTask, ConvertedWeights, Form, Rows, SourceFormat } from './conversion-plan.ts';
+import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
 import { FLOAT_FORMS, formOf, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
 import { planExperts } from './plan-experts.ts';

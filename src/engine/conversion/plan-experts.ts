@@ -3,6 +3,7 @@
  * file, where all experts of a layer are one matrix. Reads no file.
  */
 import { FLOAT32, UINT8 } from '../../onnx/types.ts';
+import type { SourceFormat } from '../../protocol/decoder/conversion.ts';
 import {
   type DecoderSpec,
   type ExpertSpec,
@@ -16,7 +17,7 @@ import {
   type TensorPlace,
 } from '../../protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../protocol/devices.ts';
-import type { ConversionTask, Form, Rows, SourceFormat } from './conversion-plan.ts';
+import type { ConversionTask, Form, Rows } from './conversion-plan.ts';
 import { FLOAT_FORMS, formOf, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
 import type { NamedMatrix, PackedMixtures } from './matrices.ts';
 

@@ -4,10 +4,10 @@
  * operator that is wrong in every run.
  */
 import { FLOAT16 } from '../../onnx/types.ts';
-import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
+import type { EngineOptions } from '../../protocol/loading.ts';
 import { deviceNamed } from '../devices/registry.ts';
 import type { OrtApi } from '../ort/api.ts';
-import { modelOf } from '../ort/built-model.ts';
+import { type GraphCandidate, modelOf } from '../ort/built-model.ts';
 import { Session } from '../ort/session.ts';
 import { bytesOf, rowBytes, type Signature } from '../ort/signature.ts';
 import { threadsFor } from '../ort/threads.ts';
@@ -27,7 +27,7 @@ const COPIES_OF_WEIGHTS = 2;
 /** The model that is open on the device. */
 interface CheckedModel {
   readonly api: OrtApi;
-  readonly candidate: Candidate;
+  readonly candidate: GraphCandidate;
   readonly options: Pick<EngineOptions, 'names' | 'context' | 'threads'>;
   /** Bytes of the weights on the CPU. */
   readonly weightBytes: number;

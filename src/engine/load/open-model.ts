@@ -5,23 +5,25 @@
 
 import { CHOICES } from '../../graph-builder/choices.ts';
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
+import type { Exactness } from '../../protocol/decoder/conversion.ts';
 import { hasExperts } from '../../protocol/decoder/decoder-spec.ts';
 import { type DeviceName, ignoredBy, isCpu, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
+import { readableCandidate } from '../conversion/graph-candidate.ts';
 import { type Device, withoutHeld } from '../devices/device.ts';
 import { deviceNamed } from '../devices/registry.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
 import { canMap } from '../host/mapped-memory.ts';
 import { loadOrt, OrtError } from '../ort/api.ts';
-import { modelOf, weightBytesOn } from '../ort/built-model.ts';
+import { type GraphCandidate, modelOf, weightBytesOn } from '../ort/built-model.ts';
 import { type CacheGrowth, growthOf } from '../ort/cache/growth.ts';
 import { causeOf, isOutOfMemory } from '../ort/error-causes.ts';
 import { type ModelFile, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { readSignature, type Signature } from '../ort/signature.ts';
 import { threadsFor } from '../ort/threads.ts';
-import { type FloatMatrices, floatMatrices, LEAST_SAVED_BYTES } from '../prepared/eligible-graph.ts';
+import { LEAST_SAVED_BYTES, type Matrices, matricesOf } from '../prepared/eligible-graph.ts';
 import { type SharedWeights, sharedWeights } from '../prepared/share-weights.ts';
 import { openShared, WrongWeights } from '../prepared/shared-logits.ts';
 import { mappedWeights, ownWeights, reserveSaving, type WeightsMemory } from '../prepared/weights-memory.ts';
@@ -85,7 +87,8 @@ const isModelFault = (failure: Error): boolean =>
 
 /** A model that the engine has read for a device, and what is known before the runtime opens it. */
 interface ReadModel {
-  readonly candidate: Candidate;
+  readonly candidate: GraphCandidate;
+  readonly conversions?: readonly Exactness[];
   readonly loading: Loading;
   readonly device: Device;
   readonly model: ModelFile;
@@ -105,6 +108,21 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const hasMixtures = candidate.decoder?.layers.some(({ mlp }) => hasExperts(mlp)) ?? false;
   if (hasMixtures && !CHOICES[kindOf(device.name)].experts) throw new LoadError({ code: 'no_experts' });
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
+  const readable = readableCandidate(candidate, options, {
+    report: (progress) => publish({ kind: 'conversion', device: device.name, progress }),
+    check: (provisional) => checkModel(readOn(provisional, loading, device)),
+  });
+  try {
+    const { conversions } = readable;
+    return openRead({ ...readOn(readable.candidate, loading, device), ...(conversions && { conversions }) }, use);
+  } finally {
+    readable.release();
+  }
+}
+
+/** Reads or builds the graph of a candidate. @throws LoadError for a graph that the device computes wrong */
+function readOn(candidate: GraphCandidate, loading: Loading, device: Device): ReadModel {
+  const { options } = loading;
   const model = modelOf(candidate, device.name, options);
   const { edited } = model;
   const ignored = edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name), device.graphCapture));
@@ -112,10 +130,24 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const declared = edited && asModelFault(() => readSignature(edited, options.names));
   const weightBytes = weightBytesOn(device.name, candidate, options.context);
   const growth = growthOf(device, { appends: !updatesInPlace(model, options.names), canMap });
-  const read = { candidate, loading, device, model, declared, weightBytes, growth };
+  return { candidate, loading, device, model, declared, weightBytes, growth };
+}
+
+/** @throws LoadError `does_not_fit` for a model that needs more memory than is free */
+function checkModel(read: ReadModel): void {
+  const { candidate, loading, device, declared, weightBytes, growth } = read;
+  if (!declared) return;
+  const needs = needsOf(declared, { device, growth, weightBytes }, loading.options);
+  planReserved(needs, targetOf(read, candidate.weightFiles)).release();
+}
+
+function openRead<T>(read: ReadModel, use: (opened: Opened) => T): T {
+  const { candidate, loading, device, model, weightBytes } = read;
+  const { options } = loading;
+  const { edited } = model;
   // A small graph is not parsed again: its weights are never saved.
   const isLarge = isCpu(device.name) && weightBytes >= (options.weightsCache?.leastBytes ?? LEAST_SAVED_BYTES);
-  const matrices = edited && isLarge ? floatMatrices(edited.bytes, candidate.decoder !== undefined) : undefined;
+  const matrices = edited && isLarge ? matricesOf(edited.bytes, candidate.decoder !== undefined) : undefined;
   // Saved weights whose logits differ are removed, and the second attempt saves them again.
   for (let attempt = 0; attempt < MAX_SHARED_ATTEMPTS; attempt++) {
     const shared = findShared(read, matrices);
@@ -131,7 +163,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
 }
 
 /** The saved weights of a model on the CPU; undefined if the engine has weights of its own. */
-function findShared(read: ReadModel, matrices: FloatMatrices | undefined): SharedWeights | undefined {
+function findShared(read: ReadModel, matrices: Matrices | undefined): SharedWeights | undefined {
   const { candidate, loading, device, model, declared, weightBytes, growth } = read;
   const { api, options, publish } = loading;
   if (!matrices || !model.edited || !declared) return undefined;
@@ -156,7 +188,7 @@ const targetOf = ({ loading: { options }, device }: ReadModel, weightFiles: read
 });
 
 function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Opened) => T, shared?: SharedWeights): T {
-  const { candidate, loading, device, model, declared, weightBytes, growth } = read;
+  const { candidate, conversions, loading, device, model, declared, weightBytes, growth } = read;
   const { api, options, publish } = loading;
   const { names } = options;
   const weightFiles = shared?.files ?? candidate.weightFiles;
@@ -168,7 +200,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
   try {
     planned = declared && planReserved(needsOf(declared, needs, options), target);
     if (planned) publishPlan(planned, device.name, publish);
-    readWeights(shared?.parts ?? weightFiles, (done, total, percent) =>
+    readWeights(shared?.parts ?? candidate.parts ?? weightFiles, (done, total, percent) =>
       publish({ kind: 'progress', device: device.name, read: done, total, percent }),
     );
     const threads = threadsFor(options.threads, weightBytes);
@@ -182,7 +214,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     // The weights are in memory now, so the free memory is that of before.
     const late = { ...target, freeBytes: (held: readonly HeldMemory[]) => withoutHeld(free, held) };
     const planOf = (): ReservedPlan => planned ?? planReserved(needsOf(session.signature, needs, options), late);
-    const attempt = { candidate, loading, device, free, threads, planOf, began };
+    const attempt = { candidate, loading, device, free, threads, planOf, began, ...(conversions && { conversions }) };
     return useSession(session, { ...attempt, ...(shared && { shared }) }, use);
   } catch (error) {
     planned?.release();

@@ -9,8 +9,14 @@ import { type FileRange, isCached } from '../host/page-cache.ts';
 const MAX_READ_BYTES = 4 * 2 ** 20;
 const STEPS = 4;
 
-/** A file, or the ranges of a file that the runtime reads, in order. */
-export type ReadFile = string | { readonly path: string; readonly ranges: readonly FileRange[] };
+/** The ranges of a file that the runtime reads, in order. */
+export interface FileParts {
+  readonly path: string;
+  readonly ranges: readonly FileRange[];
+}
+
+/** A whole file, or parts of a file. */
+export type ReadFile = string | FileParts;
 
 /**
  * Reads all files once and discards the bytes. Skips files that cannot be read: the runtime reports the
@@ -40,7 +46,8 @@ export function readWeights(
   }
 }
 
-function sizeToRead(file: ReadFile): number {
+/** Bytes of a file that are read; 0 for a file that is missing. */
+export function sizeToRead(file: ReadFile): number {
   if (typeof file === 'string') return sizeOf(file);
   return sizeOf(file.path) === 0 ? 0 : file.ranges.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -6,18 +6,26 @@ import { relative } from 'node:path';
 import { buildDecoder } from '../../graph-builder/build-decoder.ts';
 import { CHOICES } from '../../graph-builder/choices.ts';
 import { halveAttention } from '../../onnx/half-attention.ts';
-import { ELEMENT_BYTES, FLOAT32 } from '../../onnx/types.ts';
-import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
+import { BFLOAT16, ELEMENT_BYTES, FLOAT16, FLOAT32 } from '../../onnx/types.ts';
+import type { DecoderSpec, GraphMatrix, TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
+import { placesOf } from '../../protocol/decoder/places.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
-import { sizeOf } from '../load/read-ahead.ts';
+import { type ReadFile, sizeOf } from '../load/read-ahead.ts';
 import { commonFolder, declaredBy, type ModelFile, readModel } from './model-file.ts';
 
 /** The options of the engine on which a graph depends. */
 type GraphOptions = Pick<EngineOptions, 'names' | 'context'>;
 
+/** A candidate whose matrices a graph can read. */
+export interface GraphCandidate extends Omit<Candidate, 'decoder' | 'quantize'> {
+  readonly decoder?: DecoderSpec<GraphMatrix>;
+  /** The bytes that the runtime reads, if they are a part of the weight files. */
+  readonly parts?: readonly ReadFile[];
+}
+
 /** The graph of a candidate on a device. Never throws for an .onnx file: the runtime reports its fault. */
-export function modelOf(candidate: Candidate, device: DeviceName, options: GraphOptions): ModelFile {
+export function modelOf(candidate: GraphCandidate, device: DeviceName, options: GraphOptions): ModelFile {
   const { modelFile, weightFiles, decoder } = candidate;
   if (decoder) return build({ ...candidate, decoder, device }, options.context);
   const { logits, inputIds } = options.names;
@@ -26,31 +34,32 @@ export function modelOf(candidate: Candidate, device: DeviceName, options: Graph
 }
 
 /**
- * Bytes of the weights on a device: those of the files. A checkpoint also has rotary tables, and half floats
- * that the device does not compute with are widened to float32.
+ * Bytes of the weights on a device: those of the files. Of a checkpoint, the bytes that its graph reads: it also
+ * has rotary tables, and half floats that the device does not compute with are widened to float32.
  * @param positions maximum number of tokens in a row
  */
-export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: Candidate, positions: number): number {
-  const files = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
-  if (!decoder) return files;
-  const { embedding } = decoder;
-  const type = isPlain(embedding) ? embedding.type : FLOAT32;
-  const isNative = CHOICES[kindOf(device)].native.includes(type);
+export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: GraphCandidate, positions: number): number {
+  if (!decoder) return weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const { native } = CHOICES[kindOf(device)];
+  const widened = ({ type, bytes }: TensorPlace): number =>
+    FLOATS.includes(type) && !native.includes(type)
+      ? (bytes * WIDE_BYTES) / (ELEMENT_BYTES[type] ?? WIDE_BYTES)
+      : bytes;
   const columns = decoder.rotaries.reduce((sum, { frequencies }) => sum + 2 * frequencies.length, 0);
-  const wideBytes = Float32Array.BYTES_PER_ELEMENT;
-  return (
-    (isNative ? files : (files * wideBytes) / (ELEMENT_BYTES[type] ?? wideBytes)) + columns * positions * wideBytes
-  );
+  return placesOf(decoder).reduce((sum, place) => sum + widened(place), columns * positions * WIDE_BYTES);
 }
 
+const FLOATS: readonly number[] = [FLOAT32, FLOAT16, BFLOAT16];
+const WIDE_BYTES = Float32Array.BYTES_PER_ELEMENT;
+
 function build(
-  { modelFile, weightFiles, decoder, device }: Candidate & { readonly decoder: DecoderSpec },
+  { modelFile, weightFiles, decoder, device }: GraphCandidate & { readonly decoder: DecoderSpec<GraphMatrix> },
   positions: number,
 ): ModelFile {
   const kind = kindOf(device);
   const folder = commonFolder(weightFiles);
   const files = weightFiles.map((file) => relative(folder, file));
-  const { bytes, updated, ...io } = buildDecoder(decoder as DecoderSpec<GraphMatrix>, {
+  const { bytes, updated, ...io } = buildDecoder(decoder, {
     choices: CHOICES[kind],
     files,
     positions,

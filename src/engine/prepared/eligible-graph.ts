@@ -1,40 +1,42 @@
 /**
- * Decides if saved weights pay for a model: large matrices of floats, which the runtime copies into its own
- * order. Pure.
+ * Decides if saved weights pay for a model: large matrices, which the runtime copies into its own order. Pure.
  */
 import { Message } from '../../onnx/protobuf.ts';
 import { type ExternalTensor, externalTensors } from '../../onnx/saved/external-tensors.ts';
-import { BFLOAT16, FLOAT16, FLOAT32, GRAPH, MODEL, NODE } from '../../onnx/types.ts';
+import { BFLOAT16, FLOAT16, FLOAT32, GRAPH, MODEL, NODE, UINT8 } from '../../onnx/types.ts';
 
-/** Models with fewer bytes of matrices as float32 are opened as they are: a copy costs little. */
+/** Models with fewer bytes of matrices are opened as they are: a copy costs little. */
 export const LEAST_SAVED_BYTES = 64 * 2 ** 20;
 
 /**
- * Operators over integers. Their prepacked forms are not saved: as version 1.30 of the runtime writes those
- * of MatMulNBits, the logits are 0 or no numbers (docs/decisions/0037-one-copy-of-the-weights.md).
+ * Operators over integers whose prepacked forms are not saved, because nobody has compared them. MatMulNBits
+ * is not among them: its saved forms are right at addresses that are multiples of 64 (save-weights.ts).
  */
-const OVER_INTEGERS = /Quant|NBits|Integer|QMoE|QLinear|Bnb4|QGemm|QAttention/;
+const OVER_INTEGERS = /Quantize(?!d)|Dynamic|Integer|QMoE|QLinear|Bnb4|QGemm|QAttention|MatMulFpQ4/;
+/** The prepacked form of a quantized matrix also has a scale and a sum for each block, in float32. */
+const BYTES_PER_BLOCK = 8;
+const FLOAT32_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 /** The matrices of a model. */
-export interface FloatMatrices {
-  /** As float32, the type in which the CPU computes. */
+export interface Matrices {
+  /** In the order of the runtime, at most: floats as float32, the type in which the CPU computes. */
   readonly bytes: number;
   /** All of them are float32 in their files. */
   readonly areFull: boolean;
 }
 
 /**
- * The matrices of floats of a graph.
+ * The matrices of a graph.
  * @param widened the graph widens half floats before all products, as the graphs of checkpoints do. The
  * runtime adds such nodes to other graphs after it has folded constants.
- * @returns undefined for a graph with operators over integers or with half floats that are not widened.
+ * @returns undefined for a graph with other operators over integers or with half floats that are not widened.
  */
-export function floatMatrices(model: Uint8Array, widened: boolean): FloatMatrices | undefined {
+export function matricesOf(model: Uint8Array, widened: boolean): Matrices | undefined {
   if (operatorsOf(model).some((operator) => OVER_INTEGERS.test(operator))) return undefined;
   const matrices = externalTensors(model).filter(isMatrix);
   const areFull = matrices.every(({ type }) => type === FLOAT32);
-  if (!areFull && !widened) return undefined;
-  return { bytes: matrices.reduce((sum, { shape }) => sum + bytesAsFloat32(shape), 0), areFull };
+  if (matrices.some(({ type }) => type !== FLOAT32 && type !== UINT8) && !widened) return undefined;
+  return { bytes: matrices.reduce((sum, matrix) => sum + ownBytes(matrix), 0), areFull };
 }
 
 /**
@@ -51,8 +53,12 @@ function operatorsOf(model: Uint8Array): string[] {
   });
 }
 
+/** Integers of MatMulNBits have three dimensions; a table that Gather reads has two, and is not copied. */
 const isMatrix = ({ type, shape }: ExternalTensor): boolean =>
-  shape.length === 2 && [FLOAT32, FLOAT16, BFLOAT16].includes(type);
+  type === UINT8 ? shape.length === 3 : shape.length === 2 && [FLOAT32, FLOAT16, BFLOAT16].includes(type);
 
-const bytesAsFloat32 = (shape: readonly number[]): number =>
-  shape.reduce((product, size) => product * size, Float32Array.BYTES_PER_ELEMENT);
+function ownBytes({ type, shape, bytes }: ExternalTensor): number {
+  if (type !== UINT8) return shape.reduce((product, size) => product * size, FLOAT32_BYTES);
+  const [rows = 0, blocks = 0] = shape;
+  return bytes + rows * blocks * BYTES_PER_BLOCK;
+}

@@ -30,7 +30,7 @@ import { Session } from '../ort/session.ts';
 import { flush, type WeightsFolder } from './weights-folder.ts';
 
 /** The operators whose prepacked weights are saved and read correctly. */
-const OPERATORS: readonly string[] = ['MatMul', 'FusedMatMul', 'Gemm'];
+const OPERATORS: readonly string[] = ['MatMul', 'FusedMatMul', 'Gemm', 'MatMulNBits'];
 /** Smaller initializers stay in the graph. */
 const LEAST_EXTERNAL_BYTES = 1024;
 const COMPARED_BYTES = 4 * 2 ** 20;

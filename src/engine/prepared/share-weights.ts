@@ -3,13 +3,14 @@
  * saved, or saves them, and gives the graph that maps them. One engine saves; the others wait and map.
  */
 import { readFileSync } from 'node:fs';
+import type { UnsharedReason, WeightsProgress } from '../../protocol/decoder/sharing.ts';
 import {
   type SourceFile,
   sourceFile,
   WEIGHTS_LAYOUT,
   type WeightsManifest,
 } from '../../protocol/host/weights-cache.ts';
-import type { EngineOptions, UnsharedReason, WeightsProgress } from '../../protocol/loading.ts';
+import type { EngineOptions } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { ThreadCount } from '../../protocol/threads.ts';
 import { usableThreads } from '../host/cpu-threads.ts';
@@ -19,7 +20,7 @@ import { LoadError } from '../load/load-error.ts';
 import { PROMPT_LENGTH } from '../load/numeric-check.ts';
 import type { ReadFile } from '../load/read-ahead.ts';
 import type { ModelFile } from '../ort/model-file.ts';
-import { type FloatMatrices, LEAST_SAVED_BYTES } from './eligible-graph.ts';
+import { LEAST_SAVED_BYTES, type Matrices } from './eligible-graph.ts';
 import { folderOfPlaces, type SavedModel, saveWeights, UnusableWeights } from './save-weights.ts';
 import { freeDiskBytes, type KeyLock, openRoot, takeTurn, WeightsFolder } from './weights-folder.ts';
 import { processorOf, weightsKey } from './weights-key.ts';
@@ -39,7 +40,7 @@ const MAX_ATTEMPTS = 64;
 /** The model, and the functions that the engine provides. */
 export interface ShareTarget extends SavedModel {
   readonly options: Pick<EngineOptions, 'weightsCache' | 'context' | 'runtimeLibrary'>;
-  readonly matrices: FloatMatrices;
+  readonly matrices: Matrices;
   readonly report: (progress: WeightsProgress) => void;
   /**
    * Reserves memory until the returned function is called.

@@ -2,7 +2,7 @@
  * The numeric check of saved weights: an engine that maps them must compute the logits of the session that
  * saved them.
  */
-import type { UnsharedReason } from '../../protocol/loading.ts';
+import type { UnsharedReason } from '../../protocol/decoder/sharing.ts';
 import { relativeDifference } from '../load/numeric-check.ts';
 import { OrtError } from '../ort/api.ts';
 import { isOutOfMemory } from '../ort/error-causes.ts';

@@ -132,20 +132,24 @@ export class WeightsFolder {
    */
   read(): WeightsManifest | undefined {
     const manifest = readManifest(this.path);
-    if (!manifest?.saved) return manifest;
+    const content = manifest?.saved ?? manifest?.converted;
+    if (!content) return manifest;
     try {
-      const isWhole = statSync(this.file('weights')).size === manifest.saved.fileBytes;
-      return isWhole && this.digest() === manifest.saved.digest ? manifest : undefined;
+      const isWhole = statSync(this.file('weights')).size === content.fileBytes;
+      return isWhole && this.digest(content === manifest?.saved) === content.digest ? manifest : undefined;
     } catch {
       return undefined;
     }
   }
 
-  /** SHA-256 of the graph, the logits and samples of the weights. @throws Error if a file is missing */
-  digest(): string {
-    const hash = createHash('sha256')
-      .update(readFileSync(this.file('graph')))
-      .update(readFileSync(this.file('logits')));
+  /**
+   * SHA-256 of the graph, the logits and samples of the weights. Converted weights have no graph and no
+   * logits.
+   * @throws Error if a file is missing
+   */
+  digest(hasGraph = true): string {
+    const hash = createHash('sha256');
+    if (hasGraph) hash.update(readFileSync(this.file('graph'))).update(readFileSync(this.file('logits')));
     const file = openSync(this.file('weights'), 'r');
     try {
       const { size } = fstatSync(file);

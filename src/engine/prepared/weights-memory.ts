@@ -7,7 +7,7 @@ import type { needsOf } from '../load/needs.ts';
 import { PROMPT_LENGTH } from '../load/numeric-check.ts';
 import { type PlanTarget, planReserved } from '../load/reserved-plan.ts';
 import type { OrtApi } from '../ort/api.ts';
-import { type FloatMatrices, LEAST_SAVED_BYTES } from './eligible-graph.ts';
+import { LEAST_SAVED_BYTES, type Matrices } from './eligible-graph.ts';
 import type { SharedWeights, ShareTarget } from './share-weights.ts';
 
 /**
@@ -32,11 +32,7 @@ export interface WeightsMemory {
  * known
  * @param free free memory; undefined if the system does not report it
  */
-export function ownWeights(
-  fileBytes: number,
-  matrices: FloatMatrices | undefined,
-  free: number | undefined,
-): WeightsMemory {
+export function ownWeights(fileBytes: number, matrices: Matrices | undefined, free: number | undefined): WeightsMemory {
   const files = { weightBytes: fileBytes, copied: 0, opening: 0 };
   if (!matrices || matrices.bytes < LEAST_SAVED_BYTES) return files;
   if (matrices.areFull && free !== undefined && matrices.bytes > free * COPY_SHARE)

@@ -1,8 +1,8 @@
 /** Narrates how the engine shares the weights of a model with the other workers of the machine. */
 import { narrate } from '../../narration/narrate.ts';
 import { formatBytes } from '../../narration/phrases.ts';
+import type { UnsharedReason, WeightsProgress } from '../../protocol/decoder/sharing.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
-import type { UnsharedReason, WeightsProgress } from '../../protocol/loading.ts';
 
 /** Narrates one message of the engine. */
 export function narrateSharing(device: DeviceName, progress: WeightsProgress): void {

@@ -10,7 +10,8 @@ import { isFields, readFields } from '../spec/json-fields.ts';
 import type { Fields } from './families/config-fields.ts';
 import { checkFamily, decoderSpecOf } from './families/decoder-spec.ts';
 import { UnsupportedCheckpoint } from './families/unsupported.ts';
-import type { Checkpoint } from './shards.ts';
+import type { DerivedFiles } from './gguf/derived-files.ts';
+import type { CheckpointContent } from './shards.ts';
 
 const CONFIG = 'config.json';
 /** All fields as they are: a schema of objects would drop a field named `__proto__`. */
@@ -30,7 +31,9 @@ const [LEAST_CONTEXT, MOST_CONTEXT] = [16, 2 ** 20];
 export interface CheckpointFiles {
   readonly folder: string;
   readonly configFile?: string;
-  readonly choices: readonly { readonly checkpoint?: Checkpoint }[];
+  readonly choices: readonly { readonly checkpoint?: CheckpointContent }[];
+  /** Present for a GGUF model. */
+  readonly derived?: DerivedFiles;
 }
 
 /**
@@ -39,14 +42,14 @@ export interface CheckpointFiles {
  * @throws ModelError for an architecture that the worker cannot compute
  */
 export async function readDecoder(
-  { folder, configFile, choices }: CheckpointFiles,
+  { folder, configFile, choices, derived }: CheckpointFiles,
   context: number,
 ): Promise<DecoderSpec | undefined> {
   const { checkpoint } = choices.find((choice) => choice.checkpoint !== undefined) ?? {};
   if (checkpoint === undefined) return undefined;
-  const config = await readConfig(folder, configFile);
+  const config = derived?.config ?? (await readConfig(folder, configFile));
   return supported(folder, () => {
-    const decoder = decoderSpecOf(config, checkpoint.tensors, context);
+    const decoder = decoderSpecOf(config, checkpoint.tensors, context, derived?.origin);
     const problem = tableProblem(decoder, context);
     if (problem === undefined) return decoder;
     throw new ModelError(folder, [{ file: '', problem }]);

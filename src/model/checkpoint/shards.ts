@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { join, normalize } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
+import type { StoredMatrix, TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
 import type { CheckpointDtype } from '../dtypes.ts';
 import { MAX_JSON_BYTES, openModelFile } from '../folder-files.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from '../problems.ts';
@@ -30,15 +30,21 @@ const DTYPES = new Map([
   ['BF16', 'bf16'],
 ] as const);
 
-/** The files of a checkpoint and the places of its tensors. */
-export interface Checkpoint {
+/** The files of a checkpoint, also of a GGUF model, and the places of its tensors by the names of transformers. */
+export interface CheckpointContent {
   /** The index, or the only file. */
   readonly modelFile: string;
   /** Absolute paths with links resolved, in the order to which `TensorPlace.file` refers. */
   readonly files: readonly string[];
-  readonly tensors: ReadonlyMap<string, TensorPlace>;
+  readonly tensors: ReadonlyMap<string, StoredMatrix>;
   /** Total size of the files. */
   readonly bytes: number;
+  readonly dtype: string;
+}
+
+/** The checkpoint of a folder in the format safetensors. */
+export interface Checkpoint extends CheckpointContent {
+  readonly tensors: ReadonlyMap<string, TensorPlace>;
   /** The element type of most of the bytes. */
   readonly dtype: CheckpointDtype;
 }

@@ -10,9 +10,11 @@ import {
   type CheckpointDtype,
   chooseDtype,
   type DtypeChoice,
+  dtypeNamed,
   type FormatChoice,
   ONNX_DTYPES,
   type OnnxDtype,
+  QUANTIZED_AT_LOAD,
   runsCheckpoints,
   SUFFIXES,
 } from '../dtypes.ts';
@@ -162,10 +164,12 @@ function pickCheckpoint(repository: Repository, selection: Selection): Picked | 
   const { dtype, format, device, shards = [] } = selection;
   const file = checkpointIn(filesByPath(repository));
   const dtypes = checkpointDtypes(repository);
-  const isDtype = dtypes.length > 0 && (dtype === 'auto' || dtypes.some((one) => one === dtype));
+  const quantize = QUANTIZED_AT_LOAD.find((one) => dtype !== 'auto' && one === dtypeNamed(dtype));
+  const isDtype = dtypes.length > 0 && (dtype === 'auto' || quantize || dtypes.some((one) => one === dtype));
   if (file === undefined || format === 'onnx' || !isDtype || !runsCheckpoints(device)) return undefined;
   const of = dtypes.length === 1 ? ` of dtype ${dtypes[0]}` : '';
-  const why = `the checkpoint${of}${format === 'auto' ? ': no .onnx file suits' : ', as requested'}`;
+  const quantized = quantize === undefined ? '' : `, for ${quantize}`;
+  const why = `the checkpoint${of}${quantized}${format === 'auto' ? ': no .onnx file suits' : ', as requested'}`;
   return { paths: [file, ...(file === INDEX_FILE ? shards : [])], dtype, format: 'safetensors', why };
 }
 
@@ -179,7 +183,7 @@ function checkpointDtypes({ checkpointType, reference }: Repository): readonly C
 function checkpointText(repository: Repository, device: DeviceName): string {
   const dtypes = checkpointDtypes(repository);
   if (dtypes.length === 0) return `weights of type ${repository.checkpointType}, which no worker runs`;
-  return `dtype ${dtypes.join(', ')}${runsCheckpoints(device) ? '' : ', on another device'}`;
+  return `dtype ${[...dtypes, ...QUANTIZED_AT_LOAD].join(', ')}${runsCheckpoints(device) ? '' : ', on another device'}`;
 }
 
 const checkpointIn = (byPath: Files): string | undefined => [SINGLE_FILE, INDEX_FILE].find((file) => byPath.has(file));

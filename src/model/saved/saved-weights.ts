@@ -61,25 +61,31 @@ interface Others {
 }
 
 function staleReason(manifest: WeightsManifest, others: Others): string | undefined {
-  const { sources, runtime, unusable } = manifest;
+  const { sources, runtime, unusable, converted } = manifest;
   if (!sources.every(isUnchanged)) return 'the weights of the model are gone or have changed';
-  if (others.runtime !== undefined && runtime !== others.runtime) return `made by version ${runtime} of the runtime`;
+  if (others.runtime !== undefined && runtime !== others.runtime && !converted)
+    return `made by version ${runtime} of the runtime`;
   if (unusable !== undefined) return `not usable: ${unusable}`;
   return isReplaced(manifest, others) ? 'replaced by newer ones of the same model' : undefined;
 }
 
 /** True if another version of the worker has saved weights of the same files and context later. */
-function isReplaced({ sources, processor, context }: WeightsManifest, { key, folder, manifests }: Others): boolean {
-  const files = JSON.stringify([sources, processor, context]);
+function isReplaced(manifest: WeightsManifest, { key, folder, manifests }: Others): boolean {
+  const purpose = purposeOf(manifest);
   const made = madeAt(join(folder, key));
   return [...manifests].some(
     ([name, other]) =>
       name !== key &&
-      other?.saved !== undefined &&
-      JSON.stringify([other.sources, other.processor, other.context]) === files &&
+      other !== undefined &&
+      other.unusable === undefined &&
+      purposeOf(other) === purpose &&
       madeAt(join(folder, name)) > made,
   );
 }
+
+/** Equal for weights of the same files for the same use. */
+const purposeOf = ({ sources, processor, context, converted }: WeightsManifest): string =>
+  JSON.stringify([sources, processor, context, converted?.form]);
 
 const madeAt = (path: string): number => statSync(join(path, SAVED.manifest), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 

@@ -6,6 +6,7 @@ import type { ModelFiles } from '../locate.ts';
 import { modelConfig, preparationFor } from '../spec.ts';
 import { readGenai } from './genai.ts';
 import { readFields } from './json-fields.ts';
+import { sourcesOf } from './sources.ts';
 
 export interface CacheShape {
   /** Numbers in the cache for one token: keys and values of all layers. */
@@ -16,10 +17,10 @@ export interface CacheShape {
 
 /** The shape; undefined if the configuration does not state it, such as for models without attention. */
 export async function readCacheShape(
-  files: Pick<ModelFiles, 'choices' | 'configFile' | 'genaiConfigFile'>,
+  files: Pick<ModelFiles, 'choices' | 'configFile' | 'genaiConfigFile' | 'derived'>,
 ): Promise<CacheShape | undefined> {
-  const { configFile, genaiConfigFile } = files;
-  const config = await readFields(configFile, modelConfig(false), [], { prepare: preparationFor(files) });
+  const { genaiConfigFile } = files;
+  const config = await readFields(sourcesOf(files).config, modelConfig(false), [], { prepare: preparationFor(files) });
   const genai = await readGenai(genaiConfigFile, false, []);
   const decoder = genai?.model.decoder;
   const context = genai?.model.context_length ?? config?.max_position_embeddings;

@@ -20,6 +20,20 @@ export const count = (needed: boolean): z.ZodType<number | null | undefined> =>
  */
 const MAX_ISSUES = 20;
 
+/** A JSON file of a model: its path, or its fields if they come from the metadata of another file. */
+export type JsonSource = string | DerivedSource;
+export interface DerivedSource {
+  /** Name of the other file. */
+  readonly file: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** The name of a field in the other file. */
+  readonly fieldName: (field: string) => string;
+}
+
+/** Name of the file in messages. */
+export const sourceName = (source: JsonSource | undefined): string =>
+  typeof source === 'object' ? source.file : basename(source ?? '');
+
 export interface ReadOptions {
   /** Makes the input of the schema from the fields of the file. */
   readonly prepare?: (fields: Readonly<Record<string, unknown>>) => unknown;
@@ -30,17 +44,17 @@ export interface ReadOptions {
 /**
  * Reads and validates a file. Problems are added to `problems`.
  * @param schema a function makes the schema if there is a file: few models have each file
- * @returns undefined if `path` is undefined or the file has problems.
+ * @returns undefined if `source` is undefined or the file has problems.
  */
 export async function readFields<S extends z.ZodType>(
-  path: string | undefined,
+  source: JsonSource | undefined,
   schema: S | (() => S),
   problems: ModelProblem[],
   { prepare = (fields) => fields, mostBytes }: ReadOptions = {},
 ): Promise<z.infer<S> | undefined> {
-  if (path === undefined) return undefined;
-  const file = basename(path);
-  const parsed = await readJson(path, mostBytes);
+  if (source === undefined) return undefined;
+  const file = sourceName(source);
+  const parsed: ParsedJson = typeof source === 'object' ? { value: source.fields } : await readJson(source, mostBytes);
   if (parsed.problem !== undefined) {
     problems.push({ file, problem: parsed.problem });
     return undefined;
@@ -48,7 +62,9 @@ export async function readFields<S extends z.ZodType>(
   const given = isFields(parsed.value) ? prepare(parsed.value) : parsed.value;
   const result = (typeof schema === 'function' ? schema() : schema).safeParse(given, { reportInput: true });
   if (result.success) return result.data;
-  for (const issue of result.error.issues.slice(0, MAX_ISSUES)) problems.push({ file, problem: problemOf(issue) });
+  const fieldName = typeof source === 'object' ? source.fieldName : same;
+  for (const issue of result.error.issues.slice(0, MAX_ISSUES))
+    problems.push({ file, problem: problemOf(issue, fieldName) });
   return undefined;
 }
 
@@ -57,14 +73,22 @@ export function isFields(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function problemOf(issue: z.core.$ZodIssue): string {
-  const field = issue.path.join('.');
-  if (field === '') return 'is not a JSON object';
+const same = (field: string): string => field;
+
+function problemOf(issue: z.core.$ZodIssue, fieldName: (field: string) => string): string {
+  const path = issue.path.join('.');
+  if (path === '') return 'is not a JSON object';
+  const field = fieldName(path);
   if (issue.input === undefined) return `lacks "${field}"`;
   return `has a wrong "${field}" (${issue.message.replace(/^Invalid (input|option): /, '')})`;
 }
 
-async function readJson(path: string, mostBytes?: number): Promise<{ value?: unknown; problem?: string }> {
+interface ParsedJson {
+  readonly value?: unknown;
+  readonly problem?: string;
+}
+
+async function readJson(path: string, mostBytes?: number): Promise<ParsedJson> {
   try {
     return { value: parseJson(await readModelText(path, mostBytes)) };
   } catch (error) {

@@ -2,11 +2,10 @@
  * Reads the files that state tokens besides tokenizer.json: tokenizer_config.json, special_tokens_map.json
  * and added_tokens.json. Validates each statement; merged-tokens.ts compares them.
  */
-import { basename } from 'node:path';
 import { z } from 'zod';
 import type { ModelProblem } from '../problems.ts';
 import { TOKEN_NAMES } from '../template-source.ts';
-import { readFields } from './json-fields.ts';
+import { type JsonSource, readFields, sourceName } from './json-fields.ts';
 import type { StatedToken } from './token-flags.ts';
 
 /** A token with the id that one file states. */
@@ -26,7 +25,7 @@ export interface TokenStatements {
 
 /** Paths of the files. */
 export interface TokenFiles {
-  readonly tokenizerConfigFile?: string | undefined;
+  readonly tokenizerConfigFile?: JsonSource | undefined;
   readonly specialTokensFile?: string | undefined;
   readonly addedTokensFile?: string | undefined;
 }
@@ -110,7 +109,7 @@ export async function readStatements(files: TokenFiles, problems: ModelProblem[]
 type SpecialTokens = Partial<z.infer<typeof specialTokens>>;
 
 function statementsOf(
-  path: string | undefined,
+  source: JsonSource | undefined,
   fields: SpecialTokens,
   numbered: readonly NumberedToken[] | undefined,
 ): TokenStatements {
@@ -127,7 +126,7 @@ function statementsOf(
       if (!named.has(name) && OWN_NAME.test(name)) named.set(name, value);
     }
   }
-  return { file: basename(path ?? ''), named, special, numbered };
+  return { file: sourceName(source), named, special, numbered };
 }
 
 function numberedIn(fields: z.infer<typeof decoder> | null | undefined): NumberedToken[] | undefined {

@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Exactness } from '../decoder/conversion.ts';
 
 /** Raised when the files of a folder change their form. */
 export const WEIGHTS_LAYOUT = 1;
@@ -47,6 +48,18 @@ export interface WeightsManifest {
   readonly unusable?: string;
   /** Present if the weights are usable. */
   readonly saved?: SavedWeights;
+  /** Present for weights that were converted into the form of a graph; the folder has no graph then. */
+  readonly converted?: ConvertedFile;
+}
+
+/** Converted weights. They do not depend on the processor, the runtime and the context. */
+export interface ConvertedFile {
+  /** Kind of the device, and the dtype of quantized floats: one form replaces an older one of the same name. */
+  readonly form: string;
+  readonly fileBytes: number;
+  readonly weights: readonly Exactness[];
+  /** SHA-256 of samples of the file. */
+  readonly digest: string;
 }
 
 export interface SavedWeights {
@@ -76,16 +89,27 @@ export function readManifest(folder: string): WeightsManifest | undefined {
   }
 }
 
-function isManifest({ runtime, processor, sources, context, unusable, saved }: WeightsManifest): boolean {
-  const texts = [runtime, processor, unusable ?? '', saved?.digest ?? '', ...(saved?.mappedSources ?? [])];
-  const sizes = saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes, ...saved.parts.flat()] : [];
+function isManifest({ runtime, processor, sources, context, unusable, saved, converted }: WeightsManifest): boolean {
+  const digests = [saved, converted].map((one) => one?.digest ?? '');
+  const texts = [
+    runtime,
+    processor,
+    unusable ?? '',
+    ...digests,
+    ...(saved?.mappedSources ?? []),
+    converted?.form ?? '',
+  ];
+  const sizes = [
+    ...(saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes, ...saved.parts.flat()] : []),
+    ...(converted ? [converted.fileBytes, ...converted.weights.map(({ difference }) => difference)] : []),
+  ];
   return (
     texts.every((text) => typeof text === 'string') &&
     [context, ...sizes, ...sources.flatMap(({ bytes, modifiedMs, inode }) => [bytes, modifiedMs, inode])].every(
       Number.isFinite,
     ) &&
     sources.every(({ path }) => typeof path === 'string') &&
-    (unusable === undefined) === (saved !== undefined)
+    [unusable, saved, converted].filter((content) => content !== undefined).length === 1
   );
 }
 

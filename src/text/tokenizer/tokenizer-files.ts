@@ -9,9 +9,23 @@ import { MAX_TOKENIZER_BYTES, parseJson } from '../../protocol/text/json-text.ts
 import type { AddedToken } from './added-tokens.ts';
 import { type Definition, definitionFields, withAddedTokens } from './definition.ts';
 
+/** The fields of a tokenizer.json, or its text in UTF-8 in memory that threads share. */
+export type TokenizerContent = Readonly<Record<string, unknown>> | SharedArrayBuffer;
+
 /** The file of a tokenizer. */
 export interface TokenizerFiles {
+  /** Path of tokenizer.json, or of the GGUF file that has the tokenizer in its metadata. */
   readonly tokenizerFile: string;
+  /** The content of tokenizer.json if the file is another one. */
+  readonly content?: TokenizerContent;
+}
+
+/** The text of a tokenizer.json in memory that threads share: a copy of the fields takes ten times as long. */
+export function sharedContent(fields: Readonly<Record<string, unknown>>): SharedArrayBuffer {
+  const text = JSON.stringify(fields);
+  const shared = new SharedArrayBuffer(Buffer.byteLength(text));
+  Buffer.from(shared).write(text);
+  return shared;
 }
 
 const fields = z.looseObject({});
@@ -22,12 +36,15 @@ const fields = z.looseObject({});
  * @throws Error that names the file: it cannot be read, or is not a tokenizer.
  */
 export async function readDefinition(
-  { tokenizerFile }: TokenizerFiles,
+  { tokenizerFile, content }: TokenizerFiles,
   added: readonly AddedToken[] = [],
 ): Promise<Definition> {
-  const read = await readFields(tokenizerFile);
+  const read = content === undefined ? await readFields(tokenizerFile) : fieldsOf(content);
   return naming(tokenizerFile, () => withAddedTokens(definitionFields.parse(read), added));
 }
+
+const fieldsOf = (content: TokenizerContent): unknown =>
+  content instanceof SharedArrayBuffer ? JSON.parse(Buffer.from(content).toString()) : content;
 
 /** Runs a function. Its errors get the name of the file. */
 export function naming<T>(file: string, run: () => T): T {

@@ -18,7 +18,7 @@ import { vocabularyOfModel } from './models/model.ts';
 import { Pipeline } from './pipeline.ts';
 import type { TokenForm } from './token-form.ts';
 import { TokenTexts } from './token-texts.ts';
-import { naming, readDefinition, type TokenizerFiles } from './tokenizer-files.ts';
+import { naming, readDefinition, sharedContent, type TokenizerFiles } from './tokenizer-files.ts';
 
 /** UTF-16 units of a token that an error shows. */
 const MAX_SHOWN_TOKEN = 64;
@@ -95,7 +95,7 @@ export class Tokenizer {
     const thread = encodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
       data: {
-        files: { tokenizerFile: files.tokenizerFile },
+        files: threadFiles(files),
         addedTokens,
         templates: templates.map(({ source }) => source),
       },
@@ -202,6 +202,12 @@ export class Tokenizer {
   async close(): Promise<void> {
     await this.#thread.close();
   }
+}
+
+/** The files for the thread. A copy of the fields of a large vocabulary would take long. */
+function threadFiles({ tokenizerFile, content }: TokenizerFiles): TokenizerFiles {
+  if (content === undefined) return { tokenizerFile };
+  return { tokenizerFile, content: content instanceof SharedArrayBuffer ? content : sharedContent(content) };
 }
 
 /** The text of a conversation; undefined if the thread must render it. */

@@ -89,8 +89,10 @@ test('a dtype that the checkpoint does not have names the dtype that it has', as
   const folder = await folderWith({ 'model.safetensors': safetensorsBytes(llamaTensors('BF16')) });
   await expectRefused(
     folder,
-    ['onnx/model_q4.onnx or model_q4.onnx is missing (dtype q4); the folder has model.safetensors (bf16)'],
+    [
+      'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has model.safetensors (bf16, q8, q4): use --dtype auto',
+    ],
     '--dtype',
-    'q4',
+    'fp16',
   );
 });

@@ -84,8 +84,11 @@ describe('a pull of a checkpoint', () => {
     ['org/both', ['--format', 'onnx'], ['onnx/model_q4.onnx']],
     ['org/both', ['--format', 'safetensors'], ['model.safetensors']],
     ['org/both', ['--dtype', 'fp32'], ['model.safetensors']],
+    ['org/both', ['--dtype', 'q4'], ['onnx/model_q4.onnx']],
+    ['org/both', ['--dtype', 'q8'], ['model.safetensors']],
     ['org/single', ['--device', 'cuda'], ['model.safetensors']],
     ['org/stated', ['--dtype', 'fp32'], ['model.safetensors']],
+    ['org/stated', ['--dtype', 'q4'], ['model.safetensors']],
     ['org/odd', [], ['model.safetensors']],
   ])('of %s with %j takes %j', async (name, flags, weights) => {
     expect(await me.pull([name, ...flags])).toMatchObject({ code: 0 });
@@ -105,12 +108,20 @@ describe('a pull of a checkpoint', () => {
       /org\/single has no onnx\/model\*\.onnx and no model\*\.onnx; it has model\.safetensors: use --format safetens/,
     ],
     [
-      ['org/single', '--dtype', 'q4'],
+      ['org/single', '--dtype', 'q4f16'],
       1,
-      /no weights of dtype q4; it has model\.safetensors \(dtype fp32, fp16, bf16\)/,
+      /no weights of dtype q4f16; it has model\.safetensors \(dtype fp32, fp16, bf16, q8, q4\)/,
     ],
-    [['org/single', '--dtype', 'bf16'], 1, /is missing \(dtype bf16\); the folder has model\.safetensors \(fp32\)/],
-    [['org/stated', '--dtype', 'bf16'], 1, /no weights of dtype bf16; it has model\.safetensors \(dtype fp32\)\./],
+    [
+      ['org/single', '--dtype', 'bf16'],
+      1,
+      /is missing \(dtype bf16\); the folder has model\.safetensors \(fp32, q8, q4\)/,
+    ],
+    [
+      ['org/stated', '--dtype', 'bf16'],
+      1,
+      /no weights of dtype bf16; it has model\.safetensors \(dtype fp32, q8, q4\)\./,
+    ],
     [['org/single', '--format', 'gguf'], 2, /pull: --format "gguf" is not allowed; allowed: onnx, safetensors, auto/],
   ])('%j fails with exit code %i and the reason', async (args, code, reason) => {
     const run = await me.pull(args);

@@ -119,6 +119,23 @@ const SAME: Readonly<Record<string, OneNode>> = {
     ],
     attributes: { num_heads: integer(2), rotary_embedding_dim: integer(8) },
   },
+  ...Object.fromEntries(
+    [8, 32].map((rotated) => [
+      `RotaryEmbedding of ${rotated} interleaved elements of heads of 32`,
+      {
+        ...{ operator: 'RotaryEmbedding', domain, outputs: [output('y', 1, 3, 64)] },
+        inputs: [
+          floats('heads', [1, 3, 64]),
+          { ...int64s('at', 2, 3, 5), shape: [1, 3] },
+          ...['cos', 'sin'].map((name) => floats(name, [8, rotated / 2])),
+        ],
+        attributes: {
+          ...{ num_heads: integer(2), interleaved: integer(1) },
+          rotary_embedding_dim: integer(rotated === 32 ? 0 : rotated),
+        },
+      },
+    ]),
+  ),
   'Softmax over the last dimension': onX('Softmax', { axis: integer(-1) }, ''),
   Pad: { operator: 'Pad', inputs: [x, int64s('pads', 0, 0, 0, 0, 0, 12)], outputs: [output('y', 2, 3, 32)] },
   Slice: {

@@ -14,6 +14,7 @@ import { CHOICES } from '../../../src/graph-builder/choices.ts';
 import { parseModel } from '../../../src/onnx/graph.ts';
 import { ignoredBy } from '../../../src/protocol/devices.ts';
 import type { Candidate } from '../../../src/protocol/loading.ts';
+import { readable } from '../../support/checkpoints/candidate.ts';
 import { type RandomShape, writeRandomDecoder } from '../../support/random-decoder.ts';
 import { Bench, prompt, runtimeLibrary } from '../harness.ts';
 
@@ -27,13 +28,13 @@ const ignoreNothing = (): unknown => Object.assign(CHOICES.cpu, { ignores });
 afterEach(ignoreNothing);
 
 const operators = (candidate: Candidate): string[] => {
-  const { edited } = modelOf(candidate, 'cpu', { names: {}, context: CONTEXT });
+  const { edited } = modelOf(readable(candidate), 'cpu', { names: {}, context: CONTEXT });
   return parseModel(edited?.bytes ?? new Uint8Array())?.graph.nodes.map(({ operator }) => operator) ?? [];
 };
 
 /** Logits of the last position after each chunk of a row. */
 function logitsInChunks(candidate: Candidate, ids: readonly number[], chunk: number): number[] {
-  const model = modelOf(candidate, 'cpu', { names: {}, context: CONTEXT });
+  const model = modelOf(readable(candidate), 'cpu', { names: {}, context: CONTEXT });
   const session = Session.open(loadOrt(runtimeLibrary), model, deviceNamed('cpu'));
   try {
     session.reserve({ rows: 1, capacity: CONTEXT, chunk, keep: 1 });

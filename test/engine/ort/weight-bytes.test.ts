@@ -1,10 +1,10 @@
 /** The bytes of the weights of a checkpoint on each device, for the plan of the memory. */
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { weightBytesOn } from '../../../src/engine/ort/built-model.ts';
-import { candidateOf } from '../../support/checkpoints/candidate.ts';
+import { candidateOf, readable } from '../../support/checkpoints/candidate.ts';
 import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
 import { CHECKPOINTS, type Checkpoint } from '../../support/checkpoints/models.ts';
 
@@ -12,6 +12,12 @@ const root = mkdtempSync(join(tmpdir(), 'weight-bytes-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
 const POSITIONS = 100;
+
+/** The bytes behind the header of a safetensors file. */
+function bytesOfTensors(file: string): number {
+  const headerBytes = Number(readFileSync(file).readBigUInt64LE(0));
+  return statSync(file).size - 8 - headerBytes;
+}
 
 /** The candidate of the first random checkpoint with this dtype, its bytes, and those of its rotary tables. */
 async function checkpointOf(dtype: Checkpoint['dtype']) {
@@ -21,7 +27,8 @@ async function checkpointOf(dtype: Checkpoint['dtype']) {
   const candidate = await candidateOf(folder, 'cpu', POSITIONS);
   const pairs = candidate.decoder!.rotaries.reduce((sum, { frequencies }) => sum + frequencies.length, 0);
   const files = candidate.weightFiles.reduce((sum, file) => sum + statSync(file).size, 0);
-  return { candidate, files, tables: 2 * 4 * pairs * POSITIONS };
+  const tensors = candidate.weightFiles.reduce((sum, file) => sum + bytesOfTensors(file), 0);
+  return { candidate, files, tensors, tables: 2 * 4 * pairs * POSITIONS };
 }
 
 describe('the weights of a checkpoint take', () => {
@@ -31,11 +38,11 @@ describe('the weights of a checkpoint take', () => {
     ['float16', 'webgpu', 2],
     ['bfloat16', 'cuda-0', 1],
   ] as const)(
-    'in %s on %s the bytes of its files times %i, and those of the rotary tables',
+    'in %s on %s the bytes of its tensors times %i, and those of the rotary tables',
     async (dtype, device, factor) => {
-      const { candidate, files, tables } = await checkpointOf(dtype);
+      const { candidate, tensors, tables } = await checkpointOf(dtype);
       expect(tables).toBeGreaterThan(0);
-      expect(weightBytesOn(device, candidate, POSITIONS)).toBe(factor * files + tables);
+      expect(weightBytesOn(device, readable(candidate), POSITIONS)).toBe(factor * tensors + tables);
     },
   );
 });

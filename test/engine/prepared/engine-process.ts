@@ -2,7 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { EngineOptions, WeightsProgress } from '../../../src/protocol/loading.ts';
+import type { WeightsProgress } from '../../../src/protocol/decoder/sharing.ts';
+import type { EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
 import { engineProcess, onCpu, options, request } from '../harness.ts';
 

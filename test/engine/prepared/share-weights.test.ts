@@ -25,13 +25,14 @@ import { logitsOfPrompt } from '../../../src/engine/load/numeric-check.ts';
 import { loadOrt } from '../../../src/engine/ort/api.ts';
 import { readModel } from '../../../src/engine/ort/model-file.ts';
 import { Session } from '../../../src/engine/ort/session.ts';
-import { floatMatrices } from '../../../src/engine/prepared/eligible-graph.ts';
+import { matricesOf } from '../../../src/engine/prepared/eligible-graph.ts';
 import { folderOfPlaces, saveWeights, UnusableWeights } from '../../../src/engine/prepared/save-weights.ts';
 import { sharedWeights } from '../../../src/engine/prepared/share-weights.ts';
 import { requireLogits, WrongWeights } from '../../../src/engine/prepared/shared-logits.ts';
 import { openRoot, takeTurn, WeightsFolder } from '../../../src/engine/prepared/weights-folder.ts';
+import type { WeightsProgress } from '../../../src/protocol/decoder/sharing.ts';
 import { readManifest, SAVED, type WeightsManifest } from '../../../src/protocol/host/weights-cache.ts';
-import type { EngineOptions, WeightsProgress } from '../../../src/protocol/loading.ts';
+import type { EngineOptions } from '../../../src/protocol/loading.ts';
 import { Bench, modelFile, onCpu, runtimeLibrary } from '../harness.ts';
 import { EngineProcess, openOptions } from './engine-process.ts';
 
@@ -236,7 +237,7 @@ describe.runIf(process.platform === 'linux')('a folder that cannot be used', () 
     const edited = found.edited!;
     const shared = sharedWeights({
       ...{ api: loadOrt(runtimeLibrary), device: deviceNamed('cpu'), model: { path: model, edited } },
-      ...{ names: {}, threads: 1, weightFiles: [model], matrices: floatMatrices(edited.bytes, false)! },
+      ...{ names: {}, threads: 1, weightFiles: [model], matrices: matricesOf(edited.bytes, false)! },
       options: { ...openOptions(model, cache), context: 256 },
       report: (one) => progress.push(one),
       reserve: () => () => undefined,

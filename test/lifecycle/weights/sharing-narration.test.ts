@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { narrateSharing } from '../../../src/lifecycle/weights/sharing-narration.ts';
 import { capture } from '../../../src/narration/narrate.ts';
-import type { WeightsProgress } from '../../../src/protocol/loading.ts';
+import type { WeightsProgress } from '../../../src/protocol/decoder/sharing.ts';
 
 const steps: readonly (readonly [WeightsProgress, string])[] = [
   [

@@ -62,6 +62,25 @@ describe('a checkpoint', () => {
       ['cpu model.safetensors bf16'],
     ],
     [
+      'is quantized to q4, on each device that computes it',
+      ONLY,
+      { dtype: 'q4', devices: ['cuda-0', 'webgpu', 'coreml', 'cpu'] },
+      ['cuda-0 model.safetensors q4', 'webgpu model.safetensors q4', 'cpu model.safetensors q4'],
+    ],
+    ['is quantized to q8 under its older name', ONLY, { dtype: 'quantized' }, ['cpu model.safetensors q8']],
+    [
+      'is not quantized where an ONNX file has the dtype',
+      { ...NONE, 'onnx/model_q4.onnx': onnxBytes(), 'model.safetensors': CHECKPOINT },
+      { dtype: 'q4' },
+      ['cpu onnx/model_q4.onnx q4'],
+    ],
+    [
+      'is quantized beside an ONNX file of the dtype, if the format says so',
+      { ...NONE, 'onnx/model_q4.onnx': onnxBytes(), 'model.safetensors': CHECKPOINT },
+      { dtype: 'q4', format: 'safetensors' },
+      ['cpu model.safetensors q4'],
+    ],
+    [
       'is selected by the format',
       { 'model.safetensors': CHECKPOINT },
       { format: 'safetensors' },
@@ -86,28 +105,40 @@ describe('a checkpoint', () => {
 
   it.each<[string, Files, Wish, string]>([
     [
-      'of another dtype names the dtype that the folder has',
+      'of another dtype names the dtype that the folder has, and those that the engine makes of it',
       ONLY,
-      { dtype: 'q4' },
-      'onnx/model_q4.onnx or model_q4.onnx is missing (dtype q4); the folder has model.safetensors (bf16)',
+      { dtype: 'q4f16' },
+      'onnx/model_q4f16.onnx or model_q4f16.onnx is missing (dtype q4f16); the folder has model.safetensors (bf16, q8, q4): use --dtype auto',
     ],
     [
       'of another float names it too',
       ONLY,
       { dtype: 'fp16' },
-      'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has model.safetensors (bf16)',
+      'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has model.safetensors (bf16, q8, q4): use --dtype auto',
     ],
     [
       'that is missing names the ONNX files',
       {},
       { dtype: 'bf16' },
-      'model.safetensors or model.safetensors.index.json is missing (dtype bf16); the folder has onnx/model.onnx (fp32)',
+      'model.safetensors or model.safetensors.index.json is missing (dtype bf16); the folder has onnx/model.onnx (fp32): use --dtype auto',
     ],
     [
       'without its index names the files that the folder has',
       { ...NONE, 'model-00001-of-00002.safetensors': CHECKPOINT },
       {},
       'model.safetensors.index.json is missing: pull the model again; the folder has model-00001-of-00002.safetensors',
+    ],
+    [
+      'that could be quantized is missing: the ONNX files of the folder are no floats of a checkpoint',
+      {},
+      { dtype: 'q4' },
+      'onnx/model_q4.onnx, model_q4.onnx or model.safetensors is missing (dtype q4); the folder has onnx/model.onnx (fp32): use --dtype auto',
+    ],
+    [
+      'on Core ML is not quantized either',
+      ONLY,
+      { dtype: 'q8', devices: ['coreml'] },
+      'model.safetensors does not run on coreml: use --device cpu, webgpu or cuda',
     ],
     [
       'on Core ML names the devices that compute it',
@@ -160,6 +191,9 @@ describe('the decoder of a checkpoint', () => {
     if (!choice) throw new Error('no choice');
     const { modelFile, weightFiles } = choice;
     expect(candidateOf(choice, decoder)).toEqual({ device: 'cpu', modelFile, weightFiles, decoder });
+    const [quantized] = (await locateModel(folder, 'q4')).choices;
+    expect(quantized).toMatchObject({ dtype: 'q4', quantize: 'q4', reason: 'the fp16 weights, quantized at load' });
+    expect(quantized && candidateOf(quantized, decoder)).toEqual({ ...candidateOf(choice, decoder), quantize: 'q4' });
     const onnx = await locateModel(await modelFolder());
     expect(await readDecoder(onnx, 2048)).toBeUndefined();
     expect(onnx.choices.map((one) => Object.keys(candidateOf(one, decoder)))).toEqual([

@@ -152,7 +152,7 @@ describe('the choice fails', () => {
     [
       ALL,
       'bnb4',
-      /org\/name has no weights of dtype bnb4; it has q4, q8, fp32, q4f16, fp16, model\.safetensors \(dtype fp32, fp16, bf16\)\.$/,
+      /org\/name has no weights of dtype bnb4; it has q4, q8, fp32, q4f16, fp16, model\.safetensors \(dtype fp32, fp16, bf16, q8, q4\)\.$/,
     ],
     [
       having(...WORDS, 'pytorch_model.bin'),
@@ -225,8 +225,12 @@ describe('the choice of a checkpoint', () => {
       /^org\/name has no onnx\/model\*\.onnx and no model\*\.onnx; it has model\.safetensors: use/,
     ],
     [having(...WORDS, 'model.onnx'), { format: 'safetensors' }, /has no model\.safetensors and no .*index\.json; its/],
-    [plain, { dtype: 'q4' }, /no weights of dtype q4; it has model\.safetensors \(dtype fp32, fp16, bf16\)\.$/],
-    [plain, { device: 'coreml' }, /it has model\.safetensors \(dtype fp32, fp16, bf16, on another device\)\.$/],
+    [
+      plain,
+      { dtype: 'q4f16' },
+      /no weights of dtype q4f16; it has model\.safetensors \(dtype fp32, fp16, bf16, q8, q4\)\.$/,
+    ],
+    [plain, { device: 'coreml' }, /it has model\.safetensors \(dtype fp32, fp16, bf16, q8, q4, on another device\)\.$/],
     [having('genai_config.json', 'tokenizer.json', 'model.safetensors'), {}, /^org\/name has no config\.json: /],
   ] satisfies [Repository, Partial<Selection>, RegExp][])('fails: %#', (repository, selection, reason) => {
     expect(() => chosen(repository, selection)).toThrow(reason);
@@ -235,12 +239,13 @@ describe('the choice of a checkpoint', () => {
   test.each([
     ['BF16', {}, 'the checkpoint of dtype bf16: no .onnx file suits'],
     ['F32', { dtype: 'fp32', format: 'safetensors' }, 'the checkpoint of dtype fp32, as requested'],
+    ['BF16', { dtype: 'q4' }, 'the checkpoint of dtype bf16, for q4: no .onnx file suits'],
   ] satisfies [string, Partial<Selection>, string][])('has the type %s that the hub states', (type, wish, why) => {
     expect(chosen({ ...plain, checkpointType: type }, wish)).toMatchObject({ format: 'safetensors', why });
   });
 
   test.each([
-    ['BF16', { dtype: 'fp32' }, /no weights of dtype fp32; it has model\.safetensors \(dtype bf16\)\.$/],
+    ['BF16', { dtype: 'fp32' }, /no weights of dtype fp32; it has model\.safetensors \(dtype bf16, q8, q4\)\.$/],
     ['I32', {}, /it has model\.safetensors \(weights of type I32, which no worker runs\)\.$/],
   ] satisfies [string, Partial<Selection>, RegExp][])('fails before the download: %s %j', (type, wish, reason) => {
     expect(() => chosen({ ...plain, checkpointType: type }, wish)).toThrow(reason);

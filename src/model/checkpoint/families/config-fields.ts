@@ -120,9 +120,9 @@ export class ConfigFields {
     });
   }
 
-  /** The name with its path, in quotation marks. */
+  /** The name with its path, or the key of the metadata that has the value, in quotation marks. */
   named(name: string): string {
-    return quoted(this.#path + name);
+    return quoted(this.problems.origin.fieldName(this.#path + name));
   }
 
   /** Reports a field whose value is not allowed, or a required one that is absent. */

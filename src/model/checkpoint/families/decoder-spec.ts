@@ -3,11 +3,12 @@
  * guessed: a field, a value or a tensor that the row of the family does not know is refused by name. Reads
  * no files.
  */
-import type { DecoderSpec, TensorPlace } from '../../../protocol/decoder/decoder-spec.ts';
+import type { DecoderSpec, RotarySpec, StoredMatrix } from '../../../protocol/decoder/decoder-spec.ts';
 import { ConfigFields, type Fields, isObject } from './config-fields.ts';
 import type { Family, Sizes } from './family.ts';
 import { refuseQuantization, refuseUnknown } from './known-fields.ts';
 import { type LayerPlan, layerOf, normOf } from './layers.ts';
+import { CONFIG_JSON, type ConfigOrigin } from './origin.ts';
 import { FAMILIES, familyOf } from './rows/table.ts';
 import { CheckpointTensors, type TensorNames } from './tensors.ts';
 import { Problems, shown, UnsupportedCheckpoint } from './unsupported.ts';
@@ -21,14 +22,20 @@ const MOST_LAYERS = 1024;
  * @param tensors all tensors of the checkpoint by name.
  * @param context positions that the worker uses. It selects the factors of longrope, see rope.ts, and the
  *   windows that hide something.
+ * @param origin where the configuration comes from; absent = a file config.json.
  * @throws UnsupportedCheckpoint with each field or tensor that is not supported, at most eight of them.
  */
-export function decoderSpecOf(config: Fields, tensors: ReadonlyMap<string, TensorPlace>, context: number): DecoderSpec {
-  const problems = new Problems();
+export function decoderSpecOf(
+  config: Fields,
+  tensors: ReadonlyMap<string, StoredMatrix>,
+  context: number,
+  origin: ConfigOrigin = CONFIG_JSON,
+): DecoderSpec {
+  const problems = new Problems(origin);
   const { family, fields } = readFamily(config, problems);
   const sizes = readSizes(fields);
   const { headSize } = sizes;
-  const rotaries = family.rotaries(fields, { headSize, context });
+  const rotaries = family.rotaries(fields, { headSize, context }).map((rotary) => withOrigin(rotary, origin));
   const scales = family.scales(fields, sizes);
   const kinds = family.layers(fields, sizes.layers);
   const experts = family.experts?.(fields, sizes);
@@ -51,7 +58,7 @@ export function decoderSpecOf(config: Fields, tensors: ReadonlyMap<string, Tenso
   problems.check();
   const names = namesOf(family, found);
   const shape = [sizes.vocab, sizes.hidden] as const;
-  const embedding = found.take(`${names.body}embed_tokens.weight`, shape);
+  const embedding = found.matrix(`${names.body}embed_tokens.weight`, shape);
   const spec: DecoderSpec = {
     vocabSize: sizes.vocab,
     hiddenSize: sizes.hidden,
@@ -152,6 +159,16 @@ function readSizes(fields: ConfigFields): Sizes {
     heads,
     kvHeads,
     headSize: given ?? Math.max(1, Math.trunc(hidden / heads)),
+  };
+}
+
+/** The rotary embedding with the facts that only a GGUF file states. */
+function withOrigin(rotary: RotarySpec, { isInterleaved, divisors }: ConfigOrigin): RotarySpec {
+  const divided = (frequency: number, pair: number): number => Math.fround(frequency / (divisors?.[pair] ?? 1));
+  return {
+    ...rotary,
+    frequencies: divisors ? rotary.frequencies.map(divided) : rotary.frequencies,
+    ...(isInterleaved && { interleaved: true }),
   };
 }
 

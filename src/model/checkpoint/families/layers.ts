@@ -55,7 +55,8 @@ export interface LayerPlace {
 /** The norm whose weight is `<name>.weight`. @param size number of its elements. */
 export function normOf(plan: Pick<LayerPlan, 'family' | 'tensors' | 'epsilon'>, name: string, size: number): NormSpec {
   const weight = plan.tensors.take(`${name}.weight`, [size]);
-  return { weight, epsilon: plan.epsilon, offset: plan.family.normOffset };
+  const { problems } = plan.tensors;
+  return { weight, epsilon: plan.epsilon, offset: problems.origin.hasWholeNorms ? 0 : plan.family.normOffset };
 }
 
 /** A window of at least the context hides nothing and is left out. */

@@ -14,6 +14,7 @@ import {
 import { type Problems, quoted, shown } from './unsupported.ts';
 
 const FLOATS: readonly number[] = [FLOAT32, FLOAT16, BFLOAT16];
+const FLOAT_NAMES = FLOATS.map((type) => ELEMENT_TYPES[type]).join(', ');
 /** Stands for a tensor that cannot be used, until the problems are thrown. */
 const NOTHING: TensorPlace = { file: 0, offset: 0, bytes: 0, type: FLOAT32, shape: [] };
 /**
@@ -34,10 +35,10 @@ export interface TensorNames {
 
 export class CheckpointTensors {
   readonly problems: Problems;
-  readonly #tensors: ReadonlyMap<string, TensorPlace>;
+  readonly #tensors: ReadonlyMap<string, StoredMatrix>;
   readonly #taken = new Set<string>();
 
-  constructor(tensors: ReadonlyMap<string, TensorPlace>, problems: Problems) {
+  constructor(tensors: ReadonlyMap<string, StoredMatrix>, problems: Problems) {
     this.#tensors = tensors;
     this.problems = problems;
   }
@@ -46,32 +47,44 @@ export class CheckpointTensors {
     return this.#tensors.has(name);
   }
 
-  /** The place of a tensor. Reports a tensor that is absent or has another shape or type. */
+  /**
+   * The place of a tensor without blocks: a norm or a bias. Reports a tensor that is absent or has another
+   * shape or type.
+   */
   take(name: string, shape: readonly number[]): TensorPlace {
+    const tensor = this.matrix(name, shape);
+    if (isPlain(tensor)) return tensor;
+    this.problems.tensor(`has the tensor ${this.#named(name)} in the format ${tensor.format}; allowed: ${FLOAT_NAMES}`);
+    return NOTHING;
+  }
+
+  /** The place of a matrix, also of one in blocks. Reports as `take` does. */
+  matrix(name: string, shape: readonly number[]): StoredMatrix {
     this.#taken.add(name);
+    const { file } = this.problems.origin;
     const place = this.#tensors.get(name);
     if (place === undefined) {
       this.problems.tensor(
-        `lacks the tensor ${quoted(name)} of the shape ${shown(shape)}, which config.json needs`,
+        `lacks the tensor ${this.#named(name)} of the shape ${shown(shape)}, which ${file} needs`,
         'Download all files of the model again, or use an ONNX export',
       );
       return NOTHING;
     }
     if (shown(place.shape) !== shown(shape))
       this.problems.tensor(
-        `has the tensor ${quoted(name)} with the shape ${shown(place.shape)}; allowed by config.json: ${shown(shape)}`,
+        `has the tensor ${this.#named(name)} with the shape ${shown(place.shape)}; allowed by ${file}: ${shown(shape)}`,
       );
-    if (!FLOATS.includes(place.type))
+    if (isPlain(place) && !FLOATS.includes(place.type))
       this.problems.tensor(
-        `has the tensor ${quoted(name)} of the type ${ELEMENT_TYPES[place.type] ?? 'unknown to ONNX'}; ` +
-          `allowed: ${FLOATS.map((type) => ELEMENT_TYPES[type]).join(', ')}`,
+        `has the tensor ${this.#named(name)} of the type ${ELEMENT_TYPES[place.type] ?? 'unknown to ONNX'}; ` +
+          `allowed: ${FLOAT_NAMES}`,
       );
     return place;
   }
 
   /** A matrix `[out, in]` named `<name>.weight` and, if needed, its bias `<name>.bias`. */
   linear(name: string, [out, input]: readonly [number, number], hasBias = false): LinearSpec {
-    const weight = this.take(`${name}.weight`, [out, input]);
+    const weight = this.matrix(`${name}.weight`, [out, input]);
     return hasBias ? { weight, bias: this.take(`${name}.bias`, [out]) } : { weight };
   }
 
@@ -81,9 +94,15 @@ export class CheckpointTensors {
       if (this.#taken.has(name) || LEFTOVER.test(name)) continue;
       if (others.some((prefix) => name.startsWith(prefix))) continue;
       this.problems.tensor(
-        `has the unknown tensor ${quoted(name)}; allowed: the tensors of the model type ${modelType} in config.json`,
+        `has the unknown tensor ${this.#named(name)}; ` +
+          `allowed: the tensors of the model type ${modelType} in ${this.problems.origin.file}`,
       );
     }
+  }
+
+  /** The name of a tensor in its file, in quotation marks. */
+  #named(name: string): string {
+    return quoted(this.problems.origin.tensorName(name));
   }
 }
 

@@ -3,6 +3,7 @@
  * and values are shortened. Pure.
  */
 import type { ModelProblem } from '../../problems.ts';
+import { CONFIG_JSON, type ConfigOrigin } from './origin.ts';
 
 /** Problems that a message lists; the message counts the others. */
 const MOST_PROBLEMS = 8;
@@ -27,12 +28,18 @@ export const WAY_OUT = 'Use an ONNX export of the model';
 
 /** The problems that were found so far. */
 export class Problems {
+  /** The file that describes the model, and the names in it. */
+  readonly origin: ConfigOrigin;
   readonly #found: ModelProblem[] = [];
   #omitted = 0;
 
-  /** A problem of config.json: `text` continues a sentence that begins with the name of the file. */
+  constructor(origin: ConfigOrigin = CONFIG_JSON) {
+    this.origin = origin;
+  }
+
+  /** A problem of the configuration: `text` continues a sentence that begins with the name of the file. */
   config(text: string, wayOut = WAY_OUT): void {
-    this.#add({ file: 'config.json', problem: `${text}. ${wayOut}` });
+    this.#add({ file: this.origin.file, problem: `${text}. ${wayOut}` });
   }
 
   /** A problem of the tensors: `text` continues a sentence that begins with "the checkpoint". */

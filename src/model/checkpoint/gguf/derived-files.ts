@@ -4,10 +4,13 @@
  */
 import type { StoredMatrix } from '../../../protocol/decoder/decoder-spec.ts';
 import type { Fields } from '../families/config-fields.ts';
+import type { ConfigOrigin } from '../families/origin.ts';
 
 export interface DerivedFiles {
   /** config.json. */
   readonly config: Fields;
+  /** The facts of the model that config.json has no field for, and the names in messages. */
+  readonly origin: ConfigOrigin;
   /** generation_config.json: all ids that end an output, and the sampling defaults. */
   readonly generationConfig: Fields;
   /** tokenizer.json. */

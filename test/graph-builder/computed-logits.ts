@@ -1,5 +1,5 @@
-/** Runs the graph of a described decoder on the CPU, and compares its logits with expected ones. */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+/** Opens the graph of a decoder in the runtime, and compares its logits with those of a reference. */
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
@@ -7,6 +7,7 @@ import { Session } from '../../src/engine/ort/session.ts';
 import { buildDecoder } from '../../src/graph-builder/build-decoder.ts';
 import type { Choices } from '../../src/graph-builder/choices.ts';
 import type { DecoderSpec, GraphMatrix } from '../../src/protocol/decoder/decoder-spec.ts';
+import type { DeviceName } from '../../src/protocol/devices.ts';
 import { runtimeLibrary } from '../engine/harness.ts';
 import { VOCABULARY } from './random-decoder.ts';
 
@@ -16,49 +17,47 @@ export const PROMPTS = [1, 6, 30].map((length, row) =>
   Array.from({ length }, (_, i) => (7 * i * i + 13 * row + 5) % VOCABULARY),
 );
 
-export interface DecoderRun {
-  readonly spec: DecoderSpec<GraphMatrix>;
-  /** The contents of the weight files. */
-  readonly files: readonly Uint8Array[];
+interface Opening {
+  /** The bytes of the only file of weights. */
+  readonly file: Uint8Array;
   readonly choices: Choices;
-  /** A folder for the files. */
-  readonly root: string;
-  /** For each prompt the logits after each id. */
-  readonly expected: readonly (readonly (readonly number[])[])[];
+  /** Default: the CPU, with any choices. */
+  readonly device?: DeviceName;
 }
 
-function openDecoder({ spec, files, choices, root }: DecoderRun): Session {
-  const folder = join(root, String(readdirSync(root).length));
-  mkdirSync(folder);
-  const names = files.map((_, index) => `${index}.bin`);
-  for (const [index, name] of names.entries()) writeFileSync(join(folder, name), files[index] ?? '');
-  const built = buildDecoder(spec, { choices, files: names, positions: POSITIONS });
-  const model = { path: join(folder, '0.bin'), edited: { ...built, folder, isRequired: true } };
-  const session = Session.open(loadOrt(runtimeLibrary), model, deviceNamed('cpu'));
+/** Writes the file to the folder `root`, and opens the graph. */
+export function openDecoder(root: string, spec: DecoderSpec<GraphMatrix>, opening: Opening): Session {
+  const { file, choices, device = 'cpu' } = opening;
+  const name = `${readdirSync(root).length}.safetensors`;
+  const path = join(root, name);
+  writeFileSync(path, file);
+  const built = buildDecoder(spec, { choices, files: [name], positions: POSITIONS });
+  const model = { path, edited: { ...built, folder: root, isRequired: true } };
+  const session = Session.open(loadOrt(runtimeLibrary), model, deviceNamed(device));
   session.reserve({ rows: ROWS, capacity: POSITIONS, chunk: POSITIONS, keep: POSITIONS });
   return session;
 }
 
-/** The largest difference of a logit. The rows run alone, in parts, and together. */
-export function largestDifference(decoder: DecoderRun): number {
-  const session = openDecoder(decoder);
-  const { expected } = decoder;
+/** The largest difference between the logits of the session and `expected`, `[prompts][ids][vocab]`. */
+export function largestDifference(
+  session: Session,
+  prompts: readonly (readonly number[])[],
+  expected: readonly (readonly (readonly number[])[])[],
+): number {
   let largest = 0;
   /** One run of some rows up to the ids `ends`. Compares the logits after the last `keep` ids of each row. */
   const run = (first: number, ends: readonly number[], tokens: number, keep: number): void => {
     for (const [row, end] of ends.entries())
       for (let i = 0; i < tokens; i++)
-        session.ids[row * tokens + i] = BigInt(PROMPTS[first + row]?.[end - tokens + i] ?? 0);
+        session.ids[row * tokens + i] = BigInt(prompts[first + row]?.[end - tokens + i] ?? 0);
     const rows = { first, count: ends.length };
     const written = session.run({ rows, lengths: ends, tokens, logitsAt: 0, keep });
-    if (written !== Math.min(keep, tokens)) throw new Error(`${written} logits of ${keep}`);
+    if (written !== Math.min(keep, tokens)) throw new Error(`${written} logits of ${keep} for ${tokens} tokens`);
     for (const [row, end] of ends.entries())
       for (let at = 0; at < written; at++) {
         const found = session.logits.subarray((row * written + at) * VOCABULARY, (row * written + at + 1) * VOCABULARY);
-        for (const [id, logit] of (expected[first + row]?.[end - written + at] ?? [Number.NaN]).entries()) {
-          const difference = Math.abs((found[id] ?? Number.NaN) - logit);
-          largest = difference <= largest ? largest : difference;
-        }
+        for (const [id, logit] of (expected[first + row]?.[end - written + at] ?? [Number.NaN]).entries())
+          largest = Math.max(largest, Math.abs((found[id] ?? Number.NaN) - logit));
       }
   };
   // All ids but the last of each row, which is none of the first row. The third row runs in three parts.
@@ -68,6 +67,5 @@ export function largestDifference(decoder: DecoderRun): number {
   run(2, [29], 20, 20);
   // The last id of all rows in one run.
   run(0, [1, 6, 30], 1, 1);
-  session.close();
   return largest;
 }

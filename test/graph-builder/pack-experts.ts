@@ -2,8 +2,8 @@
  * Packs the experts of a decoder as the operator QMoE reads them, for weights that are exact with the given
  * number of bits: a whole number of a power of 2 in each block. Weights that are not exact are an error.
  */
-import { widen } from '../../../src/onnx/half-float.ts';
-import { FLOAT32, UINT8 } from '../../../src/onnx/types.ts';
+import { widen } from '../../src/onnx/half-float.ts';
+import { FLOAT32, UINT8 } from '../../src/onnx/types.ts';
 import {
   type DecoderSpec,
   type ExpertSpec,
@@ -15,24 +15,22 @@ import {
   type PackedExperts,
   type QuantizedMatrix,
   type TensorPlace,
-} from '../../../src/protocol/decoder/decoder-spec.ts';
+} from '../../src/protocol/decoder/decoder-spec.ts';
 
 export interface Packing {
   readonly bits: 4 | 8;
   readonly blockSize: number;
   /** With zero points for each block; 8 bits only. */
   readonly zeroPoints?: boolean;
-  /** Index of the packed file. */
-  readonly file: number;
-  readonly read: (place: TensorPlace) => Uint8Array;
 }
 
-/** The decoder with packed experts, and the bytes of the file with them. */
+/** The decoder with packed experts, and its file with the packed weights at the end. */
 export function packExperts(
   spec: DecoderSpec,
+  file: Uint8Array,
   packing: Packing,
 ): { readonly spec: DecoderSpec<GraphMatrix>; readonly file: Uint8Array } {
-  const packer = new Packer(packing);
+  const packer = new Packer(file, packing);
   const layers = spec.layers.map((layer) => {
     const { mlp } = layer;
     if (!hasExperts(mlp) || isPacked(mlp.experts)) return layer;
@@ -44,12 +42,16 @@ export function packExperts(
 type Row = Float32Array;
 
 class Packer {
+  readonly #file: Uint8Array;
   readonly #packing: Packing;
   readonly #parts: Uint8Array[] = [];
   #end = 0;
 
-  constructor(packing: Packing) {
+  constructor(file: Uint8Array, packing: Packing) {
+    this.#file = file;
     this.#packing = packing;
+    this.#parts.push(file, new Uint8Array(-file.length & 63));
+    this.#end = file.length + (-file.length & 63);
   }
 
   bytes(): Uint8Array {
@@ -70,7 +72,7 @@ class Packer {
   }
 
   #values(place: TensorPlace): Float32Array {
-    const data = Uint8Array.from(this.#packing.read(place)).buffer;
+    const data = this.#file.slice(place.offset, place.offset + place.bytes).buffer;
     const count = place.shape.reduce((product, size) => product * size, 1);
     if (place.type === FLOAT32) return new Float32Array(data);
     const values = new Float32Array(count);
@@ -119,7 +121,7 @@ class Packer {
   }
 
   #place(data: Uint8Array, type: number, shape: readonly number[]): TensorPlace {
-    const place = { file: this.#packing.file, offset: this.#end, bytes: data.length, type, shape };
+    const place = { file: 0, offset: this.#end, bytes: data.length, type, shape };
     const padding = new Uint8Array(-data.length & 63);
     this.#parts.push(data, padding);
     this.#end += data.length + padding.length;

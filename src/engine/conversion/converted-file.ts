@@ -1,0 +1,213 @@
+/**
+ * The file with converted weights. The first engine that needs it writes it into the folder of saved weights,
+ * under a lock; the other engines of the machine map it. An engine that cannot share the file writes one of its
+ * own into the folder for temporary files, and removes its name when the runtime has mapped it.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
+import type { UnsharedReason } from '../../protocol/decoder/sharing.ts';
+import {
+  type SourceFile,
+  sourceFile,
+  WEIGHTS_LAYOUT,
+  type WeightsManifest,
+} from '../../protocol/host/weights-cache.ts';
+import type { EngineOptions } from '../../protocol/loading.ts';
+import type { ReasonCode } from '../../protocol/reasons.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
+import { lockFile } from '../ffi.ts';
+import { LoadError } from '../load/load-error.ts';
+import { freeDiskBytes, openRoot, WeightsFolder } from '../prepared/weights-folder.ts';
+import type { ConversionPlan } from './conversion-plan.ts';
+import { convertWeights } from './convert-weights.ts';
+
+/** Raised when a kernel or the layout of the file changes its bytes. */
+const CONVERSION_VERSION = 1;
+/** Space that is left to others on the disk. */
+const DISK_MARGIN = 256 * 2 ** 20;
+/** Measured on two cores: bytes of the weight files that are converted and written per second. */
+const BYTES_PER_SECOND = 400e6;
+const PROGRESS_STEP = 25;
+const NEW_FILE_MS = 60_000;
+/** Reasons that another folder can remove. */
+const FOLDER_CODES: readonly ReasonCode[] = ['disk_full', 'not_written'];
+
+/** A conversion that this engine needs. */
+export interface ConversionTarget {
+  readonly plan: ConversionPlan;
+  /** Kind of the device, and the dtype of quantized floats. */
+  readonly form: string;
+  readonly weightFiles: readonly string[];
+  readonly options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder'>;
+  readonly report: (progress: ConversionProgress) => void;
+  /** Called before weights are converted. @throws LoadError for a model that cannot be opened anyway */
+  readonly check: () => void;
+  /** Space that must stay free on the disk; replaced by tests. */
+  readonly diskMargin?: number;
+}
+
+export interface ConvertedFile {
+  readonly path: string;
+  readonly weights: readonly Exactness[];
+  /** Called when the runtime has mapped the file: removes the name of a file that this engine uses alone. */
+  readonly release: () => void;
+}
+
+/**
+ * The converted weights of a plan. Writes them if no engine has written them before.
+ * @throws LoadError `cannot_convert` for wrong bytes in the weight files, `disk_full`, `not_written`
+ */
+export function convertedFile(target: ConversionTarget): ConvertedFile {
+  const { weightsCache, temporaryFolder } = target.options;
+  let failure: LoadError | undefined;
+  if (weightsCache) {
+    try {
+      return sharedFile(target, weightsCache.folder);
+    } catch (error) {
+      failure = failureOf(weightsCache.folder, error);
+      if (!FOLDER_CODES.includes(failure.reason.code) || temporaryFolder === undefined) throw failure;
+      target.report({ state: 'unshared', reason: unsharedReason(failure) });
+    }
+  }
+  if (temporaryFolder === undefined) throw failure ?? new Error('There is no folder for converted weights');
+  try {
+    return ownFile(target, temporaryFolder);
+  } catch (error) {
+    throw failureOf(temporaryFolder, error);
+  }
+}
+
+/** An error of the file system has a code; any other one is about the bytes of the weights. */
+function failureOf(folder: string, error: unknown): LoadError {
+  if (error instanceof LoadError) return error;
+  const message = messageOf(error);
+  const isSystem = error instanceof Error && 'syscall' in error;
+  return new LoadError(isSystem ? { code: 'not_written', folder, message } : { code: 'cannot_convert', message });
+}
+
+function unsharedReason({ reason }: LoadError): UnsharedReason {
+  if (reason.code === 'disk_full') return { code: 'disk_full', needed: reason.needed, free: reason.free };
+  return { code: 'failed', message: reason.code === 'not_written' ? reason.message : reason.code };
+}
+
+function sharedFile(target: ConversionTarget, path: string): ConvertedFile {
+  const root = rootOf(path);
+  const sources = target.weightFiles.map(sourceFile).filter((file): file is SourceFile => file !== undefined);
+  const folder = new WeightsFolder(root, keyOf(target, root, sources));
+  const { converted } = folder.read() ?? writeOnce(target, folder, sources);
+  if (!converted) throw new LoadError({ code: 'not_written', folder: root, message: 'its files are damaged' });
+  return { path: folder.file('weights'), weights: converted.weights, release: () => undefined };
+}
+
+/** @throws LoadError with the reason why the folder cannot be used */
+function rootOf(path: string): string {
+  try {
+    return openRoot(path);
+  } catch (error) {
+    throw new LoadError({ code: 'not_written', folder: path, message: messageOf(error) });
+  }
+}
+
+/** The key: 32 hexadecimal digits, a hash of everything on which the bytes of the file depend. */
+function keyOf({ plan, form }: ConversionTarget, root: string, sources: readonly SourceFile[]): string {
+  const facts = [WEIGHTS_LAYOUT, CONVERSION_VERSION, root, form, sources, plan.bytes, plan.decoder];
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
+}
+
+/** Writes the file, or waits until another process has written it. */
+function writeOnce(target: ConversionTarget, folder: WeightsFolder, sources: readonly SourceFile[]): WeightsManifest {
+  const lock = folder.lock(waitReporter(target, folder));
+  try {
+    const found = folder.read();
+    if (found) return found;
+    folder.begin(); // removes the part that a killed process has written
+    const weights = write(target, folder.path, folder.file('weights'));
+    const fileBytes = target.plan.bytes;
+    const converted = { form: target.form, fileBytes, weights, digest: folder.digest(false) };
+    const manifest = { layout: WEIGHTS_LAYOUT, runtime: '', processor: '', sources, context: 0, converted };
+    folder.publish(manifest);
+    return manifest;
+  } catch (error) {
+    folder.remove();
+    throw error;
+  } finally {
+    lock.release();
+  }
+}
+
+/** Reports the progress of another process. */
+function waitReporter({ plan, report }: ConversionTarget, folder: WeightsFolder): () => void {
+  let next = 0;
+  return () => {
+    const percent = stepOf(folder.diskBytes() / plan.bytes);
+    if (percent < next) return;
+    next = percent + PROGRESS_STEP;
+    report({ state: 'waiting', percent });
+  };
+}
+
+const stepOf = (part: number): number =>
+  Math.min(100 - PROGRESS_STEP, Math.floor((100 * part) / PROGRESS_STEP) * PROGRESS_STEP);
+
+/** Converts all weights, with progress. @throws LoadError `disk_full`; the error of the conversion */
+function write(target: ConversionTarget, folder: string, path: string): Exactness[] {
+  const { plan, weightFiles, report, diskMargin, check } = target;
+  const { bytes, sourceBytes } = plan;
+  check();
+  const [needed, free] = [bytes + (diskMargin ?? DISK_MARGIN), freeDiskBytes(folder)];
+  if (free < needed) throw new LoadError({ code: 'disk_full', folder, needed, free });
+  const began = performance.now();
+  const expectedMs = Math.ceil((1000 * sourceBytes) / BYTES_PER_SECOND);
+  report({ state: 'converting', bytes: sourceBytes, diskBytes: bytes, expectedMs });
+  let last = 0;
+  const onProgress = (done: number): void => {
+    const percent = stepOf(done / sourceBytes);
+    if (percent <= last) return;
+    last = percent;
+    const ms = performance.now() - began;
+    report({ state: 'progress', percent, expectedMs: Math.ceil((ms * (sourceBytes - done)) / done) });
+  };
+  const weights = convertWeights(plan, { weightFiles, path, onProgress });
+  report({ state: 'converted', diskBytes: bytes, durationMs: performance.now() - began });
+  return weights;
+}
+
+/** A file for this engine alone. */
+function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  removeLeftovers(folder);
+  const path = join(folder, `${randomUUID()}.bin`);
+  const descriptor = openSync(path, 'wx', 0o600);
+  const release = (): void => {
+    closeSync(descriptor);
+    rmSync(path, { force: true });
+  };
+  try {
+    lockFile(descriptor);
+    return { path, weights: write(target, folder, path), release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/**
+ * Removes the files of engines that were killed: nobody holds their locks. A new file is left alone, because its
+ * engine may not have locked it yet. Never throws.
+ */
+function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    try {
+      const path = join(folder, name);
+      const descriptor = openSync(path, 'r');
+      const isOld = fstatSync(descriptor).mtimeMs < Date.now() - NEW_FILE_MS;
+      const isFree = isOld && lockFile(descriptor) === true;
+      if (isFree) rmSync(path, { force: true });
+      closeSync(descriptor);
+    } catch {
+      // Another engine has removed the file.
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/** Makes the matrices of a candidate readable for a graph: converts those that no graph reads. */
+import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
+import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
+import { placesOf } from '../../protocol/decoder/places.ts';
+import { type DeviceKind, kindOf } from '../../protocol/devices.ts';
+import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
+import type { FileParts } from '../load/read-ahead.ts';
+import type { GraphCandidate } from '../ort/built-model.ts';
+import { convertedFile } from './converted-file.ts';
+import { planConversion } from './plan-conversion.ts';
+
+/** A candidate that can be opened. */
+export interface ReadableCandidate {
+  readonly candidate: GraphCandidate;
+  /** Present if weights were converted. */
+  readonly conversions?: readonly Exactness[];
+  /** Called when the runtime has mapped the weights, or has failed. */
+  readonly release: () => void;
+}
+
+const nothing = (): void => undefined;
+
+/** The functions of the engine that a conversion needs. */
+export interface ConversionHooks {
+  readonly report: (progress: ConversionProgress) => void;
+  /**
+   * Called before weights are converted, with a candidate whose converted file does not exist.
+   * @throws LoadError for a model that cannot be opened anyway
+   */
+  readonly check: (candidate: GraphCandidate) => void;
+}
+
+/**
+ * The candidate with matrices that a graph reads. Converts the others into one file, or finds that file.
+ * @throws LoadError as `convertedFile`; the error of `check`
+ */
+export function readableCandidate(
+  candidate: Candidate,
+  options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder'>,
+  { report, check }: ConversionHooks,
+): ReadableCandidate {
+  const { decoder, quantize, ...files } = candidate;
+  if (!decoder) return { candidate: files, release: nothing };
+  const { weightFiles } = files;
+  const device = kindOf(candidate.device);
+  const plan = planConversion(decoder, { device, file: weightFiles.length, ...(quantize && { quantize }) });
+  if (!plan) return { candidate: { ...files, decoder: plainDecoder(decoder) }, release: nothing };
+  const form = formOf(device, quantize);
+  const readable = (path: string): GraphCandidate => {
+    const all = [...weightFiles, path];
+    return { ...files, weightFiles: all, decoder: plan.decoder, parts: partsOf(plan.decoder, all) };
+  };
+  const checkFirst = (): void => check(readable(`${files.modelFile}.converted`));
+  const { path, weights, release } = convertedFile({ plan, form, weightFiles, options, report, check: checkFirst });
+  return { candidate: readable(path), conversions: weights, release };
+}
+
+const formOf = (device: DeviceKind, quantize: Candidate['quantize']): string =>
+  quantize === undefined ? device : `${device} ${quantize}`;
+
+/** A decoder without matrices in blocks. @throws RangeError for a matrix in blocks: a defect of the plan */
+function plainDecoder(decoder: DecoderSpec): DecoderSpec<GraphMatrix> {
+  if (!isPlain(decoder.embedding)) throw new RangeError('A decoder with blocks has no plan');
+  // A plan converts all matrices in blocks, so a decoder without a plan has none.
+  return decoder as DecoderSpec<GraphMatrix>;
+}
+
+/** The parts of the files that the graph of a decoder reads, in the order of the files. */
+function partsOf(decoder: DecoderSpec<GraphMatrix>, files: readonly string[]): FileParts[] {
+  const places = placesOf(decoder);
+  return files.flatMap((path, file) => {
+    const ranges = places.filter((place) => place.file === file);
+    ranges.sort((one, other) => one.offset - other.offset);
+    return ranges.length === 0 ? [] : [{ path, ranges: ranges.map(({ offset, bytes }) => ({ offset, bytes })) }];
+  });
+}

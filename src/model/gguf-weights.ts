@@ -1,0 +1,93 @@
+/**
+ * The weights of a GGUF model, and the contents of configuration and tokenizer that its metadata give. Reads
+ * headers, but no weights.
+ */
+import { readdir } from 'node:fs/promises';
+import { CPU, type DeviceName } from '../protocol/devices.ts';
+import { UnsupportedCheckpoint } from './checkpoint/families/unsupported.ts';
+import { deriveFiles } from './checkpoint/gguf/derive.ts';
+import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
+import type { GgufModel } from './checkpoint/gguf/gguf-file.ts';
+import { ggufModelsAmong } from './checkpoint/gguf/gguf-names.ts';
+import { readGguf } from './checkpoint/gguf/read-gguf.ts';
+import { chooseGguf, type DtypeChoice } from './dtypes.ts';
+import type { ModelProblem } from './problems.ts';
+import type { ChosenWeights, FoundWeights } from './weights.ts';
+
+/** The weights and the derived files of a GGUF model. */
+export interface GgufWeights extends FoundWeights {
+  readonly derived: DerivedFiles;
+}
+
+export interface GgufQuery {
+  readonly dtype: DtypeChoice;
+  readonly devices: readonly DeviceName[];
+}
+
+/** Maximum number of models that a problem lists. */
+const MAX_LISTED = 8;
+
+/** One file of each GGUF model that is directly in a folder; empty for a folder that cannot be read. */
+export const ggufModelsIn = async (root: string): Promise<string[]> =>
+  ggufModelsAmong(await readdir(root).catch((): string[] => []));
+
+/** The only model of a list. Several models, and none, are a problem. */
+export function onlyModel(models: readonly string[], root: string, problems: ModelProblem[]): string | undefined {
+  const [model, ...more] = models;
+  if (model !== undefined && more.length === 0) return model;
+  if (model === undefined) {
+    problems.push({ file: '*.gguf', problem: 'is missing' });
+    return undefined;
+  }
+  const listed = models.slice(0, MAX_LISTED).join(', ');
+  const others = models.length > MAX_LISTED ? ` and ${models.length - MAX_LISTED} more` : '';
+  const problem = `the folder has ${models.length} GGUF models: ${listed}${others}. Use --model ${root}/${model}`;
+  problems.push({ file: '', problem });
+  return undefined;
+}
+
+/**
+ * Reads a model and chooses its weights for each device. Adds all problems of the model.
+ * @param file name of a file of the model in `root`
+ */
+export async function findGguf(
+  root: string,
+  file: string,
+  query: GgufQuery,
+  problems: ModelProblem[],
+): Promise<GgufWeights | undefined> {
+  const model = await readGguf(root, file, problems);
+  if (model === undefined) return undefined;
+  const derived = derivedFrom(model, problems);
+  if (derived === undefined) return undefined;
+  const choices = query.devices.flatMap((device) => chosenFor(device, query.dtype, model, derived));
+  if (choices.length === 0) problems.push(unsuitable(file, query, model));
+  return { choices, dtypes: [model.dtype], derived };
+}
+
+function derivedFrom(model: GgufModel, problems: ModelProblem[]): DerivedFiles | undefined {
+  try {
+    return deriveFiles(model);
+  } catch (error) {
+    if (!(error instanceof UnsupportedCheckpoint)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+function chosenFor(
+  device: DeviceName,
+  choice: DtypeChoice,
+  { modelFile, files, bytes, dtype }: GgufModel,
+  { tensors }: DerivedFiles,
+): ChosenWeights[] {
+  const chosen = chooseGguf(device, choice, dtype);
+  const checkpoint = { modelFile, files, tensors, bytes, dtype };
+  return chosen ? [{ device, ...chosen, modelFile, weightFiles: files, bytes, checkpoint }] : [];
+}
+
+function unsuitable(file: string, { dtype, devices }: GgufQuery, model: GgufModel): ModelProblem {
+  if (chooseGguf(CPU, dtype, model.dtype))
+    return { file, problem: `does not run on ${devices.join(', ')}: use --device cpu, webgpu or cuda` };
+  return { file, problem: `has the dtype ${model.dtype}, and not ${dtype}: use --dtype auto` };
+}
