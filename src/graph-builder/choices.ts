@@ -46,7 +46,14 @@ const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16], addsBiasIn
 
 /** The choices of each kind of device. WebGPU and Core ML have no FusedMatMul. */
 export const CHOICES: Readonly<Record<DeviceKind, Choices>> = {
-  cpu: { ...FUSED, experts: true, addsBiasInside: true, accuracyLevel: 4, native: [FLOAT32], ignores: ignoredBy('cpu') },
+  cpu: {
+    ...FUSED,
+    experts: true,
+    addsBiasInside: true,
+    accuracyLevel: 4,
+    native: [FLOAT32],
+    ignores: ignoredBy('cpu'),
+  },
   cuda: { ...FUSED, accuracyLevel: 0, native: [FLOAT32, FLOAT16, BFLOAT16], ignores: ignoredBy('cuda') },
   webgpu: { ...TRANSPOSED, accuracyLevel: 0, packsQkv: true, native: [FLOAT32], ignores: ignoredBy('webgpu') },
   coreml: { ...TRANSPOSED, accuracyLevel: 4, packsQkv: false, native: [FLOAT32], ignores: ignoredBy('coreml') },

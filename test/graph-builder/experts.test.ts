@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CHOICES } from '../../src/graph-builder/choices.ts';
-import { type Packing, packExperts } from './pack-experts.ts';
 import { largestDifference, openDecoder, PROMPTS } from './computed-logits.ts';
+import { type Packing, packExperts } from './pack-experts.ts';
 import { type ExpertProperties, type Properties, randomDecoder } from './random-decoder.ts';
 import { referenceLogits } from './reference-decoder.ts';
 
