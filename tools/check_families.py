@@ -35,6 +35,9 @@ def main():
     worst = 0.0
     for name in sys.argv[1:] or models:
         config = models[name]["config"]
+        if config["model_type"] in ("qwen3_moe", "gpt_oss"):
+            print(f"{name:<18} left out: transformers has all experts of a layer in one tensor", flush=True)
+            continue
         tensors, _ = tensors_of(models[name])
         reference = Reference(decoder_of(config, context), tensors)
         differences = []

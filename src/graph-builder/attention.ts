@@ -35,8 +35,8 @@ export function addAttention(
   if (!computes(graph.choices, OPERATOR, attributes)) {
     const [q, k, v] = apart(graph, x, spec, { name, layout });
     const { paddedSize, rotaryColumns, isInterleaved } = layout;
-    const rotation = { rotated: 2 * rotaryColumns, isInterleaved };
-    const heads = { q, k, v, spec, size: paddedSize, ...rotation, past, present, name };
+    const sizes = { size: paddedSize, rotated: 2 * rotaryColumns, isInterleaved };
+    const heads = { q, k, v, spec, ...sizes, past, present, name };
     const attended = addExplicitAttention(graph, heads, inputs);
     return addLinear(graph, unpadHeads(graph, attended, layout), spec.output, `${name}.output`);
   }

@@ -27,6 +27,11 @@ export interface Choices {
    */
   readonly widenedTables: readonly number[];
   /**
+   * The device computes mixtures of experts. Only the CPU: its operator QMoE was compared with numpy. WebGPU's
+   * refuses zero points and weights of its own routing, and CUDA's takes other layouts of the weights.
+   */
+  readonly experts: boolean;
+  /**
    * `accuracy_level` of MatMulNBits. 4: the product rounds the activations to 8 bits, in blocks. 0: none.
    */
   readonly accuracyLevel: 0 | 4;
@@ -36,12 +41,19 @@ export interface Choices {
   readonly ignores: readonly IgnoredAttribute[];
 }
 
-const FUSED = { product: 'fused', packsQkv: true, widenedTables: [], addsBiasInside: false } as const;
-const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16], addsBiasInside: false } as const;
+const FUSED = { product: 'fused', packsQkv: true, widenedTables: [], addsBiasInside: false, experts: false } as const;
+const TRANSPOSED = { product: 'transposed', widenedTables: [FLOAT16], addsBiasInside: false, experts: false } as const;
 
 /** The choices of each kind of device. WebGPU and Core ML have no FusedMatMul. */
 export const CHOICES: Readonly<Record<DeviceKind, Choices>> = {
-  cpu: { ...FUSED, addsBiasInside: true, accuracyLevel: 4, native: [FLOAT32], ignores: ignoredBy('cpu') },
+  cpu: {
+    ...FUSED,
+    experts: true,
+    addsBiasInside: true,
+    accuracyLevel: 4,
+    native: [FLOAT32],
+    ignores: ignoredBy('cpu'),
+  },
   cuda: { ...FUSED, accuracyLevel: 0, native: [FLOAT32, FLOAT16, BFLOAT16], ignores: ignoredBy('cuda') },
   webgpu: { ...TRANSPOSED, accuracyLevel: 0, packsQkv: true, native: [FLOAT32], ignores: ignoredBy('webgpu') },
   coreml: { ...TRANSPOSED, accuracyLevel: 4, packsQkv: false, native: [FLOAT32], ignores: ignoredBy('coreml') },

@@ -150,10 +150,10 @@ function elementType(spec: DecoderSpec<GraphMatrix>, { native }: Choices): numbe
   return isFloat ? embedding.type : FLOAT32;
 }
 
+/** Without the packed experts: their operator takes activations in float32 or half floats. */
 function matricesOf({ head, layers }: DecoderSpec<GraphMatrix>): GraphMatrix[] {
-  const linears = layers.flatMap(({ attention: { q, k, v, output }, mlp }) => {
-    const experts = hasExperts(mlp) ? mlp.experts : [mlp];
-    return [q, k, v, output, ...experts.flatMap(({ gate, up, down }) => [gate, up, down])];
-  });
+  const linears = layers.flatMap(({ attention: { q, k, v, output }, mlp }) =>
+    hasExperts(mlp) ? [q, k, v, output, mlp.router] : [q, k, v, output, mlp.gate, mlp.up, mlp.down],
+  );
   return [head, ...linears].map(({ weight }) => weight);
 }

@@ -8,9 +8,15 @@
  * each block is allowed, a minimum is not.
  */
 import type { Attribute, NodeOptions } from '../onnx/write/model-writer.ts';
-import { type ExpertsSpec, type GraphMatrix, isPacked, type PackedExperts } from '../protocol/decoder/decoder-spec.ts';
+import {
+  type ExpertsSpec,
+  type GraphMatrix,
+  isPacked,
+  type PackedExperts,
+  type TensorPlace,
+} from '../protocol/decoder/decoder-spec.ts';
 import type { DecoderGraph } from './decoder-graph.ts';
-import { addLinear } from './linear.ts';
+import { addJoinedWeights, addLinear } from './linear.ts';
 
 /**
  * Adds the mixture of experts for the normed input `x` `[rows, tokens, hidden]`. Returns the name of the
@@ -67,7 +73,7 @@ interface ExpertWeights {
 }
 
 function weightsOf(graph: DecoderGraph, experts: PackedExperts, name: string) {
-  const { count, gateUp, down, gateUpBias, downBias } = experts;
+  const { count, gateUp, down, biases } = experts;
   const matrix = ({ shape, bits, blockSize, ...places }: PackedExperts['down'], part: string): ExpertWeights => {
     const [rows = 0, input = 0] = shape;
     const form = [count, rows / count];
@@ -79,13 +85,21 @@ function weightsOf(graph: DecoderGraph, experts: PackedExperts, name: string) {
       zeroPoints: zeroPoints ? graph.stored({ ...zeroPoints, shape: blocks }, `${name}.${part}.zero_points`) : '',
     };
   };
-  const bias = (place: PackedExperts['downBias'], part: string): string =>
-    place ? graph.weight({ ...place, shape: [count, (place.shape[0] ?? 0) / count] }, `${name}.${part}.bias`) : '';
+  const bias = (places: readonly TensorPlace[], part: string, width: number): string => {
+    const joined = addJoinedWeights(graph, places, `${name}.${part}.bias`);
+    return graph.node('Reshape', [joined, graph.integers(count, -1, width)]);
+  };
+  const inTurns = ({ gate, up }: NonNullable<PackedExperts['biases']>): string => {
+    const pairs = graph.node('Concat', [bias(gate, 'gate', 1), bias(up, 'up', 1)], {
+      attributes: { axis: { integer: 2 } },
+    });
+    return graph.node('Reshape', [pairs, graph.integers(count, -1)]);
+  };
   return {
     gateUp: matrix(gateUp, 'gate_up'),
     down: matrix(down, 'down'),
-    gateUpBias: bias(gateUpBias, 'gate_up'),
-    downBias: bias(downBias, 'down'),
+    gateUpBias: biases ? inTurns(biases) : '',
+    downBias: biases ? graph.node('Reshape', [bias(biases.down, 'down', 1), graph.integers(count, -1)]) : '',
   };
 }
 

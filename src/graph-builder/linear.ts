@@ -31,7 +31,7 @@ export function addJoinedLinears(
 ): string | undefined {
   const places = linears.map(({ weight }) => weight).filter(isPlain);
   if (places.length === linears.length) {
-    const result = transposedProduct(graph, x, joined(graph, places, `${name}.weight`));
+    const result = transposedProduct(graph, x, addJoinedWeights(graph, places, `${name}.weight`));
     const bias = joinedBias(graph, linears, name);
     return bias === undefined ? result : graph.node('Add', [result, bias]);
   }
@@ -52,7 +52,11 @@ function joinedBias(
   return graph.node('Concat', biases, { attributes: { axis: { integer: 0 } } });
 }
 
-function joined(graph: DecoderGraph, places: readonly TensorPlace[], name: string): string {
+/**
+ * Several weights as one, with the rows of one behind those of the other. The runtime joins those that are no
+ * neighbours in the file when it opens the model.
+ */
+export function addJoinedWeights(graph: DecoderGraph, places: readonly TensorPlace[], name: string): string {
   const whole = joinPlaces(places);
   if (whole) return graph.weight(whole, name);
   const parts = places.map((place, index) => graph.weight(place, `${name}.${index}`));

@@ -52,6 +52,7 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
     ({ operator, attribute, value }) =>
       `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,
   ),
+  no_experts: present(() => 'use --device cpu: this device does not compute mixtures of experts'),
   cannot_convert: present(({ message }) => `pull the model again with --verify: ${message}`),
   disk_full: present(
     ({ folder, needed, free }) =>

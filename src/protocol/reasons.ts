@@ -74,6 +74,8 @@ interface ReasonDetails {
    * an input, which has no value: the generated text would be wrong.
    */
   operator_ignores: { readonly operator: string; readonly attribute: string; readonly value?: number };
+  /** The model has mixtures of experts, which the worker does not compute on this kind of device. */
+  no_experts: NoDetails;
   /** The weights cannot be converted into the form of a graph: their bytes are wrong. */
   cannot_convert: { readonly message: string };
   /** The disk has too little space for the converted weights. */

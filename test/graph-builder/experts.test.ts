@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CHOICES } from '../../src/graph-builder/choices.ts';
-import { type Packing, packExperts } from '../support/checkpoints/pack-experts.ts';
+import { largestDifference, openDecoder, PROMPTS } from './computed-logits.ts';
+import { type Packing, packExperts } from './pack-experts.ts';
 import { type ExpertProperties, type Properties, randomDecoder } from './random-decoder.ts';
 import { referenceLogits } from './reference-decoder.ts';
-import { largestDifference, PROMPTS } from './run-decoder.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'experts-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -25,15 +25,16 @@ const CLAMPED: ExpertProperties = {
   activation: { kind: 'clamped_swiglu', alpha: 1.702, limit: 0.5 },
 };
 const BIASES = ['router', 'gate', 'up', 'down'];
-type Form = Omit<Packing, 'file' | 'read'>;
-const EIGHT: Form = { bits: 8, blockSize: 32 };
+const EIGHT: Packing = { bits: 8, blockSize: 32 };
 
-function differenceOf(properties: Properties, form: Form): number {
+function differenceOf(properties: Properties, form: Packing): number {
   const { spec, file } = randomDecoder(properties);
   const expected = PROMPTS.map((ids) => referenceLogits(spec, file, ids));
-  const read = ({ offset, bytes }: { offset: number; bytes: number }) => file.subarray(offset, offset + bytes);
-  const packed = packExperts(spec, { ...form, file: 1, read });
-  return largestDifference({ spec: packed.spec, files: [file, packed.file], choices: CHOICES.cpu, root, expected });
+  const packed = packExperts(spec, file, form);
+  const session = openDecoder(root, packed.spec, { file: packed.file, choices: CHOICES.cpu });
+  const largest = largestDifference(session, PROMPTS, expected);
+  session.close();
+  return largest;
 }
 
 describe.each([
@@ -43,10 +44,10 @@ describe.each([
   ['one expert, weights over all experts', { ...SILU, chosen: 1, normalizes: false }, []],
   ['all experts', { ...SILU, chosen: 8 }, []],
   ['clamped swiglu with biases', CLAMPED, BIASES],
-  ['a bias of the gate alone', CLAMPED, ['gate']],
-  ['as wide as the hidden size', { ...SILU, inner: 64 }, ['down']],
+  ['biases of the experts alone', CLAMPED, ['gate', 'up', 'down']],
+  ['experts as wide as the hidden size', { ...SILU, inner: 64 }, []],
 ] as const)('%s', (_, experts, biases) => {
-  it.each<Form>([
+  it.each<Packing>([
     EIGHT,
     { bits: 8, blockSize: 16 },
     { bits: 8, blockSize: 16, zeroPoints: true },

@@ -37,9 +37,7 @@ export interface Properties {
   readonly experts?: ExpertProperties;
   /** Bits of an element besides its exponent; default: 6. */
   readonly bits?: 4 | 6;
-  /** Default: 24. */
   readonly hidden?: number;
-  /** Default: 40. */
   readonly inner?: number;
 }
 
@@ -58,8 +56,9 @@ export function randomDecoder(properties: Properties): {
   readonly file: Uint8Array;
 } {
   const maker = new Maker(properties.types ?? [FLOAT32], properties.bits);
-  const { pairs, magnitude = 1, logitScale = 1, logitSoftcap, isTied = true, hidden = HIDDEN } = properties;
-  const { experts, isInterleaved = false, ...plain } = properties;
+  const { pairs, magnitude = 1, isInterleaved = false, logitScale = 1, logitSoftcap, isTied = true } = properties;
+  const { experts, ...plain } = properties;
+  const { hidden = HIDDEN } = plain;
   const frequencies = Array.from({ length: pairs }, (_, i) => 2 ** -i);
   const rotary = { frequencies, magnitude, ...(isInterleaved && { interleaved: true as const }) };
   const embedding = maker.place([VOCABULARY, hidden]);
@@ -75,8 +74,7 @@ export function randomDecoder(properties: Properties): {
 }
 
 function layerOf(maker: Maker, properties: Properties): LayerSpec<TensorPlace> {
-  const { norms = 'before', residualScale = 1, biases = [], experts } = properties;
-  const { hidden = HIDDEN, inner = INNER } = properties;
+  const { norms = 'before', residualScale = 1, biases = [], hidden = HIDDEN, inner = INNER, experts } = properties;
   const linear = (name: string, out: number, input: number) => ({
     weight: maker.place([out, input]),
     ...(biases.includes(name) && { bias: maker.place([out]) }),
@@ -165,8 +163,7 @@ class Maker {
   /** With 6 bits: a multiple of 1/64 from -0.5 to 0.484375. */
   #write(data: DataView, index: number, type: number): void {
     this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
-    const [levels, top] = [2 ** this.#bits, this.#state >>> (32 - this.#bits)];
-    const value = top / levels - 0.5;
+    const value = (this.#state >>> (32 - this.#bits)) / 2 ** this.#bits - 0.5;
     if (type === FLOAT32) data.setFloat32(4 * index, value, true);
     else if (type === BFLOAT16) data.setUint16(2 * index, bitsOf(value) >>> 16, true);
     else data.setUint16(2 * index, halfBitsOf(value), true);

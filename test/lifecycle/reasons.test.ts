@@ -45,6 +45,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   disk_full: { code: 'disk_full', folder: '/var/weights', needed: 3e9, free: 2e9 },
   not_written: { code: 'not_written', folder: '/var/weights', message: 'EROFS: read-only file system' },
   operator_ignores: { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 50 },
+  no_experts: { code: 'no_experts' },
   runtime: { code: 'runtime', message: 'bad_alloc' },
 };
 

@@ -76,6 +76,7 @@ const REASONS: readonly (readonly [remedy: string, reason: Reason])[] = [
   ['update the NVIDIA driver', { code: 'driver_too_old' }],
   ['use --dtype q4 or fp32', { code: 'no_half_floats' }],
   ['use less --cache-memory', { code: 'out_of_memory' }],
+  ['use --device cpu', { code: 'no_experts' }],
   ['update the driver', { code: 'computes_wrong', difference: 0.31, comparedWith: 'cpu' }],
   [
     'use --device cpu or cuda',

@@ -54,6 +54,10 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
     words: `another device for this model: the operator ${operator} of this device ignores ${attribute}`,
     command: '--device cpu',
   }),
+  no_experts: () => ({
+    words: 'another device for this model: this one does not compute mixtures of experts',
+    command: '--device cpu',
+  }),
   cannot_convert: () => ({ words: 'whole weights: bytes of the file are wrong' }),
   disk_full: () => ({ words: 'a folder on a disk with more space', command: '--weights-cache <folder>' }),
   not_written: () => ({ words: 'a folder that the worker can write', command: '--weights-cache <folder>' }),

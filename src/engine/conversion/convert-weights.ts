@@ -6,8 +6,9 @@ import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:f
 import type { Exactness } from '../../protocol/decoder/conversion.ts';
 import type { ConversionPlan, ConversionTask, Rows } from './conversion-plan.ts';
 import { Differences } from './differences.ts';
+import { type RowBytes, rowBytesOf } from './forms.ts';
 import { Kernels, PIECE } from './kernels.ts';
-import { type RowBytes, rowBytesOf, sourceBytes } from './plan-conversion.ts';
+import { sourceBytes } from './plan-conversion.ts';
 import { SourceFiles } from './source-files.ts';
 
 export interface ConversionTarget {

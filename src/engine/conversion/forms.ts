@@ -50,3 +50,18 @@ export const formOf = (format: BlockFormat, device: DeviceKind): Form =>
 /** True if matrices of two forms can be one matrix. */
 export const isSameForm = (one: Form, other: Form): boolean =>
   one.bits === other.bits && one.blockSize === other.blockSize && one.extra === other.extra;
+
+/** Bytes of a row of each part. */
+export interface RowBytes {
+  readonly values: number;
+  /** Of scales and of minimums. */
+  readonly scales: number;
+  readonly zeroPoints: number;
+}
+
+/** Bytes of a row of each part of a converted matrix; `width` is its number of weights in a row. */
+export const rowBytesOf = ({ bits, blockSize }: Form, width: number): RowBytes => ({
+  values: (width * bits) / 8,
+  scales: (width / blockSize) * Float32Array.BYTES_PER_ELEMENT,
+  zeroPoints: width / blockSize,
+});

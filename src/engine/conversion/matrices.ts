@@ -2,10 +2,12 @@
 import {
   type DecoderSpec,
   type ExpertSpec,
+  type ExpertsSpec,
   type GraphMatrix,
   hasExperts,
   type LayerSpec,
   type LinearSpec,
+  type PackedExperts,
   type StoredMatrix,
 } from '../../protocol/decoder/decoder-spec.ts';
 
@@ -20,7 +22,10 @@ export interface NamedMatrix {
 /** Matrices that a graph may read as one matrix: their rows follow each other. */
 export type MatrixGroup = readonly NamedMatrix[];
 
-/** All matrices in the order of the computation. q, k and v of a layer are one group. */
+/**
+ * All matrices in the order of the computation, except for those of experts. q, k and v of a layer are one
+ * group.
+ */
 export function matrixGroups(decoder: DecoderSpec): MatrixGroup[] {
   return [
     [{ name: 'embedding', matrix: decoder.embedding }],
@@ -39,19 +44,21 @@ function layerGroups({ attention, mlp }: LayerSpec, path: string): MatrixGroup[]
   return [
     [named('attention.q', attention.q), named('attention.k', attention.k), named('attention.v', attention.v)],
     [named('attention.output', attention.output)],
-    ...(hasExperts(mlp)
-      ? [
-          [{ ...named('mlp.router', mlp.router), isRouter: true as const }],
-          ...mlp.experts.flatMap((expert, index) => mlpGroups(expert, `mlp.experts.${index}`)),
-        ]
-      : mlpGroups(mlp, 'mlp')),
+    ...(hasExperts(mlp) ? [[{ ...named('mlp.router', mlp.router), isRouter: true as const }]] : mlpGroups(mlp, 'mlp')),
   ];
 }
 
-/** The decoder with the result of `map` in the place of each matrix. */
+/** The experts of a layer and their packed form. */
+export type PackedMixtures = ReadonlyMap<ExpertsSpec, PackedExperts>;
+
+/**
+ * The decoder with the result of `map` in the place of each matrix, and with packed experts.
+ * @param mixtures all mixtures of the decoder
+ */
 export function mapMatrices(
   decoder: DecoderSpec,
   map: (matrix: StoredMatrix) => GraphMatrix,
+  mixtures: PackedMixtures,
 ): DecoderSpec<GraphMatrix> {
   const linear = (part: LinearSpec): LinearSpec<GraphMatrix> => ({ ...part, weight: map(part.weight) });
   const gated = <P extends ExpertSpec>(part: P) => ({
@@ -70,7 +77,7 @@ export function mapMatrices(
       output: linear(part.attention.output),
     },
     mlp: hasExperts(part.mlp)
-      ? { ...part.mlp, router: linear(part.mlp.router), experts: part.mlp.experts.map((expert) => gated(expert)) }
+      ? { ...part.mlp, router: linear(part.mlp.router), experts: mixtures.get(part.mlp) ?? [] }
       : gated(part.mlp),
   });
   return {

@@ -15,8 +15,9 @@ import {
 } from '../../protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../protocol/devices.ts';
 import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { FLOAT_FORMS, formOf, isSameForm } from './forms.ts';
+import { FLOAT_FORMS, formOf, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
+import { planExperts } from './plan-experts.ts';
 
 export interface ConversionOptions {
   readonly device: DeviceKind;
@@ -59,9 +60,10 @@ export function planConversion(decoder: DecoderSpec, options: ConversionOptions)
     for (const run of runsOf(wanted.filter(({ source }) => !layout.has(source)))) layout.add(run);
     for (const named of group) if (staysFloat(named, options)) floats.push(named.name);
   }
+  const mixtures = planExperts(decoder, { ...options, formatOf, layout });
   if (layout.tasks.length === 0) return undefined;
   return {
-    decoder: mapMatrices(decoder, (matrix) => layout.converted(matrix)),
+    decoder: mapMatrices(decoder, (matrix) => layout.converted(matrix), mixtures),
     bytes: layout.bytes,
     sourceBytes: layout.tasks.reduce((sum, { source }) => sum + source.bytes, 0),
     weights: countWeights(layout.tasks),
@@ -78,20 +80,29 @@ const staysFloat = ({ matrix, isRouter }: NamedMatrix, { quantize }: ConversionO
 
 function wantedOf(named: NamedMatrix, options: ConversionOptions): Wanted | undefined {
   const { name, matrix, isRouter } = named;
-  if (!isPlain(matrix)) {
-    const { format } = matrix;
-    checkShape(named, BLOCK_FORMATS[format].values, format);
-    return { name, source: matrix, from: format, form: formOf(format, options.device) };
-  }
+  if (!isPlain(matrix))
+    return { name, source: matrix, from: formatOf(named), form: formOf(matrix.format, options.device) };
   if (options.quantize === undefined || isRouter || staysFloat(named, options)) return undefined;
+  return { name, source: matrix, from: formatOf(named), form: FLOAT_FORMS[options.quantize] };
+}
+
+/**
+ * The format of a matrix in its file.
+ * @throws RangeError if its shape, its bytes or its type are not those of the format
+ */
+function formatOf(named: NamedMatrix): SourceFormat {
+  const { name, matrix } = named;
+  if (!isPlain(matrix)) {
+    checkShape(named, BLOCK_FORMATS[matrix.format].values, matrix.format);
+    return matrix.format;
+  }
   const from = FLOAT_FORMATS[matrix.type];
-  if (from !== 'f32' && from !== 'f16' && from !== 'bf16') {
+  if (from === undefined)
     throw new RangeError(
       `${name} has elements of type ${matrix.type}; only float32, float16 and bfloat16 are quantized`,
     );
-  }
   checkShape(named, 1, from);
-  return { name, source: matrix, from, form: FLOAT_FORMS[options.quantize] };
+  return from;
 }
 
 function checkShape({ name, matrix }: NamedMatrix, multiple: number, from: SourceFormat): void {
@@ -121,30 +132,23 @@ function runsOf(list: readonly Wanted[]): Wanted[][] {
   return runs;
 }
 
-/** Bytes of a row of each part. */
-export interface RowBytes {
-  readonly values: number;
-  /** Of scales and of minimums. */
-  readonly scales: number;
-  readonly zeroPoints: number;
-}
-
-/** Bytes of a row of each part of a converted matrix; `width` is its number of weights in a row. */
-export const rowBytesOf = ({ bits, blockSize }: Form, width: number): RowBytes => ({
-  values: (width * bits) / 8,
-  scales: (width / blockSize) * Float32Array.BYTES_PER_ELEMENT,
-  zeroPoints: width / blockSize,
-});
-
 /** Assigns places in the converted file, one group after the other. */
 class Layout {
   readonly tasks: ConversionTask[] = [];
   bytes = 0;
-  readonly #file: number;
+  /** Index of the converted file. */
+  readonly file: number;
   readonly #converted = new Map<string, QuantizedMatrix>();
 
   constructor(file: number) {
-    this.#file = file;
+    this.file = file;
+  }
+
+  /** Takes space for one part of a matrix. Returns its position. */
+  reserve(bytes: number): number {
+    const offset = Math.ceil(this.bytes / ALIGNMENT) * ALIGNMENT;
+    this.bytes = offset + bytes;
+    return offset;
   }
 
   has(matrix: StoredMatrix): boolean {
@@ -196,7 +200,7 @@ class Layout {
     const [rows = 0, width = 0] = shape;
     const blocks = width / form.blockSize;
     const place = ({ offset, stride }: Rows, type: number, inner: readonly number[]): TensorPlace => ({
-      file: this.#file,
+      file: this.file,
       offset,
       bytes: rows * stride,
       type,

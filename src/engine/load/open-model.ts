@@ -3,8 +3,10 @@
  * the worker. Tries the candidate devices in order until one opens.
  */
 
+import { CHOICES } from '../../graph-builder/choices.ts';
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
 import type { Exactness } from '../../protocol/decoder/conversion.ts';
+import { hasExperts } from '../../protocol/decoder/decoder-spec.ts';
 import { type DeviceName, ignoredBy, isCpu, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
@@ -102,6 +104,9 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const device = deviceNamed(candidate.device);
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
   if (obstacle) throw new LoadError(obstacle);
+  // Before anything is read.
+  const hasMixtures = candidate.decoder?.layers.some(({ mlp }) => hasExperts(mlp)) ?? false;
+  if (hasMixtures && !CHOICES[kindOf(device.name)].experts) throw new LoadError({ code: 'no_experts' });
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
   const readable = readableCandidate(candidate, options, {
     report: (progress) => publish({ kind: 'conversion', device: device.name, progress }),

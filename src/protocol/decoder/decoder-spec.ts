@@ -163,10 +163,12 @@ export interface PackedExperts {
   readonly gateUp: QuantizedMatrix;
   /** `[count × hidden, inner]`. */
   readonly down: QuantizedMatrix;
-  /** `[count × 2 × inner]`, in the order of the rows of `gateUp`. */
-  readonly gateUpBias?: TensorPlace;
-  /** `[count × hidden]`. */
-  readonly downBias?: TensorPlace;
+  /** The biases of each expert as the files store them, `[inner]`, `[inner]` and `[hidden]`. */
+  readonly biases?: {
+    readonly gate: readonly TensorPlace[];
+    readonly up: readonly TensorPlace[];
+    readonly down: readonly TensorPlace[];
+  };
 }
 
 /** True for experts in the form that a graph reads. */

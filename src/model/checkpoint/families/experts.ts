@@ -55,6 +55,7 @@ export interface ExpertsPlace {
 
 /** The mixture of one layer. The experts have matrices of their own: `experts.7.gate_proj.weight`. */
 export function expertsOf(plan: ExpertsPlan, { tensors, prefix, hidden }: ExpertsPlace): ExpertsSpec {
+  refuseJoined(tensors, prefix);
   const { count, chosen, inner, softmaxOver, normalizes, activation, router, hasBias } = plan;
   const linear = (name: string, shape: readonly [number, number]): LinearSpec =>
     tensors.linear(prefix + name, shape, hasBias);
@@ -71,4 +72,16 @@ export function expertsOf(plan: ExpertsPlan, { tensors, prefix, hidden }: Expert
     experts: Array.from({ length: count }, (_, index) => expert(index)),
     activation,
   };
+}
+
+/** Files of transformers have all experts of a layer of gpt-oss in one transposed tensor. */
+function refuseJoined(tensors: CheckpointTensors, prefix: string): void {
+  const joined = `${prefix}experts.gate_up_proj`;
+  if (!tensors.has(joined)) return;
+  const allowed = `tensors of each expert, as ${prefix}experts.0.gate_proj.weight`;
+  tensors.problems.tensor(
+    `has all experts in the tensor "${joined}"; allowed: ${allowed}`,
+    'Use a GGUF file of the model',
+  );
+  tensors.problems.check();
 }

@@ -77,7 +77,7 @@ export function refuseQuantization(config: Fields, problems: Problems): boolean 
   const text = typeof method === 'string' ? `with the method ${shown(method)}` : shown(value);
   problems.config(
     `has ${quoted(found)} ${text}; allowed: weights without quantization, in float32, float16 or bfloat16`,
-    `Use the original checkpoint of the model, or an ONNX export`,
+    method === 'mxfp4' ? 'Use a GGUF file of the model' : 'Use the original checkpoint of the model, or an ONNX export',
   );
   return true;
 }

@@ -2,8 +2,8 @@
  * Packs the experts of a decoder as the operator QMoE reads them, for weights that are exact with the given
  * number of bits: a whole number of a power of 2 in each block. Weights that are not exact are an error.
  */
-import { widen } from '../../../src/onnx/half-float.ts';
-import { FLOAT32, UINT8 } from '../../../src/onnx/types.ts';
+import { widen } from '../../src/onnx/half-float.ts';
+import { FLOAT32, UINT8 } from '../../src/onnx/types.ts';
 import {
   type DecoderSpec,
   type ExpertSpec,
@@ -15,24 +15,22 @@ import {
   type PackedExperts,
   type QuantizedMatrix,
   type TensorPlace,
-} from '../../../src/protocol/decoder/decoder-spec.ts';
+} from '../../src/protocol/decoder/decoder-spec.ts';
 
 export interface Packing {
   readonly bits: 4 | 8;
   readonly blockSize: number;
   /** With zero points for each block; 8 bits only. */
   readonly zeroPoints?: boolean;
-  /** Index of the packed file. */
-  readonly file: number;
-  readonly read: (place: TensorPlace) => Uint8Array;
 }
 
-/** The decoder with packed experts, and the bytes of the file with them. */
+/** The decoder with packed experts, and its file with the packed weights at the end. */
 export function packExperts(
   spec: DecoderSpec,
+  file: Uint8Array,
   packing: Packing,
 ): { readonly spec: DecoderSpec<GraphMatrix>; readonly file: Uint8Array } {
-  const packer = new Packer(packing);
+  const packer = new Packer(file, packing);
   const layers = spec.layers.map((layer) => {
     const { mlp } = layer;
     if (!hasExperts(mlp) || isPacked(mlp.experts)) return layer;
@@ -44,12 +42,16 @@ export function packExperts(
 type Row = Float32Array;
 
 class Packer {
+  readonly #file: Uint8Array;
   readonly #packing: Packing;
   readonly #parts: Uint8Array[] = [];
   #end = 0;
 
-  constructor(packing: Packing) {
+  constructor(file: Uint8Array, packing: Packing) {
+    this.#file = file;
     this.#packing = packing;
+    this.#parts.push(file, new Uint8Array(-file.length & 63));
+    this.#end = file.length + (-file.length & 63);
   }
 
   bytes(): Uint8Array {
@@ -60,23 +62,17 @@ class Packer {
     const turns = <T>(gate: readonly T[], up: readonly T[]): T[] => gate.flatMap((one, i) => [one, up[i] as T]);
     const gateUp = experts.flatMap(({ gate, up }) => turns(this.#rows(gate), this.#rows(up)));
     const down = experts.flatMap(({ down: linear }) => this.#rows(linear));
-    const hasBias = (linears: readonly LinearSpec[]): boolean => linears.some(({ bias }) => bias);
-    const gateUpBias = hasBias(experts.flatMap(({ gate, up }) => [gate, up]))
-      ? experts.flatMap(({ gate, up }) => turns(this.#bias(gate), this.#bias(up)))
-      : [];
-    const downs = experts.map(({ down: linear }) => linear);
-    const downBias = hasBias(downs) ? downs.flatMap((linear) => this.#bias(linear)) : [];
+    const biases = (part: keyof ExpertSpec): TensorPlace[] => experts.flatMap((expert) => expert[part].bias ?? []);
     return {
       count: experts.length,
       gateUp: this.#quantized(gateUp),
       down: this.#quantized(down),
-      ...(gateUpBias.length > 0 && { gateUpBias: this.#floats(gateUpBias, [gateUpBias.length]) }),
-      ...(downBias.length > 0 && { downBias: this.#floats(downBias, [downBias.length]) }),
+      ...(experts[0]?.gate.bias && { biases: { gate: biases('gate'), up: biases('up'), down: biases('down') } }),
     };
   }
 
   #values(place: TensorPlace): Float32Array {
-    const data = Uint8Array.from(this.#packing.read(place)).buffer;
+    const data = this.#file.slice(place.offset, place.offset + place.bytes).buffer;
     const count = place.shape.reduce((product, size) => product * size, 1);
     if (place.type === FLOAT32) return new Float32Array(data);
     const values = new Float32Array(count);
@@ -89,11 +85,6 @@ class Packer {
     const [rows = 0, columns = 0] = weight.shape;
     const values = this.#values(weight);
     return Array.from({ length: rows }, (_, row) => values.subarray(row * columns, (row + 1) * columns));
-  }
-
-  /** Zeros for an absent bias. */
-  #bias({ bias, weight }: LinearSpec): number[] {
-    return bias ? [...this.#values(bias)] : Array<number>(weight.shape[0] ?? 0).fill(0);
   }
 
   #quantized(rows: readonly Row[]): QuantizedMatrix {
@@ -129,12 +120,8 @@ class Packer {
     };
   }
 
-  #floats(values: readonly number[], shape: readonly number[]): TensorPlace {
-    return this.#place(new Uint8Array(Float32Array.from(values).buffer), FLOAT32, shape);
-  }
-
   #place(data: Uint8Array, type: number, shape: readonly number[]): TensorPlace {
-    const place = { file: this.#packing.file, offset: this.#end, bytes: data.length, type, shape };
+    const place = { file: 0, offset: this.#end, bytes: data.length, type, shape };
     const padding = new Uint8Array(-data.length & 63);
     this.#parts.push(data, padding);
     this.#end += data.length + padding.length;

@@ -1,0 +1,150 @@
+/**
+ * Plans the conversion of mixtures of experts: the form of their matrices, and their places in the converted
+ * file, where all experts of a layer are one matrix. Reads no file.
+ */
+import { FLOAT32, UINT8 } from '../../onnx/types.ts';
+import type { SourceFormat } from '../../protocol/decoder/conversion.ts';
+import {
+  type DecoderSpec,
+  type ExpertSpec,
+  hasExperts,
+  isPacked,
+  isPlain,
+  type LinearSpec,
+  type PackedExperts,
+  type QuantizedMatrix,
+  type StoredMatrix,
+  type TensorPlace,
+} from '../../protocol/decoder/decoder-spec.ts';
+import type { DeviceKind } from '../../protocol/devices.ts';
+import type { ConversionTask, Form, Rows } from './conversion-plan.ts';
+import { FLOAT_FORMS, formOf, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
+import type { NamedMatrix, PackedMixtures } from './matrices.ts';
+
+/** The converted file while it is planned. */
+interface Layout {
+  readonly file: number;
+  readonly tasks: ConversionTask[];
+  /** Takes space for one part of a matrix. Returns its position. */
+  reserve(bytes: number): number;
+}
+
+export interface ExpertsOptions {
+  readonly device: DeviceKind;
+  readonly quantize?: 'q8' | 'q4';
+  /** The format of a matrix in its file. @throws RangeError for a matrix that cannot be converted */
+  readonly formatOf: (named: NamedMatrix) => SourceFormat;
+  readonly layout: Layout;
+}
+
+/**
+ * Plans all mixtures of a decoder. No graph reads experts of floats: they are quantized with 8 bits if the
+ * caller does not say otherwise.
+ * @throws RangeError with the name of a matrix that cannot be converted
+ */
+export function planExperts(decoder: DecoderSpec, options: ExpertsOptions): PackedMixtures {
+  const mixtures = new Map<Parameters<PackedMixtures['get']>[0], PackedExperts>();
+  for (const [layer, { mlp }] of decoder.layers.entries()) {
+    if (!hasExperts(mlp)) continue;
+    const { experts } = mlp;
+    mixtures.set(mlp, isPacked(experts) ? experts : planMixture(experts, `layers.${layer}.mlp.experts`, options));
+  }
+  return mixtures;
+}
+
+/** A matrix of an expert, before it has a place. */
+interface Part {
+  readonly name: string;
+  readonly source: StoredMatrix;
+  readonly from: SourceFormat;
+}
+
+function planMixture(experts: readonly ExpertSpec[], name: string, options: ExpertsOptions): PackedExperts {
+  const partsOf = (part: keyof ExpertSpec): Part[] =>
+    experts.map((expert, index) => {
+      const named = { name: `${name}.${index}.${part}`, matrix: expert[part].weight };
+      return { name: named.name, source: named.matrix, from: options.formatOf(named) };
+    });
+  const [gate, up, down] = [partsOf('gate'), partsOf('up'), partsOf('down')];
+  const form = sharedForm([...gate, ...up, ...down], options);
+  for (const part of [...gate, ...up, ...down]) checkWidth(part, form);
+  const linears = experts.flatMap((expert) => [expert.gate, expert.up, expert.down]);
+  return {
+    count: experts.length,
+    gateUp: place([gate, up], form, options.layout),
+    down: place([down], form, options.layout),
+    ...(linears.some(({ bias }) => bias !== undefined) && { biases: biasesOf(experts, name) }),
+  };
+}
+
+/**
+ * The form of all matrices of a layer: the operator has one number of bits and one block size for both
+ * products, and no minimums. The form of the formats if all have the same one, else 8 bits in blocks of 32.
+ */
+function sharedForm(parts: readonly Part[], { device, quantize = 'q8' }: ExpertsOptions): Form {
+  const forms = parts.map(({ source }) => (isPlain(source) ? FLOAT_FORMS[quantize] : formOf(source.format, device)));
+  const [first = REQUANTIZED] = forms;
+  const isExact = first.extra !== 'minimums' && forms.every((form) => isSameForm(form, first));
+  return isExact ? first : REQUANTIZED;
+}
+
+function checkWidth({ name, source: { shape } }: Part, { blockSize }: Form): void {
+  const width = shape[1] ?? 0;
+  if (width % blockSize === 0 && width > blockSize) return;
+  throw new RangeError(
+    `${name} has rows of ${width} weights; allowed in a mixture of experts: a multiple of ${blockSize} above ${blockSize}`,
+  );
+}
+
+/** Places matrices of all experts. The rows of the matrices of one expert follow each other in turn. */
+function place(matrices: readonly (readonly Part[])[], form: Form, layout: Layout): QuantizedMatrix {
+  const [first = []] = matrices;
+  const [rows = 0, width = 0] = first[0]?.source.shape ?? [];
+  const total = first.length * matrices.length * rows;
+  const bytes = rowBytesOf(form, width);
+  const places = {
+    values: layout.reserve(total * bytes.values),
+    scales: layout.reserve(total * bytes.scales),
+    ...(form.extra === 'zeroPoints' && { zeroPoints: layout.reserve(total * bytes.zeroPoints) }),
+  };
+  for (const [turn, parts] of matrices.entries()) {
+    for (const [expert, part] of parts.entries()) {
+      const row = expert * matrices.length * rows + turn;
+      const rowsOf = (offset: number, size: number): Rows => ({
+        offset: offset + row * size,
+        stride: matrices.length * size,
+      });
+      layout.tasks.push({
+        ...part,
+        form,
+        values: rowsOf(places.values, bytes.values),
+        scales: rowsOf(places.scales, bytes.scales),
+        ...(places.zeroPoints !== undefined && { zeroPoints: rowsOf(places.zeroPoints, bytes.zeroPoints) }),
+      });
+    }
+  }
+  const blocks = width / form.blockSize;
+  const tensor = (part: keyof RowBytes, offset: number, type: number, inner: readonly number[]): TensorPlace => ({
+    ...{ file: layout.file, offset, bytes: total * bytes[part], type },
+    shape: [total, ...inner],
+  });
+  return {
+    ...{ shape: [total, width], bits: form.bits, blockSize: form.blockSize },
+    values: tensor('values', places.values, UINT8, [blocks, (form.blockSize * form.bits) / 8]),
+    scales: tensor('scales', places.scales, FLOAT32, [blocks]),
+    ...(places.zeroPoints !== undefined && {
+      zeroPoints: tensor('zeroPoints', places.zeroPoints, UINT8, [blocks]),
+    }),
+  };
+}
+
+/** @throws RangeError if an expert lacks a bias that another one has */
+function biasesOf(experts: readonly ExpertSpec[], name: string): NonNullable<PackedExperts['biases']> {
+  const of = (part: keyof ExpertSpec): TensorPlace[] =>
+    experts.map((expert, index) => {
+      const { bias }: LinearSpec = expert[part];
+      if (!bias) throw new RangeError(`${name}.${index}.${part} lacks a bias, which other matrices have`);
+      return bias;
+    });
+  return { gate: of('gate'), up: of('up'), down: of('down') };
+}
