@@ -2,7 +2,10 @@
  * Compares a tokenizer with the ids that the native library has recorded. Each function returns the inputs
  * that differ.
  */
-import { around, codesOf, digest, expected, pipelineOf, textsOf } from './families.ts';
+import { definitionFields } from '../../../src/text/tokenizer/definition.ts';
+import { Pipeline } from '../../../src/text/tokenizer/pipeline.ts';
+import { TokenTexts } from '../../../src/text/tokenizer/token-texts.ts';
+import { around, codesOf, definitionOf, digest, expected } from './families.ts';
 
 /** A part of a table: every `step`th entry, counted from `first`. */
 export interface Sample {
@@ -17,11 +20,13 @@ export class NativeIds {
   readonly #wanted;
   readonly #sample;
 
-  constructor(family: string, sample: Sample) {
+  /** @param tokenizer a tokenizer.json; absent: that of the family */
+  constructor(family: string, sample: Sample, tokenizer: object = definitionOf(family)) {
     const wanted = expected.families[family];
     if (!wanted) throw new Error(`There are no ids of ${family}.`);
-    this.#pipeline = pipelineOf(family);
-    this.#texts = textsOf(family, this.#pipeline);
+    const definition = definitionFields.parse(tokenizer);
+    this.#pipeline = new Pipeline(definition);
+    this.#texts = new TokenTexts(definition, this.#pipeline.model.vocabulary);
     this.#wanted = wanted;
     this.#sample = sample;
   }

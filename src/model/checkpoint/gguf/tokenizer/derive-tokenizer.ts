@@ -22,7 +22,7 @@ const TOKENIZERS: ReadonlyMap<string, (fields: TokenizerMetadata) => Fields> = n
  */
 export function deriveTokenizer(
   metadata: Metadata,
-): Pick<DerivedFiles, 'tokenizer' | 'tokenizerConfig' | 'generationConfig'> {
+): Required<Pick<DerivedFiles, 'tokenizer' | 'tokenizerConfig' | 'generationConfig'>> {
   const fields = new TokenizerMetadata(metadata);
   const model = fields.text(KEYS.model);
   const allowed = `allowed: ${[...TOKENIZERS.keys()].join(', ')}`;

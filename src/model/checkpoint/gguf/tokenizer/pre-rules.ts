@@ -77,8 +77,7 @@ const starcoder = plain(sequence(DIGITS, GPT2_WORDS));
 const llama3Words = sequence(words('\\p{N}{1,3}'), BYTES);
 const llama3 = plain(llama3Words, { ignoreMerges: true, addBos: true });
 const qwen2 = composed(sequence(words('\\p{N}'), BYTES));
-// Files from tiktoken have a merge for every token, so that ignored merges change no id.
-const o200k = plain(sequence(casedWords(`${CONTRACTIONS}?`, '\\p{N}{1,3}'), BYTES), { ignoreMerges: true });
+const o200k = plain(sequence(casedWords(`${CONTRACTIONS}?`, '\\p{N}{1,3}'), BYTES));
 const falcon = plain(
   sequence(
     { type: 'Punctuation', behavior: 'Contiguous' },
@@ -111,7 +110,8 @@ export const PRE_RULES: ReadonlyMap<string, PreRule> = new Map([
   ['qwen35', composed(sequence(markedWords, BYTES))],
   ['tekken', plain(sequence(casedWords('', '\\p{N}'), BYTES), { ignoreMerges: true, addBos: true })],
   ['gpt-4o', o200k],
-  ['llama4', o200k],
+  // The converter of transformers for files of tiktoken sets the flag. In o200k it changes no id.
+  ['llama4', { ...o200k, ignoreMerges: true }],
   [
     'deepseek-llm',
     plain(

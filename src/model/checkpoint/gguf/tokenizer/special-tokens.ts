@@ -5,6 +5,7 @@
 
 import type { Fields } from '../../families/config-fields.ts';
 import { quoted } from '../../families/unsupported.ts';
+import { droppedSpace } from './dropped-space.ts';
 import { TOKEN_TYPE, type TokenList } from './token-list.ts';
 import { idKey, KEYS, refuse, type TokenizerMetadata } from './tokenizer-metadata.ts';
 
@@ -27,22 +28,18 @@ const NAMED_KEYS: Readonly<Record<string, string>> = NAMED;
 const SHOWN =
   /^(?:<\|(?:fim_(?:prefix|middle|suffix|pad)|repo_name|file_sep)\|>|<｜(?:fim▁(?:hole|begin|end)|User|Assistant|tool▁[a-z▁]+)｜>|<unused\d+>|<mask>|<2mass>|\[@BOS@\])$/;
 
-/** Tokens of Phi-3 after which white space stays. After every other special token it is dropped. */
-const PHI3_KEEPS_SPACE: ReadonlySet<string> = new Set(['<unk>', '<s>', '<|endoftext|>']);
-
 /**
  * The entries of `added_tokens`: unknown and control tokens are special, and those that a user defined are
- * not. The file lacks the other flags; Phi-3 is the known case.
+ * not. The file lacks the other flags.
  */
 export function addedTokensOf({ texts, types, idOf }: TokenList, fields: TokenizerMetadata): Fields[] {
-  const isPhi3 = fields.text('general.architecture') === 'phi3' && fields.text(KEYS.model) === 'llama';
+  const spaceOf = droppedSpace(fields);
   return texts.flatMap((content, id) => {
     const type = types[id];
     const isControl = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown;
     if ((!isControl && type !== TOKEN_TYPE.userDefined) || idOf.get(content) !== id) return [];
     const special = isControl && !SHOWN.test(content);
-    const rstrip = isPhi3 && !PHI3_KEEPS_SPACE.has(content);
-    return [{ id, content, single_word: false, lstrip: false, rstrip, normalized: false, special }];
+    return [{ id, content, single_word: false, ...spaceOf(content), normalized: false, special }];
   });
 }
 
