@@ -10,6 +10,7 @@ import { deriveFiles } from './checkpoint/gguf/derive.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
 import type { GgufModel } from './checkpoint/gguf/gguf-file.ts';
 import { ggufModelsAmong, isGgufName } from './checkpoint/gguf/gguf-names.ts';
+import type { GgufOpener } from './checkpoint/gguf/read-file.ts';
 import { readGguf } from './checkpoint/gguf/read-gguf.ts';
 import { chooseGguf, type DtypeChoice } from './dtypes.ts';
 import { openModelFile } from './folder-files.ts';
@@ -26,6 +27,8 @@ export interface GgufQuery {
   readonly devices: readonly DeviceName[];
   /** True if a tokenizer.json is beside the file. */
   readonly hasTokenizer: boolean;
+  /** Opens files of a model that is not on the disk. */
+  readonly remote?: GgufOpener;
 }
 
 /** Maximum number of models that a problem lists. */
@@ -35,9 +38,10 @@ const MAX_LISTED = 8;
 const MAGIC = 'GGUF';
 
 /**
- * The GGUF file that a setting names; undefined for a folder and for another file. The name of a file need not
- * end in `.gguf`: the collections of some programs name their files by digests. A link leads to its file,
- * because the operator named the link; a link to a blob of a hub cache stays, because its name states the part.
+ * The GGUF file that a setting names; undefined for a folder and for another file. The name of a file need
+ * not end in `.gguf`: the collections of some programs name their files by digests. A link leads to its file,
+ * because the operator named the link. A link to a blob of a hub cache stays, because its name states the
+ * part.
  */
 export async function ggufFileAt(path: string): Promise<string | undefined> {
   const real = await realpath(path).catch(() => undefined);
@@ -86,7 +90,7 @@ export async function findGguf(
   query: GgufQuery,
   problems: ModelProblem[],
 ): Promise<GgufWeights | undefined> {
-  const model = await readGguf(root, file, problems);
+  const model = await readGguf(root, file, problems, query.remote);
   if (model === undefined) return undefined;
   const derived = derivedFrom(model, query.hasTokenizer, problems);
   if (derived === undefined) return undefined;

@@ -21,6 +21,7 @@ import { messageOf } from '../../protocol/text/error-message.ts';
 import { Terminal } from '../terminal.ts';
 import { reportUnknown } from '../unknown-settings.ts';
 import { fetchFiles, filesAt, missingFiles, modelPath, type PullContext } from './fetch-files.ts';
+import { expectGguf } from './gguf-header.ts';
 import { decoderName, expectArchitecture, shardNames } from './named-weights.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
@@ -123,6 +124,7 @@ async function fromHub(
   const withDecoder = { ...selection, decoder };
   const choice = chooseFiles(repository, { ...withDecoder, shards: await shardNames(context, withDecoder) });
   await expectArchitecture(context, choice);
+  await expectGguf(context, choice, selection.device);
   await fetchFiles(context, choice.files, choice.why);
   const problem = await fetchNamedFiles(context, choice, selection.device);
   // The last step, because a revision in the cache must be complete.

@@ -82,9 +82,15 @@ describe('a pull of a GGUF model', () => {
 
   test('continues an interrupted part, and finds a damaged one', async () => {
     const size = SPLIT[TWO]?.bytes.byteLength ?? 0;
-    hub.fail(TWO, { cut: Math.floor(size / 2) });
+    // The first request is for the header.
+    hub.fail(TWO, 'no range', { cut: Math.floor(size / 2) });
     expect((await me.pull(['org/gguf:Q6_K'])).code).toBe(0);
-    hub.fail(TWO, 'wrong bytes', 'wrong bytes');
+    expect(hub.triesOf(TWO).map(({ range }) => range)).toEqual([
+      `bytes=0-${size - 1}`,
+      undefined,
+      expect.stringMatching(/^bytes=[1-9]\d*-$/),
+    ]);
+    hub.fail(TWO, 'no range', 'wrong bytes', 'wrong bytes');
     const other = await Puller.at(hub);
     expect(await other.pull(['org/gguf:Q6_K'])).toMatchObject({
       code: 1,
@@ -102,6 +108,66 @@ describe('a pull of a GGUF model', () => {
   ])('%j is refused, and nothing is downloaded', async (args, code, reason) => {
     expect(await me.pull(args)).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(reason) });
     expect(await pathsIn(me.home)).toEqual([]);
+  });
+});
+
+describe('the header of a GGUF model', () => {
+  const bytesSentOf = (path: string): (string | undefined)[] => hub.triesOf(path).map(({ range }) => range);
+
+  test.each<[string, Uint8Array, RegExp]>([
+    [
+      'architecture',
+      ggufBytes(smallLlama({ 'general.architecture': 'unheard-of' })),
+      /unheard-of|general\.architecture/,
+    ],
+    [
+      'type of tensors',
+      ggufBytes({ ...MODEL, tensors: { ...llamaTensors(), x: { type: 16, shape: [256] } } }),
+      /IQ2_XXS/,
+    ],
+    ['format', Buffer.alloc(100, 1), /m-Q8_0\.gguf is not a GGUF file/],
+  ])('with a wrong %s is refused before the download', async (_, bytes, reason) => {
+    hub.put('org/strange', { files: { 'm-Q8_0.gguf': lfs(bytes) } });
+    expect(await me.pull(['org/strange'])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(reason),
+    });
+    expect(await pathsIn(me.home)).toEqual([]);
+    expect(bytesSentOf('m-Q8_0.gguf')).toEqual([`bytes=0-${bytes.length - 1}`]);
+  });
+
+  test('in the second part of a set is checked too', async () => {
+    hub.put('org/mixed', { files: { [ONE]: SPLIT[ONE] ?? lfs(Q8), [TWO]: lfs(Q8) } });
+    expect(await me.pull(['org/mixed'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/00002-of-00002\.gguf/),
+    });
+    expect(await pathsIn(me.home)).toEqual([]);
+  });
+
+  test('of several chunks is read in order, also after a broken connection', async () => {
+    const large = ggufBytes(smallLlama({ 'general.description': 'x'.repeat(5 * 2 ** 20) }));
+    hub.put('org/large', { files: { 'm-Q8_0.gguf': lfs(large) } });
+    hub.fail('m-Q8_0.gguf', { cut: 1000 });
+    expect((await me.pull(['org/large'])).code).toBe(0);
+    const [first, again, second, download] = bytesSentOf('m-Q8_0.gguf');
+    expect([first, again]).toEqual(['bytes=0-4194303', 'bytes=0-4194303']);
+    expect(second).toMatch(/^bytes=[1-9]\d*-\d+$/);
+    expect(download).toBeUndefined();
+  });
+
+  test('is not checked if the hub sends no ranges: the file is checked after the download', async () => {
+    const large = ggufBytes(
+      smallLlama({ 'general.description': 'x'.repeat(5 * 2 ** 20), 'general.architecture': 'unheard-of' }),
+    );
+    hub.put('org/rangeless', { files: { 'm-Q8_0.gguf': lfs(large) } });
+    hub.fail('m-Q8_0.gguf', 'no range', 'no range', 'no range');
+    expect(await me.pull(['org/rangeless'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/m-Q8_0\.gguf.*general\.architecture/),
+    });
+    expect(await pathsIn(me.snapshot('rangeless'))).toEqual(['m-Q8_0.gguf']);
   });
 });
 

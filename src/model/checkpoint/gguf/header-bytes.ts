@@ -3,7 +3,6 @@
  * the limits allow. The caller asks for bytes ahead and then reads values without waiting.
  */
 import { isUtf8 } from 'node:buffer';
-import type { FileHandle } from 'node:fs/promises';
 import { truncation } from '../../onnx-weights.ts';
 import { BrokenCheckpoint, HEADER_LIMITS } from '../safetensors.ts';
 
@@ -54,8 +53,14 @@ export const ggufBudget = (): GgufBudget => ({
 const WINDOW = 2 ** 18;
 const REPLACEMENT = '\ufffd';
 
+/** A file from which ranges are read: on the disk, or on a server. */
+export interface ByteSource {
+  /** Reads at most `length` bytes from `position` to `target[offset]`; 0 bytes at the end of the file. */
+  read(target: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+}
+
 export class HeaderBytes {
-  readonly #handle: FileHandle;
+  readonly #handle: ByteSource;
   readonly #size: number;
   /** Bytes that the header may have. */
   readonly #most: number;
@@ -65,7 +70,7 @@ export class HeaderBytes {
   /** Position in the file of the window's end. */
   #end = 0;
 
-  constructor(handle: FileHandle, size: number, most: number) {
+  constructor(handle: ByteSource, size: number, most: number) {
     this.#handle = handle;
     this.#size = size;
     this.#most = most;

@@ -1,12 +1,11 @@
 /** Reads the header of one GGUF file. Reads no weights, except the factors of rotary embeddings. */
-import type { FileHandle } from 'node:fs/promises';
 import { FLOAT32 } from '../../../onnx/types.ts';
 import { isPlain, type StoredMatrix } from '../../../protocol/decoder/decoder-spec.ts';
 import { openModelFile } from '../../folder-files.ts';
 import { truncation } from '../../onnx-weights.ts';
-import { BrokenCheckpoint, type FilePlace, quoted } from '../safetensors.ts';
+import { BrokenCheckpoint, quoted } from '../safetensors.ts';
 import type { Metadata } from './gguf-file.ts';
-import { GGUF_LIMITS, type GgufBudget, HeaderBytes } from './header-bytes.ts';
+import { type ByteSource, GGUF_LIMITS, type GgufBudget, HeaderBytes } from './header-bytes.ts';
 import { readMetadata } from './metadata.ts';
 import { placesOf, readTensorList } from './tensors.ts';
 
@@ -35,14 +34,38 @@ const AGAIN = 'convert the model again with a newer llama.cpp, or download anoth
 /** The tensors whose values the description of a decoder needs. */
 const ROPE_FACTORS = ['rope_freqs.weight', 'rope_factors_long.weight', 'rope_factors_short.weight'];
 
+/** An open file on the disk or on a server. The reader closes it. */
+export interface OpenGguf {
+  readonly handle: ByteSource;
+  readonly size: number;
+  /** Absolute path with links resolved; of a file on a server, the path that it will have. */
+  readonly real: string;
+  readonly close: () => Promise<void>;
+}
+
+/** Opens a file of a model by its name. */
+export type GgufOpener = (file: string) => Promise<OpenGguf>;
+
+/**
+ * Opens files of a folder.
+ * @throws RefusedFile and errors of the file system as `openModelFile`
+ */
+export const openerOf =
+  (root: string): GgufOpener =>
+  async (file) => {
+    const { handle, real } = await openModelFile(root, file);
+    const { size } = await handle.stat();
+    return { handle, size, real, close: () => handle.close() };
+  };
+
 /**
  * Reads and checks a header.
- * @throws BrokenCheckpoint; RefusedFile and errors of the file system as `openModelFile`
+ * @param index the file's index in the places of the tensors
+ * @throws BrokenCheckpoint, and errors of the source
  */
-export async function readGgufFile({ root, file, index }: FilePlace, budget: GgufBudget): Promise<GgufFile> {
-  const { handle, real } = await openModelFile(root, file);
+export async function readGgufFile(opened: OpenGguf, index: number, budget: GgufBudget): Promise<GgufFile> {
+  const { handle, size, real } = opened;
   try {
-    const { size } = await handle.stat();
     const bytes = new HeaderBytes(handle, size, budget.bytes);
     const { tensorCount, entries } = await readPreamble(bytes, size);
     const metadata = await readMetadata(bytes, entries, budget);
@@ -55,7 +78,7 @@ export async function readGgufFile({ root, file, index }: FilePlace, budget: Ggu
     for (const one of listed) bytesByType.set(one.type.name, (bytesByType.get(one.type.name) ?? 0) + one.bytes);
     return { real, bytes: size, metadata, tensors, ropeFactors: await factorsIn(handle, tensors), bytesByType };
   } finally {
-    await handle.close();
+    await opened.close();
   }
 }
 
@@ -85,7 +108,7 @@ function alignmentOf(metadata: Metadata): number {
 }
 
 async function factorsIn(
-  handle: FileHandle,
+  handle: ByteSource,
   tensors: ReadonlyMap<string, StoredMatrix>,
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const factors = new Map<string, Float32Array>();

@@ -9,7 +9,7 @@ import { BrokenCheckpoint, quoted } from '../safetensors.ts';
 import type { GgufModel } from './gguf-file.ts';
 import { namesOf } from './gguf-names.ts';
 import { type GgufBudget, ggufBudget } from './header-bytes.ts';
-import { type GgufFile, readGgufFile } from './read-file.ts';
+import { type GgufFile, type GgufOpener, openerOf, readGgufFile } from './read-file.ts';
 import { dtypeOf } from './tensor-types.ts';
 
 /** Most problems of one model that are reported. */
@@ -18,12 +18,19 @@ const MAX_PROBLEMS = 8;
 /**
  * Reads a model. Adds at most one problem for each file.
  * @param file name of a file in `root`
+ * @param remote opens the files on a server; absent: in `root`
  * @returns undefined if the model has problems
+ * @throws errors of `remote`
  */
-export async function readGguf(root: string, file: string, problems: ModelProblem[]): Promise<GgufModel | undefined> {
+export async function readGguf(
+  root: string,
+  file: string,
+  problems: ModelProblem[],
+  remote?: GgufOpener,
+): Promise<GgufModel | undefined> {
   const faults: ModelProblem[] = [];
   const { files, index } = namesOf(file);
-  const reader = new PartReader(root, faults);
+  const reader = new PartReader(root, faults, remote);
   const given = await reader.read(file, index);
   if (given === undefined) problems.push(...faults);
   if (given === undefined) return undefined;
@@ -49,19 +56,24 @@ export async function readGguf(root: string, file: string, problems: ModelProble
 class PartReader {
   readonly #root: string;
   readonly #problems: ModelProblem[];
+  readonly #remote: GgufOpener | undefined;
   readonly #budget: GgufBudget = ggufBudget();
 
-  constructor(root: string, problems: ModelProblem[]) {
+  constructor(root: string, problems: ModelProblem[], remote: GgufOpener | undefined) {
     this.#root = root;
     this.#problems = problems;
+    this.#remote = remote;
   }
 
   async read(file: string, index: number): Promise<GgufFile | undefined> {
     const root = this.#root;
-    if ((await checkFile(root, file, this.#problems)) === undefined) return undefined;
+    const isLocal = this.#remote === undefined;
+    if (isLocal && (await checkFile(root, file, this.#problems)) === undefined) return undefined;
+    const open = this.#remote ?? openerOf(root);
     try {
-      return await readGgufFile({ root, file, index }, this.#budget);
+      return await readGgufFile(await open(file), index, this.#budget);
     } catch (error) {
+      if (!isLocal && !(error instanceof BrokenCheckpoint)) throw error;
       const problem = error instanceof BrokenCheckpoint ? error.message : unreadable(error);
       this.#problems.push({ file, problem });
       return undefined;
