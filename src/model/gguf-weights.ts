@@ -38,9 +38,10 @@ const MAX_LISTED = 8;
 const MAGIC = 'GGUF';
 
 /**
- * The GGUF file that a setting names; undefined for a folder and for another file. The name of a file need not
- * end in `.gguf`: the collections of some programs name their files by digests. A link leads to its file,
- * because the operator named the link; a link to a blob of a hub cache stays, because its name states the part.
+ * The GGUF file that a setting names; undefined for a folder and for another file. The name of a file need
+ * not end in `.gguf`: the collections of some programs name their files by digests. A link leads to its file,
+ * because the operator named the link. A link to a blob of a hub cache stays, because its name states the
+ * part.
  */
 export async function ggufFileAt(path: string): Promise<string | undefined> {
   const real = await realpath(path).catch(() => undefined);
