@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CHOICES } from '../../src/graph-builder/choices.ts';
 import { BFLOAT16, FLOAT16, FLOAT32 } from '../../src/onnx/types.ts';
-import { largestDifference, openDecoder, PROMPTS } from './computed-logits.ts';
+import { differencesFrom, openDecoder, PROMPTS } from './computed-logits.ts';
 import { type Properties, randomDecoder } from './random-decoder.ts';
 import { referenceLogits } from './reference-decoder.ts';
 
@@ -65,7 +65,7 @@ describe.each(['cpu', 'webgpu'] as const)('the form for %s', (kind) => {
     const { spec, file } = randomDecoder(properties);
     const session = openDecoder(root, spec, { file, choices: CHOICES[kind] });
     const expected = PROMPTS.map((ids) => referenceLogits(spec, file, ids));
-    const largest = largestDifference(session, PROMPTS, expected);
+    const { largest } = differencesFrom(session, PROMPTS, expected);
     session.close();
     expect(largest).toBeLessThan(1e-4);
   });

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CHOICES } from '../../src/graph-builder/choices.ts';
-import { largestDifference, openDecoder, PROMPTS } from './computed-logits.ts';
+import { differencesFrom, openDecoder, PROMPTS } from './computed-logits.ts';
 import { type Packing, packExperts } from './pack-experts.ts';
 import { type ExpertProperties, type Properties, randomDecoder } from './random-decoder.ts';
 import { referenceLogits } from './reference-decoder.ts';
@@ -32,7 +32,7 @@ function differenceOf(properties: Properties, form: Packing): number {
   const expected = PROMPTS.map((ids) => referenceLogits(spec, file, ids));
   const packed = packExperts(spec, file, form);
   const session = openDecoder(root, packed.spec, { file: packed.file, choices: CHOICES.cpu });
-  const largest = largestDifference(session, PROMPTS, expected);
+  const { largest } = differencesFrom(session, PROMPTS, expected);
   session.close();
   return largest;
 }
