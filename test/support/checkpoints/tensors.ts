@@ -74,8 +74,7 @@ function shapesOf(model: CheckpointModel): Shapes {
       if (model.biases?.includes(part.split('.').at(-1) ?? ''))
         shapes[`model.layers.${layer}.${part}.bias`] = shape.slice(0, 1);
     }
-    if (config.model_type === 'gpt_oss')
-      shapes[`model.layers.${layer}.self_attn.sinks`] = [config.num_attention_heads];
+    if (config.model_type === 'gpt_oss') shapes[`model.layers.${layer}.self_attn.sinks`] = [config.num_attention_heads];
   }
   shapes['model.norm.weight'] = [config.hidden_size];
   if (!config.tie_word_embeddings) shapes['lm_head.weight'] = vocabulary;
