@@ -1,6 +1,7 @@
 /**
  * The file that describes a model: config.json, or a GGUF file whose metadata were brought into the form of
- * config.json. States the names in that file for messages, and the facts that config.json has no field for. Pure.
+ * config.json. States the names in that file for messages, and the facts that config.json has no field for.
+ * Pure.
  */
 export interface ConfigOrigin {
   /** Name of the file in messages. */
