@@ -1,8 +1,9 @@
 /**
  * The order of the elements in a head for GroupQueryAttention. It takes heads of multiples of 16 elements,
  * and rotates the first 2n of them, where n is a multiple of 8. Other heads get zeros behind each half of the
- * rotated elements and at the end; if the pairs are neighbours, behind the last pair and at the end. Zeros change no product of queries and keys, and the zeros of the output
- * are cut off: the result is exact. Pure.
+ * rotated elements and at the end; if the pairs are neighbours, behind the last pair and at the end. Zeros
+ * change no product of queries and keys, and the zeros of the output are cut off: the result is exact.
+ * Pure.
  */
 import { BFLOAT16, FLOAT32 } from '../onnx/types.ts';
 import type { AttentionSpec, DecoderSpec, GraphMatrix } from '../protocol/decoder/decoder-spec.ts';

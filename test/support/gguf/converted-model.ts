@@ -20,7 +20,8 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 };
 /** The converters that derive from that of Llama. */
 const IN_NEIGHBOURS = ['llama', 'granite', 'smollm3'];
-const AROUND = ['gemma2', 'gemma3'];
+/** Architectures whose files say `post_attention_norm`. */
+const NORM_BEHIND = ['gemma2', 'gemma3', 'olmo2', 'gpt-oss'];
 const PARTS: Readonly<Record<string, string>> = {
   'self_attn.q_proj': 'attn_q',
   'self_attn.k_proj': 'attn_k',
@@ -33,6 +34,9 @@ const PARTS: Readonly<Record<string, string>> = {
   'mlp.up_proj': 'ffn_up',
   'mlp.gate_up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
+  'mlp.gate_exps': 'ffn_gate_exps',
+  'mlp.up_exps': 'ffn_up_exps',
+  'mlp.down_exps': 'ffn_down_exps',
   'mlp.gate': 'ffn_gate_inp',
   'mlp.router': 'ffn_gate_inp',
   'self_attn.sinks': 'attn_sinks',
@@ -67,7 +71,7 @@ export function convertedModel(model: CheckpointModel): TestGguf {
       ...Object.fromEntries(keys.map(([key, value]) => [`${architecture}.${key}`, value])),
     },
     tensors: {
-      ...Object.fromEntries(tensorsOf(model).map((tensor) => converted(tensor, facts))),
+      ...Object.fromEntries(stacked(tensorsOf(model)).map((tensor) => converted(tensor, facts))),
       ...Object.fromEntries(Object.entries(factors).map(([name, values]) => [name, floats([values.length], values)])),
     },
   };
@@ -155,6 +159,14 @@ function ownKeys(facts: Facts): Keys {
       'attention.sliding_window': Number(config['sliding_window']),
     };
   if (architecture === 'gemma3') return gemma3Keys(facts);
+  const experts = config['num_experts'] ?? config['num_local_experts'];
+  if (experts !== undefined)
+    return {
+      expert_count: Number(experts),
+      expert_used_count: Number(config['num_experts_per_tok']),
+      expert_feed_forward_length: Number(config['moe_intermediate_size'] ?? config['intermediate_size']),
+      ...(architecture === 'gpt-oss' && { 'attention.sliding_window': Number(config['sliding_window']) }),
+    };
   const window = config['sliding_window'];
   return typeof window === 'number' && !architecture.startsWith('qwen') ? { 'attention.sliding_window': window } : {};
 }
@@ -192,9 +204,26 @@ function factorsOf(facts: Facts): Record<string, readonly number[]> {
   return { 'rope_freqs.weight': divisors };
 }
 
+const EXPERT = /^(.*\.mlp)\.experts\.(\d+)\.(gate|up|down)_proj\.(weight|bias)$/;
+
+/** One tensor for all experts of a layer: `…mlp.gate_exps.weight`, `[experts, …]`. */
+function stacked(tensors: readonly Tensor[]): Tensor[] {
+  const whole = new Map<string, Tensor>();
+  for (const tensor of tensors) {
+    const [, prefix, , part, suffix] = EXPERT.exec(tensor.name) ?? [];
+    const name = part === undefined ? tensor.name : `${prefix}.${part}_exps.${suffix}`;
+    const before = whole.get(name);
+    const data = Uint8Array.from(Buffer.concat([before?.data ?? new Uint8Array(), tensor.data]));
+    const shape = part === undefined ? tensor.shape : [(before?.shape[0] ?? 0) + 1, ...tensor.shape];
+    whole.set(name, { ...tensor, name, shape, data });
+  }
+  return [...whole.values()];
+}
+
 function converted(tensor: Tensor, { config, architecture, headSize }: Facts): readonly [string, TestTensor] {
   const values = valuesOf(tensor);
-  const [, layer, part = '', suffix] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
+  const [, layer, part = '', suffix] =
+    /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(tensor.name.replace(/sinks$/, 'sinks.weight')) ?? [];
   const isGemma = String(config['model_type']).startsWith('gemma');
   const shifted = isGemma && tensor.name.endsWith('norm.weight') ? values.map((value) => value + 1) : values;
   if (layer === undefined) return [OUTSIDE[tensor.name] ?? tensor.name, floats(tensor.shape, shifted)];
@@ -206,7 +235,7 @@ function converted(tensor: Tensor, { config, architecture, headSize }: Facts): r
 
 function partOf(part: string, architecture: string): string {
   if (part !== 'post_attention_layernorm') return PARTS[part] ?? part;
-  return [...AROUND, 'olmo2'].includes(architecture) ? 'post_attention_norm' : 'ffn_norm';
+  return NORM_BEHIND.includes(architecture) ? 'post_attention_norm' : 'ffn_norm';
 }
 
 /** Row i of the first half of a head, then row i of the second half: `LlamaModel.permute`. */

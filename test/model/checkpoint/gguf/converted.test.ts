@@ -20,17 +20,20 @@ import { ggufBytes } from '../../../support/gguf/gguf-bytes.ts';
 const root = mkdtempSync(join(tmpdir(), 'converted-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
-/** The converter drops the windows of Qwen2, and the layers without positions of a SmolLM3 with another interval. */
+/**
+ * There is no key for the windows of Qwen2, and for the layers without positions of a SmolLM3 with another interval.
+ */
 const WITHOUT_A_KEY = ['qwen2-window', 'smollm3-interval'];
 /** Longer than the windows of the models. */
 const IDS = Array.from({ length: 48 }, (_, i) => (7 * i * i + 3 * i + 5) % 258);
 const TYPES: Readonly<Record<string, number>> = { F32: FLOAT32, F16: FLOAT16, BF16: BFLOAT16 };
 
-/** Gemma's scale of the attention has no key: the file means that of the head size. */
-function withUsualScale(model: CheckpointModel): CheckpointModel {
+/** Gemma's scale of the attention and the limit of gpt-oss have no key: the file means their usual values. */
+function withUsualValues(model: CheckpointModel): CheckpointModel {
   const { config } = model;
-  if (!('query_pre_attn_scalar' in config)) return model;
-  return { ...model, config: { ...config, query_pre_attn_scalar: config.head_dim } as typeof config };
+  const usual = { query_pre_attn_scalar: config.head_dim, swiglu_limit: 7 };
+  const given = Object.entries(usual).filter(([name]) => name in config);
+  return { ...model, config: { ...config, ...Object.fromEntries(given) } };
 }
 
 function originalLogits(model: CheckpointModel): readonly (readonly number[])[] {
@@ -63,7 +66,7 @@ async function convertedLogits(name: string, model: CheckpointModel): Promise<re
 describe('a GGUF file of the same weights', () => {
   const models = CHECKPOINTS.filter(({ name }) => !WITHOUT_A_KEY.includes(name));
   it.each(models.map((one) => [one.name, one] as const))('computes the logits of %s', async (name, one) => {
-    const model = withUsualScale(one);
+    const model = withUsualValues(one);
     const expected = originalLogits(model);
     const found = await convertedLogits(name, model);
     const scale = Math.max(...expected.flat().map(Math.abs));

@@ -1,6 +1,6 @@
 /**
- * The table of architectures: one row for each `general.architecture` that the worker computes. Source of each
- * row: the file of the architecture in src/models and its converter in conversion of llama.cpp. Pure.
+ * The table of architectures: one row for each `general.architecture` that the worker computes. Source of
+ * each row: the file of the architecture in src/models and its converter in conversion of llama.cpp. Pure.
  */
 import type { Fields } from '../../families/config-fields.ts';
 import { layerTypes, windowOf } from './layer-windows.ts';

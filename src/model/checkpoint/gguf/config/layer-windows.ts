@@ -1,6 +1,6 @@
 /**
- * The layers with a sliding window. Source: `set_swa_pattern` in llama-hparams.cpp of llama.cpp. A window of w
- * has the same meaning as in transformers. Pure.
+ * The layers with a sliding window. Source: `set_swa_pattern` in llama-hparams.cpp of llama.cpp. A window
+ * of w has the same meaning as in transformers. Pure.
  */
 import type { MetadataFields } from './metadata-fields.ts';
 
@@ -14,8 +14,8 @@ export function windowOf(fields: MetadataFields): number | undefined {
 }
 
 /**
- * The types of the layers, as in `layer_types` of config.json. The key is a list with a flag for each layer, or
- * a number n: each n-th layer reads all tokens, 0 means that no layer does.
+ * The types of the layers, as in `layer_types` of config.json. The key is a list with a flag for each
+ * layer, or a number n: each n-th layer reads all tokens, 0 means that no layer does.
  * @param usual the number in a file without the key.
  */
 export function layerTypes(fields: MetadataFields, layers: number, usual: number): readonly string[] {

@@ -2,8 +2,8 @@
  * The rotary embedding of a GGUF file as fields of config.json. Source of the keys, their defaults and their
  * effects: llama-model.cpp, llama-context.cpp and `rope_yarn` in ggml-cpu/ops.cpp of llama.cpp. Pure.
  *
- * The factor of cosines and sines for yarn: llama.cpp cancels the factor `1 + 0.1 × ln(factor)` of `rope_yarn`
- * and multiplies by that of transformers, so that the rule of transformers holds for both.
+ * The factor of cosines and sines for yarn: llama.cpp cancels the factor `1 + 0.1 × ln(factor)` of
+ * `rope_yarn` and multiplies by that of transformers, so that the rule of transformers holds for both.
  */
 import type { Fields } from '../../families/config-fields.ts';
 import { yarnMagnitude } from '../../families/frequencies.ts';

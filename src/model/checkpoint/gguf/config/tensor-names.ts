@@ -1,6 +1,6 @@
 /**
- * The names of tensors in GGUF files, and in checkpoints of transformers. Source of the names: constants.py and
- * tensor_mapping.py of gguf-py in llama.cpp. Pure.
+ * The names of tensors in GGUF files, and in checkpoints of transformers. Source of the names: constants.py
+ * and tensor_mapping.py of gguf-py in llama.cpp. Pure.
  */
 import type { StoredMatrix } from '../../../../protocol/decoder/decoder-spec.ts';
 import { type Problems, quoted, shown } from '../../families/unsupported.ts';
