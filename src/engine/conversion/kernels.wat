@@ -437,23 +437,30 @@
       (local.set $to (i32.add (local.get $to) (i32.const 32)))
       (br_if $vectors (i32.lt_u (local.tee $from (i32.add (local.get $from) (i32.const 16))) (local.get $end)))))
 
-  ;; As $half, for 4 patterns of 16 bits.
+  ;; As $half, for 4 patterns of 16 bits. No operand is a subnormal float32: those take a hundred times as long.
   (func $halves (param $bits v128) (result v128)
-    (local $exponent v128)
+    (local $exponent v128) (local $size v128) (local $own v128)
     (local.set $exponent (i32x4.splat (i32.const 0x7c00)))
+    (local.set $own (v128.and (local.get $bits) (local.get $exponent)))
+    ;; The exponent moves from a bias of 15 to a bias of 127.
+    (local.set $size (i32x4.add (i32x4.splat (i32.const 0x38000000))
+      (i32x4.shl (v128.and (local.get $bits) (i32x4.splat (i32.const 0x7fff))) (i32.const 13))))
     (v128.or
       (v128.or
-        (f32x4.mul (f32x4.splat (f32.const 0x1p112))
-          (i32x4.shl (v128.and (local.get $bits) (i32x4.splat (i32.const 0x7fff))) (i32.const 13)))
+        ;; Subnormal: the fraction follows 2^-14, which is subtracted.
+        (v128.bitselect
+          (f32x4.sub (i32x4.add (local.get $size) (i32x4.splat (i32.const 0x800000))) (f32x4.splat (f32.const 0x1p-14)))
+          (local.get $size)
+          (i32x4.eq (local.get $own) (i32x4.splat (i32.const 0))))
         (i32x4.shl (v128.and (local.get $bits) (i32x4.splat (i32.const 0x8000))) (i32.const 16)))
-      (v128.and (i32x4.splat (i32.const 0x7f800000))
-        (i32x4.eq (local.get $exponent) (v128.and (local.get $bits) (local.get $exponent))))))
+      (v128.and (i32x4.splat (i32.const 0x7f800000)) (i32x4.eq (local.get $exponent) (local.get $own)))))
 
-  ;; The largest and the smallest lane; NaN if a lane is NaN.
+  ;; The largest of four signed integers: the largest of four floats without a sign, or NaN.
   (func $largest (param $v v128) (result f32)
-    (f32.max
-      (f32.max (f32x4.extract_lane 0 (local.get $v)) (f32x4.extract_lane 1 (local.get $v)))
-      (f32.max (f32x4.extract_lane 2 (local.get $v)) (f32x4.extract_lane 3 (local.get $v)))))
+    (local.set $v (i32x4.max_s (local.get $v)
+      (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $v) (local.get $v))))
+    (f32x4.extract_lane 0 (i32x4.max_s (local.get $v)
+      (i8x16.shuffle 4 5 6 7 4 5 6 7 4 5 6 7 4 5 6 7 (local.get $v) (local.get $v)))))
 
   ;; 1 / scale; 0 if that is no float32.
   (func $inverse (param $scale f32) (result f32)
@@ -461,37 +468,50 @@
     (local.set $result (f32.div (f32.const 1) (local.get $scale)))
     (select (local.get $result) (f32.const 0) (f32.lt (f32.abs (local.get $result)) (f32.const inf))))
 
-  ;; 16 float32 times a factor plus 128, rounded to integers (ties to even), as bytes. `shift` is added before
-  ;; the integers become bytes with saturation.
+  ;; 16 float32 times a factor, rounded to integers (ties to even), minus a shift, as bytes with saturation. The
+  ;; sum of 1.5 × 2^23 and a number below 2^22 has the rounded number in its lower bits: this is the fast way.
   (func $bytes (param $at i32) (param $factor v128) (param $shift v128) (result v128)
+    (local $magic v128)
+    (local.set $magic (f32x4.splat (f32.const 0x1.8p23)))
     (i8x16.narrow_i16x8_u
       (i16x8.narrow_i32x4_s
-        (i32x4.add (local.get $shift) (i32x4.trunc_sat_f32x4_s
-          (f32x4.nearest (f32x4.mul (local.get $factor) (v128.load (local.get $at))))))
-        (i32x4.add (local.get $shift) (i32x4.trunc_sat_f32x4_s
-          (f32x4.nearest (f32x4.mul (local.get $factor) (v128.load offset=16 (local.get $at)))))))
+        (i32x4.sub (f32x4.add (local.get $magic)
+          (f32x4.mul (local.get $factor) (v128.load (local.get $at)))) (local.get $shift))
+        (i32x4.sub (f32x4.add (local.get $magic)
+          (f32x4.mul (local.get $factor) (v128.load offset=16 (local.get $at)))) (local.get $shift)))
       (i16x8.narrow_i32x4_s
-        (i32x4.add (local.get $shift) (i32x4.trunc_sat_f32x4_s
-          (f32x4.nearest (f32x4.mul (local.get $factor) (v128.load offset=32 (local.get $at))))))
-        (i32x4.add (local.get $shift) (i32x4.trunc_sat_f32x4_s
-          (f32x4.nearest (f32x4.mul (local.get $factor) (v128.load offset=48 (local.get $at)))))))))
+        (i32x4.sub (f32x4.add (local.get $magic)
+          (f32x4.mul (local.get $factor) (v128.load offset=32 (local.get $at)))) (local.get $shift))
+        (i32x4.sub (f32x4.add (local.get $magic)
+          (f32x4.mul (local.get $factor) (v128.load offset=48 (local.get $at)))) (local.get $shift)))))
 
-  ;; The largest magnitude of 32 float32; NaN if one is NaN.
+  ;; The largest magnitude of 32 float32; NaN if one is NaN. Without the sign, floats compare as integers, which
+  ;; is one instruction instead of many.
   (func $magnitude (param $at i32) (result f32)
+    (local $unsigned v128)
+    (local.set $unsigned (i32x4.splat (i32.const 0x7fffffff)))
     (call $largest
-      (f32x4.max
-        (f32x4.max
-          (f32x4.max (f32x4.abs (v128.load (local.get $at))) (f32x4.abs (v128.load offset=16 (local.get $at))))
-          (f32x4.max (f32x4.abs (v128.load offset=32 (local.get $at))) (f32x4.abs (v128.load offset=48 (local.get $at)))))
-        (f32x4.max
-          (f32x4.max (f32x4.abs (v128.load offset=64 (local.get $at))) (f32x4.abs (v128.load offset=80 (local.get $at))))
-          (f32x4.max (f32x4.abs (v128.load offset=96 (local.get $at))) (f32x4.abs (v128.load offset=112 (local.get $at))))))))
+      (i32x4.max_s
+        (i32x4.max_s
+          (i32x4.max_s
+            (v128.and (local.get $unsigned) (v128.load (local.get $at)))
+            (v128.and (local.get $unsigned) (v128.load offset=16 (local.get $at))))
+          (i32x4.max_s
+            (v128.and (local.get $unsigned) (v128.load offset=32 (local.get $at)))
+            (v128.and (local.get $unsigned) (v128.load offset=48 (local.get $at)))))
+        (i32x4.max_s
+          (i32x4.max_s
+            (v128.and (local.get $unsigned) (v128.load offset=64 (local.get $at)))
+            (v128.and (local.get $unsigned) (v128.load offset=80 (local.get $at))))
+          (i32x4.max_s
+            (v128.and (local.get $unsigned) (v128.load offset=96 (local.get $at)))
+            (v128.and (local.get $unsigned) (v128.load offset=112 (local.get $at))))))))
 
   ;; quantize8(from, count, values, scales): blocks of 32 float32 become integers of 8 bits with zero 128. The
   ;; scale is the largest magnitude over 127.
   (func (export "quantize8") (param $from i32) (param $count i32) (param $values i32) (param $scales i32)
     (local $scale f32) (local $factor v128) (local $zero v128)
-    (local.set $zero (i32x4.splat (i32.const 128)))
+    (local.set $zero (i32x4.splat (i32.sub (i32.const 0x4b400000) (i32.const 128))))
     (loop $blocks
       (local.set $scale (f32.div (call $magnitude (local.get $from)) (f32.const 127)))
       (local.set $factor (f32x4.splat (call $inverse (local.get $scale))))
@@ -504,22 +524,25 @@
       (local.set $scales (i32.add (local.get $scales) (i32.const 4)))
       (br_if $blocks (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 
-  ;; 4 bits: min(15, floor(x × factor + 8.5)) of 16 float32, as bytes.
+  ;; 4 bits: min(15, floor(x × factor + 8.5)) of 16 float32, as bytes. 2^23 plus a whole number has the number in
+  ;; its lower bits.
   (func $nibbles (param $at i32) (param $factor v128) (result v128)
-    (local $half v128)
+    (local $half v128) (local $magic v128) (local $byte v128)
     (local.set $half (f32x4.splat (f32.const 8.5)))
+    (local.set $magic (f32x4.splat (f32.const 0x1p23)))
+    (local.set $byte (i32x4.splat (i32.const 255)))
     (i8x16.min_u (i8x16.splat (i32.const 15))
       (i8x16.narrow_i16x8_u
         (i16x8.narrow_i32x4_s
-          (i32x4.trunc_sat_f32x4_s (f32x4.add (local.get $half)
-            (f32x4.mul (local.get $factor) (v128.load (local.get $at)))))
-          (i32x4.trunc_sat_f32x4_s (f32x4.add (local.get $half)
-            (f32x4.mul (local.get $factor) (v128.load offset=16 (local.get $at))))))
+          (v128.and (local.get $byte) (f32x4.add (local.get $magic) (f32x4.floor (f32x4.add (local.get $half)
+            (f32x4.mul (local.get $factor) (v128.load (local.get $at)))))))
+          (v128.and (local.get $byte) (f32x4.add (local.get $magic) (f32x4.floor (f32x4.add (local.get $half)
+            (f32x4.mul (local.get $factor) (v128.load offset=16 (local.get $at))))))))
         (i16x8.narrow_i32x4_s
-          (i32x4.trunc_sat_f32x4_s (f32x4.add (local.get $half)
-            (f32x4.mul (local.get $factor) (v128.load offset=32 (local.get $at)))))
-          (i32x4.trunc_sat_f32x4_s (f32x4.add (local.get $half)
-            (f32x4.mul (local.get $factor) (v128.load offset=48 (local.get $at)))))))))
+          (v128.and (local.get $byte) (f32x4.add (local.get $magic) (f32x4.floor (f32x4.add (local.get $half)
+            (f32x4.mul (local.get $factor) (v128.load offset=32 (local.get $at)))))))
+          (v128.and (local.get $byte) (f32x4.add (local.get $magic) (f32x4.floor (f32x4.add (local.get $half)
+            (f32x4.mul (local.get $factor) (v128.load offset=48 (local.get $at)))))))))))
 
   ;; Bits of the 16 float32 whose magnitude is `most`.
   (func $where (param $at i32) (param $most v128) (result i32)
@@ -560,16 +583,30 @@
       (local.set $scales (i32.add (local.get $scales) (i32.const 4)))
       (br_if $blocks (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 
-  ;; The smallest and the largest of 32 float32 and 0, in the lanes 0 and 1.
+  ;; The smallest and the largest of 32 float32 and 0, in the lanes 0 and 1; NaN if one is NaN. As integers, the
+  ;; largest one with a sign is the largest float, and the largest one without is the smallest float.
   (func $range (param $at i32) (result v128)
-    (local $end i32) (local $low v128) (local $high v128)
-    (local.set $end (i32.add (local.get $at) (i32.const 128)))
-    (loop $vectors
-      (local.set $low (f32x4.min (local.get $low) (v128.load (local.get $at))))
-      (local.set $high (f32x4.max (local.get $high) (v128.load (local.get $at))))
-      (br_if $vectors (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))
+    (local $low v128) (local $high v128)
+    (local.set $low (i32x4.splat (i32.const 0x80000000)))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=0 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=0 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=16 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=16 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=32 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=32 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=48 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=48 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=64 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=64 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=80 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=80 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=96 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=96 (local.get $at))))
+    (local.set $low (i32x4.max_u (local.get $low) (v128.load offset=112 (local.get $at))))
+    (local.set $high (i32x4.max_s (local.get $high) (v128.load offset=112 (local.get $at))))
     (f32x4.replace_lane 1
-      (f32x4.splat (f32.neg (call $largest (f32x4.neg (local.get $low)))))
+      ;; All have the sign bit: without it, they compare with a sign too.
+      (f32x4.splat (f32.neg (call $largest (v128.and (local.get $low) (i32x4.splat (i32.const 0x7fffffff))))))
       (call $largest (local.get $high))))
 
   ;; quantizeZero(from, count, values, scales, zeroPoints): blocks of 32 float32 become integers of 8 bits with a
@@ -586,7 +623,7 @@
       (local.set $factor (f32x4.splat (local.get $inverse)))
       (local.set $zero (i32.trunc_sat_f32_s
         (f32.nearest (f32.neg (f32.mul (local.get $inverse) (f32x4.extract_lane 0 (local.get $span)))))))
-      (local.set $zeros (i32x4.splat (local.get $zero)))
+      (local.set $zeros (i32x4.splat (i32.sub (i32.const 0x4b400000) (local.get $zero))))
       (f32.store (local.get $scales) (local.get $scale))
       (i32.store8 (local.get $zeroPoints) (local.get $zero))
       (v128.store (local.get $values) (call $bytes (local.get $from) (local.get $factor) (local.get $zeros)))
@@ -598,28 +635,25 @@
       (local.set $zeroPoints (i32.add (local.get $zeroPoints) (i32.const 1)))
       (br_if $blocks (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 
-  ;; 4 lanes of bytes from `q` as float32, minus a zero, times a scale, minus a minimum.
-  (func $weights (param $q v128) (param $zero v128) (param $scale v128) (param $minimum v128) (result v128)
-    (f32x4.sub
-      (f32x4.mul (local.get $scale) (f32x4.convert_i32x4_s (i32x4.sub (local.get $q) (local.get $zero))))
-      (local.get $minimum)))
-
-  ;; 16 integers of 8 bits become float32.
-  (func $sixteen (param $q v128) (param $zero i32) (param $scale f32) (param $minimum f32) (param $to i32)
-    (local $low v128) (local $high v128) (local $zeros v128) (local $scales v128) (local $minimums v128)
-    (local.set $low (i16x8.extend_low_i8x16_u (local.get $q)))
-    (local.set $high (i16x8.extend_high_i8x16_u (local.get $q)))
-    (local.set $zeros (i32x4.splat (local.get $zero)))
+  ;; 16 signed integers of 8 bits become float32: scale × q - minimum.
+  (func $sixteen (param $q v128) (param $scale f32) (param $minimum f32) (param $to i32)
+    (local $low v128) (local $high v128) (local $scales v128) (local $minimums v128)
+    (local.set $low (i16x8.extend_low_i8x16_s (local.get $q)))
+    (local.set $high (i16x8.extend_high_i8x16_s (local.get $q)))
     (local.set $scales (f32x4.splat (local.get $scale)))
     (local.set $minimums (f32x4.splat (local.get $minimum)))
-    (v128.store (local.get $to) (call $weights (i32x4.extend_low_i16x8_u (local.get $low))
-      (local.get $zeros) (local.get $scales) (local.get $minimums)))
-    (v128.store offset=16 (local.get $to) (call $weights (i32x4.extend_high_i16x8_u (local.get $low))
-      (local.get $zeros) (local.get $scales) (local.get $minimums)))
-    (v128.store offset=32 (local.get $to) (call $weights (i32x4.extend_low_i16x8_u (local.get $high))
-      (local.get $zeros) (local.get $scales) (local.get $minimums)))
-    (v128.store offset=48 (local.get $to) (call $weights (i32x4.extend_high_i16x8_u (local.get $high))
-      (local.get $zeros) (local.get $scales) (local.get $minimums))))
+    (v128.store (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (local.get $low))))
+      (local.get $minimums)))
+    (v128.store offset=16 (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_high_i16x8_s (local.get $low))))
+      (local.get $minimums)))
+    (v128.store offset=32 (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (local.get $high))))
+      (local.get $minimums)))
+    (v128.store offset=48 (local.get $to) (f32x4.sub
+      (f32x4.mul (local.get $scales) (f32x4.convert_i32x4_s (i32x4.extend_high_i16x8_s (local.get $high))))
+      (local.get $minimums))))
 
   ;; dequantize4(values, scales, minimums, count, to, shift): `count` groups of 16 integers of 4 bits become
   ;; float32. Group i has the scale and the minimum at i >> shift.
@@ -630,8 +664,10 @@
       (local.set $bytes (v128.load64_zero (i32.add (local.get $values) (i32.shl (local.get $at) (i32.const 3)))))
       (local.set $index (i32.shl (i32.shr_u (local.get $at) (local.get $shift)) (i32.const 2)))
       (call $sixteen
-        (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23 (call $low (local.get $bytes)) (call $high (local.get $bytes)))
-        (i32.const 8)
+        (i8x16.sub
+          (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23
+            (call $low (local.get $bytes)) (call $high (local.get $bytes)))
+          (i8x16.splat (i32.const 8)))
         (f32.load (i32.add (local.get $scales) (local.get $index)))
         (f32.load (i32.add (local.get $minimums) (local.get $index)))
         (local.get $to))
@@ -645,8 +681,8 @@
     (loop $groups
       (local.set $index (i32.shl (i32.shr_u (local.get $at) (local.get $shift)) (i32.const 2)))
       (call $sixteen
-        (v128.load (i32.add (local.get $values) (i32.shl (local.get $at) (i32.const 4))))
-        (i32.const 128)
+        (v128.xor (i8x16.splat (i32.const 128))
+          (v128.load (i32.add (local.get $values) (i32.shl (local.get $at) (i32.const 4)))))
         (f32.load (i32.add (local.get $scales) (local.get $index)))
         (f32.load (i32.add (local.get $minimums) (local.get $index)))
         (local.get $to))

@@ -65,7 +65,7 @@ describe.each(FORMATS)('%s', (format) => {
       const largest = Math.max(Math.abs(product), Math.abs(minimum), Math.abs(weight));
       return Math.abs(f(product - minimum) - weight) > 3 * 2 ** -24 * largest;
     });
-    expect(far).toEqual([]);
+    expect(far.slice(0, 3)).toEqual([]);
   });
 
   test('has the weights that the measure of the difference computes', () => {
@@ -78,9 +78,10 @@ describe.each(FORMATS)('%s', (format) => {
     // The zero point and the value are both rounded to half a step.
     const far = terms.filter(([product], index) => {
       const step = kernels.scales[Math.floor(index / 32)] ?? 0;
-      return Math.abs(product - (expected[index] ?? 0)) > 1.001 * step;
+      // A scale whose inverse is no float32 counts as 0.
+      return Math.abs(product - (expected[index] ?? 0)) > Math.max(1.001 * step, 2 ** -120);
     });
-    expect(far).toEqual([]);
+    expect(far.slice(0, 3)).toEqual([]);
   });
 
   test.each([
