@@ -27,8 +27,8 @@ export interface Choices {
    */
   readonly widenedTables: readonly number[];
   /**
-   * The device computes mixtures of experts. Only the CPU: its operator QMoE was compared with numpy. WebGPU's
-   * refuses zero points and weights of its own routing, and CUDA's takes other layouts of the weights.
+   * The device computes mixtures of experts. Only the CPU: its operator QMoE was compared with numpy. The
+   * one of WebGPU refuses zero points and weights of the routing, the one of CUDA has other layouts.
    */
   readonly experts: boolean;
   /**

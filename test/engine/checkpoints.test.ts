@@ -82,7 +82,7 @@ describe.each(byName)('%s', (_, model) => {
     const folder = join(root, model.name);
     writeCheckpoint(folder, model);
     const candidates = [await candidateOf(folder, 'cpu', CONTEXT)];
-    const bench = new Bench({ candidates, context: CONTEXT, ...overrides });
+    const bench = new Bench({ candidates, context: CONTEXT, temporaryFolder: root, ...overrides });
     const found = await Promise.all(
       model.continuations.map(async (one) => {
         const { tokens, finish } = await bench.run({ prompt: one.prompt, maxTokens: one.ids.length, logprobs: 0 });

@@ -103,7 +103,9 @@ class Conversion {
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-/** The rows of a part, and the position of the first byte to write, counted without the gaps between the rows. */
+/**
+ * The rows of a part, and the position of the first byte to write, counted without the gaps between the rows.
+ */
 interface Destination {
   readonly rows: Rows;
   readonly rowBytes: number;

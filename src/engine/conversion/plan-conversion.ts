@@ -1,6 +1,6 @@
 /**
- * Plans the conversion of a decoder's matrices: the form of each matrix, and the layout of the converted file.
- * Reads no file.
+ * Plans the conversion of a decoder's matrices: the form of each matrix, and the layout of the converted
+ * file. Reads no file.
  */
 import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../onnx/types.ts';
 import { BLOCK_FORMATS, blockBytes } from '../../protocol/decoder/block-formats.ts';
@@ -15,9 +15,9 @@ import {
 } from '../../protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../protocol/devices.ts';
 import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
+import { planExperts } from './experts/plan-experts.ts';
 import { FLOAT_FORMS, formOf, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
-import { planExperts } from './plan-experts.ts';
 
 export interface ConversionOptions {
   readonly device: DeviceKind;
@@ -50,7 +50,7 @@ interface Wanted {
 
 /**
  * @returns undefined if there is nothing to convert.
- * @throws RangeError with the name of the matrix if its shape, its bytes or its type are not those of the format
+ * @throws RangeError with the name of the matrix if its shape, its bytes or its type do not fit its format
  */
 export function planConversion(decoder: DecoderSpec, options: ConversionOptions): ConversionPlan | undefined {
   const layout = new Layout(options.file);

@@ -32,4 +32,13 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
     for (const one of model.continuations.slice(1, 3))
       expect(differenceFrom(one, await engine.continueWith(one.prompt, one.ids.length, 0))).toBeUndefined();
   });
+
+  it('refuses a mixture of experts before it reads the weights', { timeout: TIMEOUT_MS }, async () => {
+    const folder = join(root, 'gpt-oss');
+    writeCheckpoint(folder, checkpointNamed('gpt-oss'));
+    const candidates = [await candidateOf(folder, 'webgpu', CONTEXT)];
+    // There is no folder for converted weights, which a conversion would report.
+    const engine = await openEngine({ candidates, context: CONTEXT, slots: 2 });
+    expect(engine.refusal).toMatchObject({ device: 'webgpu', reason: { code: 'no_experts' } });
+  });
 });

@@ -13,8 +13,8 @@ describe('a configuration that the worker does not compute', () => {
   test('an unknown model type is refused with the known ones', () => {
     const [problem] = problemsOf(() => decoderSpecOf({ model_type: 'mamba' }, new Map(), 64));
     expect(problem).toBe(
-      'config.json has "model_type" "mamba"; allowed: llama, mistral, qwen2, qwen3, phi3, gemma, gemma2, ' +
-        'gemma3_text, gemma3, granite, smollm3, olmo2. Use an ONNX export of the model',
+      'config.json has "model_type" "mamba"; allowed: llama, mistral, qwen2, qwen3, qwen3_moe, phi3, gemma, ' +
+        'gemma2, gemma3_text, gemma3, granite, smollm3, olmo2, gpt_oss. Use an ONNX export of the model',
     );
     expect(problemsOf(() => decoderSpecOf({}, new Map(), 64))[0]).toContain(
       'config.json lacks "model_type"; allowed: ',
@@ -31,6 +31,11 @@ describe('a configuration that the worker does not compute', () => {
       `config.json has "quantization_config" with the method "${method}"; allowed: weights without quantization, ` +
         'in float32, float16 or bfloat16. Use the original checkpoint of the model, or an ONNX export',
     ]);
+  });
+
+  test('weights of gpt-oss in MXFP4 are refused with a GGUF file as the way out', () => {
+    const change = { model_type: 'gpt_oss', quantization_config: { quant_method: 'mxfp4' } };
+    expect(problemsWith('Llama-3.2-1B', change)[0]).toMatch(/the method "mxfp4"; .* Use a GGUF file of the model$/);
   });
 
   test('the form of MLX and a quantized text part are refused too', () => {

@@ -2,8 +2,8 @@
  * Plans the conversion of mixtures of experts: the form of their matrices, and their places in the converted
  * file, where all experts of a layer are one matrix. Reads no file.
  */
-import { FLOAT32, UINT8 } from '../../onnx/types.ts';
-import type { SourceFormat } from '../../protocol/decoder/conversion.ts';
+import { FLOAT32, UINT8 } from '../../../onnx/types.ts';
+import type { SourceFormat } from '../../../protocol/decoder/conversion.ts';
 import {
   type DecoderSpec,
   type ExpertSpec,
@@ -15,11 +15,11 @@ import {
   type QuantizedMatrix,
   type StoredMatrix,
   type TensorPlace,
-} from '../../protocol/decoder/decoder-spec.ts';
-import type { DeviceKind } from '../../protocol/devices.ts';
-import type { ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { FLOAT_FORMS, formOf, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
-import type { NamedMatrix, PackedMixtures } from './matrices.ts';
+} from '../../../protocol/decoder/decoder-spec.ts';
+import type { DeviceKind } from '../../../protocol/devices.ts';
+import type { ConversionTask, Form, Rows } from '../conversion-plan.ts';
+import { FLOAT_FORMS, formOf, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from '../forms.ts';
+import type { NamedMatrix, PackedMixtures } from '../matrices.ts';
 
 /** The converted file while it is planned. */
 interface Layout {
