@@ -25,7 +25,7 @@ export function generated(): Readonly<Record<string, string>> {
     'docs/limits.md': limitsPage(),
     'docs/narration.md': narrationPage(readRecordings()),
     'src/engine/sampling/kernels.wasm.ts': kernels('sampling', "The sampler's passes"),
-    'src/engine/conversion/kernels.wasm.ts': kernels('conversion', 'Weight conversion'),
+    'src/engine/conversion/kernels/kernels.wasm.ts': kernels('conversion/kernels', 'Weight conversion'),
   };
 }
 

@@ -20,7 +20,7 @@ import { messageOf } from '../../protocol/text/error-message.ts';
 import { lockFile } from '../ffi.ts';
 import { LoadError } from '../load/load-error.ts';
 import { freeDiskBytes, openRoot, WeightsFolder } from '../prepared/weights-folder.ts';
-import type { ConversionPlan } from './conversion-plan.ts';
+import type { ConversionPlan } from './plan/conversion-plan.ts';
 import { convertWeights } from './convert-weights.ts';
 
 /** Raised when a kernel or the layout of the file changes its bytes. */

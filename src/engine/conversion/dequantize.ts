@@ -6,7 +6,7 @@ import { floatOf } from '../../onnx/half-float.ts';
 import { BFLOAT16, FLOAT16 } from '../../onnx/types.ts';
 import { BLOCK_FORMATS, type BlockFormat } from '../../protocol/decoder/block-formats.ts';
 import type { SourceFormat } from '../../protocol/decoder/conversion.ts';
-import type { Form } from './conversion-plan.ts';
+import type { Form } from './plan/conversion-plan.ts';
 
 /** The integer and the numbers of a weight: `scale × q - minimum`. */
 interface Weight {

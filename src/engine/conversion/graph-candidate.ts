@@ -7,7 +7,7 @@ import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import type { FileParts } from '../load/read-ahead.ts';
 import type { GraphCandidate } from '../ort/built-model.ts';
 import { convertedFile } from './converted-file.ts';
-import { planConversion } from './plan-conversion.ts';
+import { planConversion } from './plan/plan-conversion.ts';
 
 /** A candidate that can be opened. */
 export interface ReadableCandidate {

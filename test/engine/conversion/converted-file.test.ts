@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ConversionTarget, convertedFile } from '../../../src/engine/conversion/converted-file.ts';
-import { planConversion } from '../../../src/engine/conversion/plan-conversion.ts';
+import { planConversion } from '../../../src/engine/conversion/plan/plan-conversion.ts';
 import { LoadError } from '../../../src/engine/load/load-error.ts';
 import { WeightsFolder } from '../../../src/engine/prepared/weights-folder.ts';
 import type { ConversionProgress } from '../../../src/protocol/decoder/conversion.ts';

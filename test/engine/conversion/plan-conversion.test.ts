@@ -1,7 +1,7 @@
 /** The layout of the converted file, and the decoder that reads it. */
 import { describe, expect, test } from 'vitest';
-import type { ConversionPlan } from '../../../src/engine/conversion/conversion-plan.ts';
-import { planConversion } from '../../../src/engine/conversion/plan-conversion.ts';
+import type { ConversionPlan } from '../../../src/engine/conversion/plan/conversion-plan.ts';
+import { planConversion } from '../../../src/engine/conversion/plan/plan-conversion.ts';
 import {
   type DecoderSpec,
   type GraphMatrix,

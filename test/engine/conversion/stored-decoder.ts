@@ -1,6 +1,6 @@
 /** A decoder of one layer whose matrices have the formats that a test chooses, and the bytes of its file. */
 
-import { sourceBytes } from '../../../src/engine/conversion/plan-conversion.ts';
+import { sourceBytes } from '../../../src/engine/conversion/plan/plan-conversion.ts';
 import { BLOCK_FORMATS } from '../../../src/protocol/decoder/block-formats.ts';
 import type { SourceFormat } from '../../../src/protocol/decoder/conversion.ts';
 import type { DecoderSpec, StoredMatrix, TensorPlace } from '../../../src/protocol/decoder/decoder-spec.ts';

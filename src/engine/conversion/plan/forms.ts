@@ -2,8 +2,8 @@
  * The table of converted forms: the form of each block format that has the same weights, and the forms that a
  * kind of device reads instead. Plain data and pure functions.
  */
-import type { BlockFormat } from '../../protocol/decoder/block-formats.ts';
-import type { DeviceKind } from '../../protocol/devices.ts';
+import type { BlockFormat } from '../../../protocol/decoder/block-formats.ts';
+import type { DeviceKind } from '../../../protocol/devices.ts';
 import type { Form } from './conversion-plan.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** The conversion of a decoder's matrices into the forms that a graph reads. Types only. */
-import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
-import type { DecoderSpec, GraphMatrix, StoredMatrix } from '../../protocol/decoder/decoder-spec.ts';
+import type { ConvertedWeights, SourceFormat } from '../../../protocol/decoder/conversion.ts';
+import type { DecoderSpec, GraphMatrix, StoredMatrix } from '../../../protocol/decoder/decoder-spec.ts';
 
 /** The form of a converted matrix: see `QuantizedMatrix`. */
 export interface Form {

@@ -2,11 +2,11 @@
  * The conversion of weights in WebAssembly SIMD (kernels.wat), and the memory that it shares with JavaScript,
  * allocated once for pieces of `PIECE` weights.
  */
-import { BLOCK_FORMATS, type BlockFormat } from '../../protocol/decoder/block-formats.ts';
-import type { SourceFormat } from '../../protocol/decoder/conversion.ts';
-import { messageOf } from '../../protocol/text/error-message.ts';
-import type { Form } from './conversion-plan.ts';
-import { EXACT_FORMS, isSameForm } from './forms.ts';
+import { BLOCK_FORMATS, type BlockFormat } from '../../../protocol/decoder/block-formats.ts';
+import type { SourceFormat } from '../../../protocol/decoder/conversion.ts';
+import { messageOf } from '../../../protocol/text/error-message.ts';
+import type { Form } from '../plan/conversion-plan.ts';
+import { EXACT_FORMS, isSameForm } from '../plan/forms.ts';
 import { KERNELS } from './kernels.wasm.ts';
 
 /**

@@ -2,9 +2,9 @@
  * Plans the conversion of a decoder's matrices: the form of each matrix, and the layout of the converted
  * file. Reads no file.
  */
-import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../onnx/types.ts';
-import { BLOCK_FORMATS, blockBytes } from '../../protocol/decoder/block-formats.ts';
-import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
+import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../../onnx/types.ts';
+import { BLOCK_FORMATS, blockBytes } from '../../../protocol/decoder/block-formats.ts';
+import type { ConvertedWeights, SourceFormat } from '../../../protocol/decoder/conversion.ts';
 import {
   type DecoderSpec,
   type GraphMatrix,
@@ -12,10 +12,10 @@ import {
   type QuantizedMatrix,
   type StoredMatrix,
   type TensorPlace,
-} from '../../protocol/decoder/decoder-spec.ts';
-import type { DeviceKind } from '../../protocol/devices.ts';
+} from '../../../protocol/decoder/decoder-spec.ts';
+import type { DeviceKind } from '../../../protocol/devices.ts';
 import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { planExperts } from './experts/plan-experts.ts';
+import { planExperts } from './plan-experts.ts';
 import { FLOAT_FORMS, formOf, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
 

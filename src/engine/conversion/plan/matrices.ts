@@ -9,7 +9,7 @@ import {
   type LinearSpec,
   type PackedExperts,
   type StoredMatrix,
-} from '../../protocol/decoder/decoder-spec.ts';
+} from '../../../protocol/decoder/decoder-spec.ts';
 
 /** A matrix and its name: the path in the decoder, for example `layers.3.attention.q`. */
 export interface NamedMatrix {

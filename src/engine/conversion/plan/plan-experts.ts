@@ -17,9 +17,9 @@ import {
   type TensorPlace,
 } from '../../../protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../../protocol/devices.ts';
-import type { ConversionTask, Form, Rows } from '../conversion-plan.ts';
-import { FLOAT_FORMS, formOf, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from '../forms.ts';
-import type { NamedMatrix, PackedMixtures } from '../matrices.ts';
+import type { ConversionTask, Form, Rows } from './conversion-plan.ts';
+import { FLOAT_FORMS, formOf, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
+import type { NamedMatrix, PackedMixtures } from './matrices.ts';
 
 /** The converted file while it is planned. */
 interface Layout {
