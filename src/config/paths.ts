@@ -36,8 +36,8 @@ export function reservationsFolder(): string | undefined {
 }
 
 /**
- * Folder for converted weights that one engine uses alone: the folder of saved weights cannot be written, or is
- * switched off.
+ * Folder for converted weights that one engine uses alone: the folder of saved weights cannot be written, or
+ * is switched off.
  */
 export function convertedFolder(): string {
   return join(reservationsFolder() ?? join(tmpdir(), 'rbees-workerd'), 'converted');

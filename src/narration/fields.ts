@@ -53,10 +53,7 @@ export const FIELDS = {
   other_sequences: integer('Sequences of other requests that decode in the same steps', 2),
   other_sequences_before: integer('Sequences of other requests before the change', 1),
   cause: text('Measured cause of the slow phase: neighbours, long_prompt, machine, reader or unknown', 'neighbours'),
-  cause_percent: number(
-    'Part of the slow-down that the cause explains, in percent; absent if the cause is unknown',
-    91.5,
-  ),
+  cause_percent: number('Percent of the slow-down that the cause explains; absent if the cause is unknown', 91.5),
   prompt_tokens_beside: integer('Prompt tokens of other requests computed meanwhile; absent if there were none', 2048),
   paused_ms: number('Milliseconds of window_ms in which all subscribers lagged and the generation paused', 1870),
   cpu_pressure_percent: number(
@@ -121,10 +118,7 @@ export const FIELDS = {
     0.02,
   ),
   cpu_check_ms: number('Milliseconds of the comparison with the CPU, part of the duration', 180),
-  weights_difference_percent: number(
-    'Largest difference of a format in rounded_weights: root mean square, in percent of that of the weights',
-    0.21,
-  ),
+  weights_difference_percent: number('Largest difference in rounded_weights: root mean square, in percent', 0.21),
   rounding_percent: number(
     'Difference in percent between the logits of a token computed alone and after others in one run; present if it turns speculation off',
     1.2,

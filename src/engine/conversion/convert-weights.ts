@@ -4,10 +4,10 @@
  */
 import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { Exactness } from '../../protocol/decoder/conversion.ts';
-import type { ConversionPlan, ConversionTask, Rows } from './plan/conversion-plan.ts';
 import { Differences } from './differences.ts';
-import { type RowBytes, rowBytesOf } from './plan/forms.ts';
 import { Kernels, PIECE } from './kernels/kernels.ts';
+import type { ConversionPlan, ConversionTask, Rows } from './plan/conversion-plan.ts';
+import { type RowBytes, rowBytesOf } from './plan/forms.ts';
 import { sourceBytes } from './plan/plan-conversion.ts';
 import { SourceFiles } from './source-files.ts';
 

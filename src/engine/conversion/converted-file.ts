@@ -1,7 +1,7 @@
 /**
  * The file with converted weights. The first engine that needs it writes it into the folder of saved weights,
- * under a lock; the other engines of the machine map it. An engine that cannot share the file writes one of its
- * own into the folder for temporary files, and removes its name when the runtime has mapped it.
+ * under a lock; the other engines of the machine map it. An engine that cannot share the file writes one of
+ * its own into the folder for temporary files, and removes its name when the runtime has mapped it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
@@ -20,8 +20,8 @@ import { messageOf } from '../../protocol/text/error-message.ts';
 import { lockFile } from '../ffi.ts';
 import { LoadError } from '../load/load-error.ts';
 import { freeDiskBytes, openRoot, WeightsFolder } from '../prepared/weights-folder.ts';
-import type { ConversionPlan } from './plan/conversion-plan.ts';
 import { convertWeights } from './convert-weights.ts';
+import type { ConversionPlan } from './plan/conversion-plan.ts';
 
 /** Raised when a kernel or the layout of the file changes its bytes. */
 const CONVERSION_VERSION = 1;
@@ -194,8 +194,8 @@ function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
 }
 
 /**
- * Removes the files of engines that were killed: nobody holds their locks. A new file is left alone, because its
- * engine may not have locked it yet. Never throws.
+ * Removes the files of engines that were killed: nobody holds their locks. A new file is left alone, because
+ * its engine may not have locked it yet. Never throws.
  */
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {

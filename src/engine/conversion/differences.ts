@@ -1,8 +1,8 @@
 /** Measures on samples how far converted weights are from the weights of the file. */
 
 import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
-import type { ConversionTask } from './plan/conversion-plan.ts';
 import { type ConvertedParts, dequantized, reconstructed } from './dequantize.ts';
+import type { ConversionTask } from './plan/conversion-plan.ts';
 
 /** Weights in a sample: one block of the K formats. 1 ‰ of large matrices, so that it costs no time. */
 const SAMPLE = 256;

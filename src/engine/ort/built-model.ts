@@ -34,8 +34,8 @@ export function modelOf(candidate: GraphCandidate, device: DeviceName, options: 
 }
 
 /**
- * Bytes of the weights on a device: those of the files. Of a checkpoint, the bytes that its graph reads: it also
- * has rotary tables, and half floats that the device does not compute with are widened to float32.
+ * Bytes of the weights on a device: those of the files. Of a checkpoint, the bytes that its graph reads: it
+ * also has rotary tables, and half floats that the device does not compute with are widened to float32.
  * @param positions maximum number of tokens in a row
  */
 export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: GraphCandidate, positions: number): number {

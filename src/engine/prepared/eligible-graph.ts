@@ -1,5 +1,6 @@
 /**
- * Decides if saved weights pay for a model: large matrices, which the runtime copies into its own order. Pure.
+ * Decides if saved weights pay for a model: large matrices, which the runtime copies into its own order.
+ * Pure.
  */
 import { Message } from '../../onnx/protobuf.ts';
 import { type ExternalTensor, externalTensors } from '../../onnx/saved/external-tensors.ts';

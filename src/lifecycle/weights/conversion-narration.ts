@@ -1,4 +1,7 @@
-/** Narrates the conversion of weights into the form of a graph, and states how exact the converted weights are. */
+/**
+ * Narrates the conversion of weights into the form of a graph, and states how exact the converted weights
+ * are.
+ */
 import { narrate } from '../../narration/narrate.ts';
 import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
 import type { DeviceName } from '../../protocol/devices.ts';

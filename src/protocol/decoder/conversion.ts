@@ -1,4 +1,6 @@
-/** Facts about the conversion of weights into the form of a graph, as both processes know them. Types only. */
+/**
+ * Facts about the conversion of weights into the form of a graph, as both processes know them. Types only.
+ */
 import type { BlockFormat } from './block-formats.ts';
 import type { UnsharedReason } from './sharing.ts';
 

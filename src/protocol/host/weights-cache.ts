@@ -54,7 +54,9 @@ export interface WeightsManifest {
 
 /** Converted weights. They do not depend on the processor, the runtime and the context. */
 export interface ConvertedFile {
-  /** Kind of the device, and the dtype of quantized floats: one form replaces an older one of the same name. */
+  /**
+   * Kind of the device, and the dtype of quantized floats: one form replaces an older one of the same name.
+   */
   readonly form: string;
   readonly fileBytes: number;
   readonly weights: readonly Exactness[];

@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { ConversionPlan, ConversionTask } from '../../../src/engine/conversion/plan/conversion-plan.ts';
 import { convertWeights } from '../../../src/engine/conversion/convert-weights.ts';
 import { PIECE } from '../../../src/engine/conversion/kernels/kernels.ts';
+import type { ConversionPlan, ConversionTask } from '../../../src/engine/conversion/plan/conversion-plan.ts';
 import { type ConversionOptions, planConversion } from '../../../src/engine/conversion/plan/plan-conversion.ts';
 import { BLOCK_FORMATS } from '../../../src/protocol/decoder/block-formats.ts';
 import type { Exactness } from '../../../src/protocol/decoder/conversion.ts';

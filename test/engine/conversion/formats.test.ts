@@ -3,10 +3,10 @@
  * the converted form are equal bit for bit, or differ by the rounding of the minimum.
  */
 import { describe, expect, test } from 'vitest';
-import type { Form } from '../../../src/engine/conversion/plan/conversion-plan.ts';
 import { dequantized } from '../../../src/engine/conversion/dequantize.ts';
-import { EXACT_FORMS, REQUANTIZED } from '../../../src/engine/conversion/plan/forms.ts';
 import { Kernels } from '../../../src/engine/conversion/kernels/kernels.ts';
+import type { Form } from '../../../src/engine/conversion/plan/conversion-plan.ts';
+import { EXACT_FORMS, REQUANTIZED } from '../../../src/engine/conversion/plan/forms.ts';
 import { BLOCK_FORMATS, type BlockFormat } from '../../../src/protocol/decoder/block-formats.ts';
 import { randomBlocks, setScale, weightsOf } from './blocks.ts';
 

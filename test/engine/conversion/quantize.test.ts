@@ -1,7 +1,7 @@
 /** Floats that become integers of 8 or 4 bits at load, against plain TypeScript with the rules of llama.cpp. */
 import { describe, expect, test } from 'vitest';
-import { FLOAT_FORMS } from '../../../src/engine/conversion/plan/forms.ts';
 import { Kernels } from '../../../src/engine/conversion/kernels/kernels.ts';
+import { FLOAT_FORMS } from '../../../src/engine/conversion/plan/forms.ts';
 import { randomBits } from './blocks.ts';
 
 const f = Math.fround;

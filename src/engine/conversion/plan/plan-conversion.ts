@@ -15,9 +15,9 @@ import {
 } from '../../../protocol/decoder/decoder-spec.ts';
 import type { DeviceKind } from '../../../protocol/devices.ts';
 import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { planExperts } from './plan-experts.ts';
 import { FLOAT_FORMS, formOf, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
+import { planExperts } from './plan-experts.ts';
 
 export interface ConversionOptions {
   readonly device: DeviceKind;
