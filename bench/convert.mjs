@@ -1,12 +1,7 @@
-/**
- * The rate of the conversion of weights on one core, by format, beside a copy of the same memory.
- *
- *   node scripts/prepare.mjs && node bench/convert.mjs
- */
-import { fileURLToPath } from 'node:url';
-import { EXACT_FORMS, FLOAT_FORMS, REQUANTIZED } from '../dist/engine/conversion/forms.js';
-import { Kernels, PIECE } from '../dist/engine/conversion/kernels.js';
-import { sourceBytes } from '../dist/engine/conversion/plan-conversion.js';
+/** The rate of the conversion of weights on one core, by format, beside a copy of the same memory. */
+import { Kernels, PIECE } from '../dist/engine/conversion/kernels/kernels.js';
+import { EXACT_FORMS, FLOAT_FORMS, REQUANTIZED } from '../dist/engine/conversion/plan/forms.js';
+import { sourceBytes } from '../dist/engine/conversion/plan/plan-conversion.js';
 import { quantile, rounds, section, table } from './measure.mjs';
 
 const ROUNDS = 15;
@@ -51,5 +46,3 @@ function millisecondsOf(run) {
   const { user, system } = process.cpuUsage(began);
   return (user + system) / 1e3 / PASSES;
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.stdout.write(convert().markdown);

@@ -14,6 +14,7 @@ import { cacheMemory } from './cache-memory.mjs';
 import { cancelLatency } from './cancel-latency.mjs';
 import { checkpoint } from './checkpoint.mjs';
 import { coldStart } from './cold-start.mjs';
+import { convert } from './convert.mjs';
 import { dialects } from './dialects.mjs';
 import { engineAlone } from './engine-alone.mjs';
 import { engineLoss } from './engine-loss.mjs';
@@ -46,6 +47,7 @@ import { subscribers } from './subscribers.mjs';
 const BENCHES = {
   againstPeers,
   gguf,
+  convert,
   checkpoint,
   overHttp,
   dialects,
