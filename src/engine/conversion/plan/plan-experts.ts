@@ -107,8 +107,11 @@ function place(matrices: readonly (readonly Part[])[], form: Form, layout: Layou
     scales: layout.reserve(total * bytes.scales),
     ...(form.extra === 'zeroPoints' && { zeroPoints: layout.reserve(total * bytes.zeroPoints) }),
   };
-  for (const [turn, parts] of matrices.entries()) {
-    for (const [expert, part] of parts.entries()) {
+  // Both matrices of an expert follow each other: the rows of the second one fill the gaps of the first one.
+  for (const expert of first.keys()) {
+    for (const [turn, parts] of matrices.entries()) {
+      const part = parts[expert];
+      if (!part) continue;
       const row = expert * matrices.length * rows + turn;
       const rowsOf = (offset: number, size: number): Rows => ({
         offset: offset + row * size,
