@@ -4,12 +4,14 @@
  */
 import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import type { Exactness } from '../../protocol/decoder/conversion.ts';
+import { isSplit } from '../../protocol/decoder/decoder-spec.ts';
 import { Differences } from './differences.ts';
 import { Kernels, PIECE } from './kernels/kernels.ts';
 import type { ConversionPlan, ConversionTask, Rows } from './plan/conversion-plan.ts';
 import { type RowBytes, rowBytesOf } from './plan/forms.ts';
 import { sourceBytes } from './plan/plan-conversion.ts';
 import { SourceFiles } from './source-files.ts';
+import { readSplitBlocks } from './split-blocks.ts';
 
 export interface ConversionTarget {
   /** Paths of the weight files, in the order of `Candidate.weightFiles`. */
@@ -66,7 +68,8 @@ class Conversion {
     for (let start = 0; start < total; start += PIECE) {
       const count = Math.min(PIECE, total - start);
       const bytes = this.#kernels.source.subarray(0, sourceBytes(from, count));
-      this.#files.read(source.file, source.offset + sourceBytes(from, start), bytes);
+      if (isSplit(source)) readSplitBlocks(this.#files, source, { start, bytes });
+      else this.#files.read(source.file, source.offset + sourceBytes(from, start), bytes);
       if (!this.#kernels.convert(from, form, count)) throw this.#notFinite(task, start);
       this.differences.add(task, bytes, { parts: this.#kernels, count });
       this.#write(task, start, count);

@@ -49,7 +49,11 @@ interface Result extends Differences {
 }
 
 /** @param accuracyLevel of the matrices outside of experts; 0 = float32 */
-async function computed(family: 'qwen3-moe' | 'gpt-oss', formatOf: FormatOf, accuracyLevel: 0 | 4 = 0): Promise<Result> {
+async function computed(
+  family: 'qwen3-moe' | 'gpt-oss',
+  formatOf: FormatOf,
+  accuracyLevel: 0 | 4 = 0,
+): Promise<Result> {
   const { quantized, plain } = mixtureFile(family, formatOf);
   const reference = await described(plain, 'plain.gguf');
   const bytes = new Uint8Array(readFileSync(reference.path));
