@@ -78,3 +78,18 @@ function smallBlocks(format: BlockFormat, shape: readonly number[], seed: number
 }
 
 const floatBytes = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
+
+/** A float32 tensor in Q8_0, for blocks whose largest weight is the 127-fold of a power of 2. */
+export function inQ8({ shape, data = new Uint8Array() }: TestTensor): TestTensor {
+  const weights = new Float32Array(data.slice().buffer);
+  const bytes = new Uint8Array((weights.length / 32) * 34);
+  const view = new DataView(bytes.buffer);
+  for (let block = 0; block < weights.length / 32; block += 1) {
+    const values = weights.subarray(block * 32, (block + 1) * 32);
+    const power = Math.log2(Math.max(...values.map(Math.abs)) / 127);
+    if (!Number.isInteger(power) || power < -14) throw new Error(`The scale 2^${power} is no normal half float`);
+    view.setUint16(block * 34, (15 + power) << 10, true);
+    for (const [index, value] of values.entries()) view.setInt8(block * 34 + 2 + index, value / 2 ** power);
+  }
+  return { type: 'q8_0', shape, data: bytes };
+}

@@ -18,12 +18,15 @@ import type { Exactness } from '../../../src/protocol/decoder/conversion.ts';
 import type { DecoderSpec, TensorPlace } from '../../../src/protocol/decoder/decoder-spec.ts';
 import { type Differences, differencesFrom, openDecoder, PROMPTS } from '../../graph-builder/computed-logits.ts';
 import { referenceLogits } from '../../graph-builder/reference-decoder.ts';
+import { differenceFrom } from '../../support/checkpoints/continuations.ts';
+import { CONTEXT, checkpointNamed } from '../../support/checkpoints/models.ts';
+import { convertedModel } from '../../support/gguf/converted-model.ts';
 import { ggufBytes, type TestGguf } from '../../support/gguf/gguf-bytes.ts';
-import { type FormatOf, mixtureFile } from './mixture-file.ts';
+import { Bench } from '../harness.ts';
+import { type FormatOf, inQ8, mixtureFile } from './mixture-file.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'mixtures-'));
 afterAll(() => rmSync(root, { recursive: true }));
-const CONTEXT = 64;
 
 interface Described {
   readonly path: string;
@@ -105,6 +108,25 @@ describe('experts in a format that is exact', () => {
   ] as const)('%s of %s, other matrices %s: with activations of 8 bits', async (family, format, dense) => {
     const { relative } = await computed(family, experts(format, dense), CHOICES.cpu.accuracyLevel);
     expect(relative).toBeLessThan(0.05);
+  });
+});
+
+/** The experts of the checkpoint are whole multiples of a power of 2: Q8_0 has the same weights. */
+describe('a GGUF file of Qwen3-MoE with experts in Q8_0', () => {
+  it('continues prompts as the reference in numpy', async () => {
+    const model = checkpointNamed('qwen3-moe');
+    const file = convertedModel(model);
+    const tensors = Object.entries(file.tensors ?? {}).map(([name, tensor]) =>
+      name.endsWith('_exps.weight') ? [name, inQ8(tensor)] : [name, tensor],
+    );
+    const { path, decoder } = await described({ ...file, tensors: Object.fromEntries(tensors) }, 'q8.gguf');
+    const candidates = [{ device: 'cpu', modelFile: path, weightFiles: [path], decoder }] as const;
+    const bench = new Bench({ candidates, context: CONTEXT, temporaryFolder: root });
+    for (const one of model.continuations) {
+      const { tokens } = await bench.run({ prompt: one.prompt, maxTokens: one.ids.length, logprobs: 0 });
+      expect(differenceFrom(one, tokens)).toBeUndefined();
+    }
+    bench.engine.close();
   });
 });
 

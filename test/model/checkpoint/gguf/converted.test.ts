@@ -21,7 +21,8 @@ const root = mkdtempSync(join(tmpdir(), 'converted-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
 /**
- * A GGUF file has MXFP4 in blocks of another order. There is no key for the windows of Qwen2, and for the layers without positions of a SmolLM3 with another interval.
+ * There is no key for the windows of Qwen2, for the layers without positions of a SmolLM3 with another interval, and
+ * for layers of Qwen3-MoE without experts. MXFP4 is in blocks of another order.
  */
 const WITHOUT_A_KEY = ['qwen2-window', 'smollm3-interval', 'gpt-oss-mxfp4', 'qwen3-moe-raw'];
 /** Longer than the windows of the models. */
