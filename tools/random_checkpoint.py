@@ -30,6 +30,8 @@ def shapes_of(config, biases):
         if kind == "gpt_oss" or kind == "qwen3_moe" and layer not in config["mlp_only_layers"]:
             width = inner if kind == "gpt_oss" else config["moe_intermediate_size"]
             one = {"gate_proj": [width, hidden], "up_proj": [width, hidden], "down_proj": [hidden, width]}
+            if config.get("quantization_config"):
+                one = {}
             mlp = {"router" if kind == "gpt_oss" else "gate": [experts, hidden],
                    **{f"experts.{index}.{part}": shape for index in range(experts) for part, shape in one.items()}}
         if kind in ("qwen3", "qwen3_moe", "gemma3_text"):
@@ -50,6 +52,10 @@ def shapes_of(config, biases):
                 shapes[f"model.layers.{layer}.{part}.bias"] = shape[:1]
         if kind == "gpt_oss":
             shapes[f"model.layers.{layer}.self_attn.sinks"] = [heads]
+        if config.get("quantization_config"):
+            for part, rows, width in (("gate_up", 2 * inner, hidden), ("down", hidden, inner)):
+                name = f"model.layers.{layer}.mlp.experts.{part}_proj"
+                shapes |= {f"{name}_blocks": [experts, rows, width // 32, 16], f"{name}_scales": [experts, rows, width // 32], f"{name}_bias": [experts, rows]}
     shapes["model.norm.weight"] = [hidden]
     if not config["tie_word_embeddings"]:
         shapes["lm_head.weight"] = [config["vocab_size"], hidden]
@@ -81,6 +87,26 @@ def exact_steps(steps, width):
     return (blocks * scales[:, None]).reshape(-1)
 
 
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6])
+
+
+def mxfp4_bytes(name, steps):
+    """steps in (-1, 1) → bytes of blocks, or the exponents of scales: 122 and 123, one more for down_proj."""
+    found = np.floor((steps + 1) * 128).astype(np.uint8)
+    return found if name.endswith("_blocks") else (found & 1) + np.uint8(123 if "down" in name else 122)
+
+
+def add_experts(tensors):
+    """Adds the matrices and biases of each expert, as convert_moe_packed_tensors of transformers reads MXFP4: the low half of a byte first; the even rows are gate."""
+    for name in [name for name in tensors if name.endswith("_blocks")]:
+        whole, start, is_pair = name.removesuffix("_blocks"), name[:name.index("experts.") + 8], "gate_up" in name
+        blocks, scales, biases = tensors.pop(name), tensors.pop(f"{whole}_scales"), tensors.pop(f"{whole}_bias")
+        values = np.stack([E2M1[blocks & 15], E2M1[blocks >> 4]], -1).reshape(*scales.shape, 32) * 2.0 ** (scales.astype(int) - 127)[..., None]
+        for index, (weight, bias) in enumerate(zip(values.reshape(*scales.shape[:2], -1), biases)):
+            for part, rows in (("gate", slice(0, None, 2)), ("up", slice(1, None, 2))) if is_pair else (("down", slice(None)),):
+                tensors[f"{start}{index}.{part}_proj.weight"], tensors[f"{start}{index}.{part}_proj.bias"] = weight[rows], bias[rows]
+
+
 def bfloat16_bits(values):
     """float32 → the bits of bfloat16, rounded to nearest even."""
     bits = values.view(np.uint32)
@@ -92,12 +118,18 @@ def tensors_of(model):
     tensors, digest = {}, hashlib.sha256()
     for name, shape in shapes_of(model["config"], model.get("biases", [])).items():
         part, ending = name.split(".")[-2:]
-        group = ending if ending in ("bias", "sinks") else "norm" if len(shape) == 1 else part
+        group = "bias" if ending.endswith("_bias") else ending if ending in ("bias", "sinks") else "norm" if len(shape) == 1 else part
         gain = model["gains"].get(group, model["gains"]["matrix"])
         centre = 1.0 if group == "norm" and not model["config"]["model_type"].startswith("gemma") else 0.0
-        width = gain * np.sqrt(3 / shape[1]) if len(shape) == 2 else gain
+        width = gain * np.sqrt(3 / shape[1]) if len(shape) == 2 and group != "bias" else gain
         steps = uniform(name, model["seed"], int(np.prod(shape)))
-        is_exact = ".experts." in name and len(shape) == 2
+        if name.endswith(("_blocks", "_scales")):
+            stored = mxfp4_bytes(name, steps)
+            digest.update(f"{name} U8 {shape}\n".encode("ascii"))
+            digest.update(stored.tobytes())
+            tensors[name] = stored.reshape(shape)
+            continue
+        is_exact = ".experts." in name and len(shape) == 2 and group != "bias"
         values = (exact_steps(steps, width) if is_exact else centre + width * steps).astype(np.float32)
         if model["dtype"] == "bfloat16":
             stored = bfloat16_bits(values)
@@ -107,4 +139,5 @@ def tensors_of(model):
         digest.update(f"{name} {DTYPES[model['dtype']]} {shape}\n".encode("ascii"))
         digest.update(stored.tobytes())
         tensors[name] = values.astype(np.float64).reshape(shape)
+    add_experts(tensors)
     return tensors, digest.hexdigest()

@@ -9,6 +9,7 @@
  */
 import type { Attribute, NodeOptions } from '../onnx/write/model-writer.ts';
 import {
+  type ExpertBiases,
   type ExpertsSpec,
   type GraphMatrix,
   isPacked,
@@ -85,11 +86,18 @@ function weightsOf(graph: DecoderGraph, experts: PackedExperts, name: string) {
       zeroPoints: zeroPoints ? graph.stored({ ...zeroPoints, shape: blocks }, `${name}.${part}.zero_points`) : '',
     };
   };
+  if (biases && 'gateUp' in biases) {
+    return {
+      ...{ gateUp: matrix(gateUp, 'gate_up'), down: matrix(down, 'down') },
+      gateUpBias: graph.weight(biases.gateUp, `${name}.gate_up.bias`),
+      downBias: graph.weight(biases.down, `${name}.down.bias`),
+    };
+  }
   const bias = (places: readonly TensorPlace[], part: string, width: number): string => {
     const joined = addJoinedWeights(graph, places, `${name}.${part}.bias`);
     return graph.node('Reshape', [joined, graph.integers(count, -1, width)]);
   };
-  const inTurns = ({ gate, up }: NonNullable<PackedExperts['biases']>): string => {
+  const inTurns = ({ gate, up }: ExpertBiases): string => {
     const pairs = graph.node('Concat', [bias(gate, 'gate', 1), bias(up, 'up', 1)], {
       attributes: { axis: { integer: 2 } },
     });

@@ -18,20 +18,23 @@ export const PROMPTS = [1, 6, 30].map((length, row) =>
 );
 
 interface Opening {
-  /** The bytes of the only file of weights. */
+  /** The bytes of the first file of weights. */
   readonly file: Uint8Array;
+  /** The bytes of the files after it. */
+  readonly others?: readonly Uint8Array[];
   readonly choices: Choices;
   /** Default: the CPU, with any choices. */
   readonly device?: DeviceName;
 }
 
-/** Writes the file to the folder `root`, and opens the graph. */
+/** Writes the files to the folder `root`, and opens the graph. */
 export function openDecoder(root: string, spec: DecoderSpec<GraphMatrix>, opening: Opening): Session {
-  const { file, choices, device = 'cpu' } = opening;
+  const { file, others = [], choices, device = 'cpu' } = opening;
   const name = `${readdirSync(root).length}.safetensors`;
   const path = join(root, name);
-  writeFileSync(path, file);
-  const built = buildDecoder(spec, { choices, files: [name], positions: POSITIONS });
+  const files = [file, ...others].map((bytes, index) => ({ bytes, name: index === 0 ? name : `${name}.${index}` }));
+  for (const one of files) writeFileSync(join(root, one.name), one.bytes);
+  const built = buildDecoder(spec, { choices, files: files.map((one) => one.name), positions: POSITIONS });
   const model = { path, edited: { ...built, folder: root, isRequired: true } };
   const session = Session.open(loadOrt(runtimeLibrary), model, deviceNamed(device));
   session.reserve({ rows: ROWS, capacity: POSITIONS, chunk: POSITIONS, keep: POSITIONS });

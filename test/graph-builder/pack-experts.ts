@@ -9,6 +9,7 @@ import {
   type ExpertSpec,
   type GraphMatrix,
   hasExperts,
+  isJoined,
   isPacked,
   isPlain,
   type LinearSpec,
@@ -33,7 +34,7 @@ export function packExperts(
   const packer = new Packer(file, packing);
   const layers = spec.layers.map((layer) => {
     const { mlp } = layer;
-    if (!hasExperts(mlp) || isPacked(mlp.experts)) return layer;
+    if (!hasExperts(mlp) || isPacked(mlp.experts) || isJoined(mlp.experts)) return layer;
     return { ...layer, mlp: { ...mlp, experts: packer.experts(mlp.experts) } };
   });
   return { spec: { ...spec, layers } as DecoderSpec<GraphMatrix>, file: packer.bytes() };

@@ -11,6 +11,7 @@ import {
   type ExpertSpec,
   type ExpertsSpec,
   hasExperts,
+  isJoined,
   isPacked,
   type LinearSpec,
   type NormSpec,
@@ -67,7 +68,7 @@ class Reference {
     x: Vector,
     { router, chosen, softmaxOver, normalizes, experts, activation }: ExpertsSpec<TensorPlace>,
   ): Vector {
-    if (isPacked(experts)) throw new Error('packed experts');
+    if (isPacked(experts) || isJoined(experts)) throw new Error('packed experts');
     const logits = this.#linear(x, router);
     const order = [...logits.keys()].sort((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0)).slice(0, chosen);
     const shares = softmaxOver === 'all' ? softmax(logits) : [];

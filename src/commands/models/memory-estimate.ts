@@ -4,7 +4,7 @@
  */
 import type { CheckpointContent } from '../../model/checkpoint/shards.ts';
 import type { CacheShape } from '../../model/spec/cache-shape.ts';
-import { BFLOAT16, FLOAT16, FLOAT32 } from '../../onnx/types.ts';
+import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../onnx/types.ts';
 import type { BlockFormat } from '../../protocol/decoder/block-formats.ts';
 import { isPlain } from '../../protocol/decoder/decoder-spec.ts';
 
@@ -79,6 +79,8 @@ function widenedBytes({ tensors }: Pick<CheckpointContent, 'tensors'>): number {
     }
     const { type } = tensor;
     if (type === FLOAT32) bytes += stored;
+    // A part of MXFP4: 17 bytes for 32 weights.
+    if (type === UINT8) bytes += (stored * 4 * EIGHT_BIT_WEIGHT) / 17;
     if (type === FLOAT16 || type === BFLOAT16) bytes += (stored / HALF_BYTES) * FULL_BYTES;
   }
   return bytes;

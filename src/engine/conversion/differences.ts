@@ -1,6 +1,6 @@
 /** Measures on samples how far converted weights are from the weights of the file. */
 
-import type { ConvertedWeights, SourceFormat } from '../../protocol/decoder/conversion.ts';
+import type { ConvertedWeights } from '../../protocol/decoder/conversion.ts';
 import { type ConvertedParts, dequantized, reconstructed } from './dequantize.ts';
 import type { ConversionTask } from './plan/conversion-plan.ts';
 
@@ -12,7 +12,7 @@ interface Sums {
   differences: number;
 }
 /** The fields that identify `ConvertedWeights`. */
-type Kind = Pick<ConvertedWeights, 'from' | 'bits' | 'blockSize' | 'hasMinimums'>;
+type Kind = Pick<ConvertedWeights, 'from' | 'bits' | 'blockSize' | 'hasMinimums' | 'hasZeroPoints'>;
 
 export class Differences {
   readonly #sums = new Map<string, Sums>();
@@ -29,7 +29,14 @@ export class Differences {
     const sampled = Math.min(SAMPLE, count);
     const expected = dequantized(from, bytes, sampled);
     const actual = reconstructed(form, parts, sampled);
-    const sums = this.#sumsOf(keyOf({ ...form, from, hasMinimums: form.extra === 'minimums' }));
+    const sums = this.#sumsOf(
+      keyOf({
+        ...form,
+        from,
+        hasMinimums: form.extra === 'minimums',
+        ...(form.extra === 'zeroPoints' && { hasZeroPoints: true }),
+      }),
+    );
     for (const [index, weight] of expected.entries()) {
       sums.squares += weight * weight;
       sums.differences += (weight - (actual[index] ?? 0)) ** 2;
@@ -49,5 +56,5 @@ export class Differences {
   }
 }
 
-const keyOf = ({ from, bits, blockSize, hasMinimums }: { from: SourceFormat } & Omit<Kind, 'from'>): string =>
-  [from, bits, blockSize, hasMinimums].join(':');
+const keyOf = ({ from, bits, blockSize, hasMinimums, hasZeroPoints }: Kind): string =>
+  [from, bits, blockSize, hasMinimums, hasZeroPoints].join(':');

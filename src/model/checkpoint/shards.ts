@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { join, normalize } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { UINT8 } from '../../onnx/types.ts';
 import type { StoredMatrix, TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
 import type { CheckpointDtype } from '../dtypes.ts';
 import { MAX_JSON_BYTES, openModelFile } from '../folder-files.ts';
@@ -22,6 +23,9 @@ import {
 
 export const SINGLE_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
+
+/** Blocks and scales of the experts of gpt-oss in MXFP4. The other weights give the dtype. */
+const MXFP4_PART = /\.experts\.(?:gate_up|down)_proj_(?:blocks|scales)$/;
 
 /** Element types of weights that a worker computes with, by their names in a header. */
 const DTYPES = new Map([
@@ -218,6 +222,9 @@ function dtypeOf(
   const bytes = new Map<string, number>();
   for (const { bytesByType } of read)
     for (const [type, count] of bytesByType) bytes.set(type, (bytes.get(type) ?? 0) + count);
+  for (const { tensors } of read)
+    for (const [name, tensor] of tensors)
+      if (MXFP4_PART.test(name) && tensor.type === UINT8) bytes.set('U8', (bytes.get('U8') ?? 0) - tensor.bytes);
   const type = mainType(bytes);
   const dtype = dtypeOfType(type);
   if (dtype !== undefined || problems.length > 0) return dtype;

@@ -75,8 +75,11 @@ export function fileUrl(endpoint: string, { reference, commit }: Repository, pat
   return new URL(`${endpoint}/${reference.repo}/resolve/${commit}/${parts.join('/')}`);
 }
 
-const typeOf = (elements: ReadonlyMap<string, number>): string | undefined =>
-  mainType(new Map([...elements].map(([type, count]) => [type, bytesOfType(type, count)])));
+/** Bytes can be experts in MXFP4, and the hub does not say: config.json is read before the download. */
+function typeOf(elements: ReadonlyMap<string, number>): string | undefined {
+  const type = mainType(new Map([...elements].map(([one, count]) => [one, bytesOfType(one, count)])));
+  return type === 'U8' ? undefined : type;
+}
 
 function fileOf(entryOfList: unknown): RepositoryFile | undefined {
   const named = z.object({ type: z.literal('file'), path: z.string() }).safeParse(entryOfList);

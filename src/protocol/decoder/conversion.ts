@@ -14,6 +14,8 @@ export interface ConvertedWeights {
   readonly blockSize: number;
   /** The converted weights have minimums. */
   readonly hasMinimums: boolean;
+  /** Present: the converted weights have zero points. */
+  readonly hasZeroPoints?: true;
   readonly matrices: number;
   /** Number of weights in them. */
   readonly count: number;

@@ -34,6 +34,21 @@ export interface BlockTensor {
 }
 
 /**
+ * A matrix of MXFP4 whose scales are a tensor of their own, as the authors of gpt-oss publish it. No graph
+ * reads it. A block of 32 values has 16 bytes: of two values in a byte, the first one is low.
+ */
+export interface SplitBlocks extends BlockTensor {
+  readonly format: 'mxfp4';
+  /** Bytes of blocks and scales together. */
+  readonly bytes: number;
+  /** Position of the first scale: one byte for each block, the exponent of E8M0. */
+  readonly scales: { readonly file: number; readonly offset: number };
+}
+
+/** True for blocks without their scales. */
+export const isSplit = (matrix: StoredMatrix): matrix is SplitBlocks => 'scales' in matrix;
+
+/**
  * A matrix `[out, in]` of integers in blocks along `in`, as MatMulNBits and GatherBlockQuantized read it. A
  * weight is `scale × (value - zero) - minimum`, where `zero` is 8 for 4 bits and 128 for 8 bits.
  */
@@ -142,7 +157,7 @@ export interface ExpertsSpec<M extends AnyMatrix = StoredMatrix> {
   readonly softmaxOver: 'all' | 'chosen';
   readonly normalizes: boolean;
   /** As the files store them, or as a graph reads them. */
-  readonly experts: readonly ExpertSpec<M>[] | PackedExperts;
+  readonly experts: readonly ExpertSpec<M>[] | PackedExperts | JoinedExperts;
   readonly activation: ExpertActivation;
 }
 
@@ -163,18 +178,40 @@ export interface PackedExperts {
   readonly gateUp: QuantizedMatrix;
   /** `[count × hidden, inner]`. */
   readonly down: QuantizedMatrix;
-  /** The biases of each expert as the files store them, `[inner]`, `[inner]` and `[hidden]`. */
-  readonly biases?: {
-    readonly gate: readonly TensorPlace[];
-    readonly up: readonly TensorPlace[];
-    readonly down: readonly TensorPlace[];
-  };
+  readonly biases?: ExpertBiases | JoinedBiases;
+}
+
+/** The biases of each expert as the files store them, `[inner]`, `[inner]` and `[hidden]`. */
+export interface ExpertBiases {
+  readonly gate: readonly TensorPlace[];
+  readonly up: readonly TensorPlace[];
+  readonly down: readonly TensorPlace[];
+}
+
+/** The biases of all experts: `[count, 2 × inner]` with gate and up in turn, and `[count, hidden]`. */
+export interface JoinedBiases {
+  readonly gateUp: TensorPlace;
+  readonly down: TensorPlace;
+}
+
+/**
+ * The experts of a layer in files that have the rows of gate and up in turn. The shapes are those of
+ * `PackedExperts`.
+ */
+export interface JoinedExperts {
+  readonly count: number;
+  readonly gateUp: SplitBlocks;
+  readonly down: SplitBlocks;
+  readonly biases: JoinedBiases;
 }
 
 /** True for experts in the form that a graph reads. */
-export const isPacked = <M extends AnyMatrix>(
-  experts: readonly ExpertSpec<M>[] | PackedExperts,
-): experts is PackedExperts => 'gateUp' in experts;
+export const isPacked = <M extends AnyMatrix>(experts: ExpertsSpec<M>['experts']): experts is PackedExperts =>
+  'gateUp' in experts && 'values' in experts.gateUp;
+
+/** True for experts that their file has joined. */
+export const isJoined = <M extends AnyMatrix>(experts: ExpertsSpec<M>['experts']): experts is JoinedExperts =>
+  'gateUp' in experts && 'format' in experts.gateUp;
 
 /**
  * `silu`: `silu(gate) × up`. `clamped_swiglu` (gpt-oss): `g × sigmoid(alpha × g) × (u + 1)` with g =

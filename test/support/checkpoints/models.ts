@@ -22,6 +22,8 @@ export interface CheckpointConfig {
   readonly num_experts?: number;
   readonly num_local_experts?: number;
   readonly moe_intermediate_size?: number;
+  /** The experts are in MXFP4, as gpt-oss is published. */
+  readonly quantization_config?: { readonly quant_method: 'mxfp4' };
   /** Layers with an MLP in place of experts. */
   readonly mlp_only_layers?: readonly number[];
   readonly vocab_size: number;

@@ -23,14 +23,27 @@ function expertShapes(config: CheckpointModel['config'], layer: number): Shapes 
   const { hidden_size: hidden, intermediate_size, moe_intermediate_size: inner = intermediate_size } = config;
   const { num_experts, num_local_experts, mlp_only_layers } = config;
   const count = num_experts ?? num_local_experts ?? 0;
+  const { quantization_config } = config;
   if (count === 0 || mlp_only_layers?.includes(layer)) return undefined;
   const shapes: Shapes = { [num_experts ? 'mlp.gate' : 'mlp.router']: [count, hidden] };
-  for (let index = 0; index < count; index++) {
+  for (let index = 0; index < (quantization_config ? 0 : count); index++) {
     shapes[`mlp.experts.${index}.gate_proj`] = [inner, hidden];
     shapes[`mlp.experts.${index}.up_proj`] = [inner, hidden];
     shapes[`mlp.experts.${index}.down_proj`] = [hidden, inner];
   }
   return shapes;
+}
+
+/** The experts of a layer in MXFP4. */
+function joinedShapes(config: CheckpointModel['config'], prefix: string): Shapes {
+  const { hidden_size: hidden, intermediate_size: inner, num_local_experts: count = 0, quantization_config } = config;
+  const parts = [['gate_up', 2 * inner, hidden] as const, ['down', hidden, inner] as const];
+  const entries = parts.flatMap(([part, rows, width]) => [
+    [`${prefix}${part}_proj_blocks`, [count, rows, width / 32, 16]] as const,
+    [`${prefix}${part}_proj_scales`, [count, rows, width / 32]] as const,
+    [`${prefix}${part}_proj_bias`, [count, rows]] as const,
+  ]);
+  return quantization_config ? Object.fromEntries(entries) : {};
 }
 
 function layerShapes({ config }: CheckpointModel, layer: number): Shapes {
@@ -75,6 +88,7 @@ function shapesOf(model: CheckpointModel): Shapes {
         shapes[`model.layers.${layer}.${part}.bias`] = shape.slice(0, 1);
     }
     if (config.model_type === 'gpt_oss') shapes[`model.layers.${layer}.self_attn.sinks`] = [config.num_attention_heads];
+    Object.assign(shapes, joinedShapes(config, `model.layers.${layer}.mlp.experts.`));
   }
   shapes['model.norm.weight'] = [config.hidden_size];
   if (!config.tie_word_embeddings) shapes['lm_head.weight'] = vocabulary;
@@ -99,13 +113,19 @@ function uniform(index: number, seed: number): number {
 
 function valuesOf(model: CheckpointModel, name: string, shape: readonly number[]): Float32Array {
   const [part = '', ending = ''] = name.split('.').slice(-2);
-  const group = ending === 'bias' || ending === 'sinks' ? ending : shape.length === 1 ? 'norm' : part;
+  const group = ending.endsWith('_bias')
+    ? 'bias'
+    : ending === 'bias' || ending === 'sinks'
+      ? ending
+      : shape.length === 1
+        ? 'norm'
+        : part;
   const gain = model.gains[group] ?? model.gains['matrix'] ?? 1;
   const centre = group === 'norm' && !model.config.model_type.startsWith('gemma') ? 1 : 0;
   const [rows = 1, columns] = shape;
-  const width = columns === undefined ? gain : gain * Math.sqrt(3 / columns);
+  const width = columns === undefined || group === 'bias' ? gain : gain * Math.sqrt(3 / columns);
   const seed = seedOf(name, model.seed);
-  const isExact = name.includes('.experts.') && columns !== undefined;
+  const isExact = name.includes('.experts.') && columns !== undefined && group !== 'bias';
   return Float32Array.from({ length: rows * (columns ?? 1) }, (_, index) =>
     isExact ? exactStep(index, uniform(index, seed), width) : centre + width * uniform(index, seed),
   );
@@ -116,6 +136,19 @@ function exactStep(index: number, step: number, width: number): number {
   const rounded = Math.floor(step * 127 + 0.5);
   const multiple = index % 32 === 0 ? (rounded < 0 ? -127 : 127) : rounded;
   return multiple * 2 ** (Math.floor(Math.log2(width / 127)) - (Math.floor(index / 32) % 2));
+}
+
+const isBytes = (name: string): boolean => /_(?:blocks|scales)$/.test(name);
+
+/** Bytes of blocks, or exponents of scales: 122 and 123, one more for `down_proj`. */
+function mxfp4Bytes(name: string, seed: number, shape: readonly number[]): Uint8Array {
+  const least = name.includes('down') ? 123 : 122;
+  const steps = seedOf(name, seed);
+  const count = shape.reduce((product, size) => product * size, 1);
+  return Uint8Array.from({ length: count }, (_, index) => {
+    const byte = Math.floor((uniform(index, steps) + 1) * 128);
+    return name.endsWith('_blocks') ? byte : least + (byte & 1);
+  });
 }
 
 /** The bits of the nearest float16, to even on a tie, of a float32 below 65 504. @param bits of the float32 */
@@ -140,9 +173,9 @@ function bytesOf(values: Float32Array, dtype: CheckpointModel['dtype']): Uint8Ar
 export const tensorsOf = (model: CheckpointModel): Tensor[] =>
   Object.entries(shapesOf(model)).map(([name, shape]) => ({
     name,
-    dtype: DTYPES[model.dtype],
+    dtype: isBytes(name) ? 'U8' : DTYPES[model.dtype],
     shape,
-    data: bytesOf(valuesOf(model, name, shape), model.dtype),
+    data: isBytes(name) ? mxfp4Bytes(name, model.seed, shape) : bytesOf(valuesOf(model, name, shape), model.dtype),
   }));
 
 /** The sha256 of names, types, shapes and bytes. */

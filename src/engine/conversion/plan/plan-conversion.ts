@@ -234,6 +234,7 @@ function countWeights(tasks: readonly ConversionTask[]): ConvertedWeights[] {
       bits: form.bits,
       blockSize: form.blockSize,
       hasMinimums: form.extra === 'minimums',
+      ...(form.extra === 'zeroPoints' && { hasZeroPoints: true }),
       matrices: (before?.matrices ?? 0) + 1,
       count: (before?.count ?? 0) + (source.shape[0] ?? 0) * (source.shape[1] ?? 0),
     });

@@ -6,10 +6,13 @@ import { FLOAT32, UINT8 } from '../../../onnx/types.ts';
 import type { SourceFormat } from '../../../protocol/decoder/conversion.ts';
 import {
   type DecoderSpec,
+  type ExpertBiases,
   type ExpertSpec,
   hasExperts,
+  isJoined,
   isPacked,
   isPlain,
+  type JoinedExperts,
   type LinearSpec,
   type PackedExperts,
   type QuantizedMatrix,
@@ -47,7 +50,10 @@ export function planExperts(decoder: DecoderSpec, options: ExpertsOptions): Pack
   for (const [layer, { mlp }] of decoder.layers.entries()) {
     if (!hasExperts(mlp)) continue;
     const { experts } = mlp;
-    mixtures.set(mlp, isPacked(experts) ? experts : planMixture(experts, `layers.${layer}.mlp.experts`, options));
+    const name = `layers.${layer}.mlp.experts`;
+    if (isPacked(experts)) mixtures.set(mlp, experts);
+    else if (isJoined(experts)) mixtures.set(mlp, planJoined(experts, name, options));
+    else mixtures.set(mlp, planMixture(experts, name, options));
   }
   return mixtures;
 }
@@ -75,6 +81,19 @@ function planMixture(experts: readonly ExpertSpec[], name: string, options: Expe
     down: place([down], form, options.layout),
     ...(linears.some(({ bias }) => bias !== undefined) && { biases: biasesOf(experts, name) }),
   };
+}
+
+/** The rows of a joined file have the order of the packed form. */
+function planJoined(experts: JoinedExperts, name: string, options: ExpertsOptions): PackedExperts {
+  const { count, biases } = experts;
+  const form = formOf('mxfp4', options.device);
+  const packed = (part: 'gateUp' | 'down'): QuantizedMatrix => {
+    const named = { name: `${name}.${part}`, matrix: experts[part] };
+    const source = { name: named.name, source: named.matrix, from: options.formatOf(named) };
+    checkWidth(source, form);
+    return place([[source]], form, options.layout);
+  };
+  return { count, gateUp: packed('gateUp'), down: packed('down'), biases };
 }
 
 /**
@@ -107,8 +126,11 @@ function place(matrices: readonly (readonly Part[])[], form: Form, layout: Layou
     scales: layout.reserve(total * bytes.scales),
     ...(form.extra === 'zeroPoints' && { zeroPoints: layout.reserve(total * bytes.zeroPoints) }),
   };
-  for (const [turn, parts] of matrices.entries()) {
-    for (const [expert, part] of parts.entries()) {
+  // Both matrices of an expert follow each other: the rows of the second one fill the gaps of the first one.
+  for (const expert of first.keys()) {
+    for (const [turn, parts] of matrices.entries()) {
+      const part = parts[expert];
+      if (!part) continue;
       const row = expert * matrices.length * rows + turn;
       const rowsOf = (offset: number, size: number): Rows => ({
         offset: offset + row * size,
@@ -139,7 +161,7 @@ function place(matrices: readonly (readonly Part[])[], form: Form, layout: Layou
 }
 
 /** @throws RangeError if an expert lacks a bias that another one has */
-function biasesOf(experts: readonly ExpertSpec[], name: string): NonNullable<PackedExperts['biases']> {
+function biasesOf(experts: readonly ExpertSpec[], name: string): ExpertBiases {
   const of = (part: keyof ExpertSpec): TensorPlace[] =>
     experts.map((expert, index) => {
       const { bias }: LinearSpec = expert[part];

@@ -1,10 +1,19 @@
 /** Builds the description of a mixture of experts from the tensors of the checkpoint. Pure. */
-import type { ExpertActivation, ExpertSpec, ExpertsSpec, LinearSpec } from '../../../protocol/decoder/decoder-spec.ts';
+import type {
+  ExpertActivation,
+  ExpertSpec,
+  ExpertsSpec,
+  JoinedExperts,
+  LinearSpec,
+  SplitBlocks,
+} from '../../../protocol/decoder/decoder-spec.ts';
 import type { ConfigFields } from './config-fields.ts';
 import type { CheckpointTensors } from './tensors.ts';
 
 /** Experts of the largest models of these families: 128. */
 const MOST_EXPERTS = 1024;
+/** Values in a block of MXFP4. */
+const BLOCK = 32;
 
 /** The mixtures of experts of a model. */
 export interface ExpertsPlan {
@@ -20,6 +29,8 @@ export interface ExpertsPlan {
   readonly router: string;
   /** The router and the matrices of the experts have biases. */
   readonly hasBias: boolean;
+  /** The configuration states that the experts are in MXFP4. */
+  readonly isInMxfp4?: boolean;
   /** True for a layer with experts, false for a layer with an MLP. */
   readonly isSparse: (layer: number) => boolean;
 }
@@ -55,7 +66,8 @@ export interface ExpertsPlace {
 
 /** The mixture of one layer. The experts have matrices of their own: `experts.7.gate_proj.weight`. */
 export function expertsOf(plan: ExpertsPlan, { tensors, prefix, hidden }: ExpertsPlace): ExpertsSpec {
-  refuseJoined(tensors, prefix);
+  const joined = joinedBlocks(plan, { tensors, prefix, hidden });
+  if (!joined) refuseJoined(tensors, prefix);
   const { count, chosen, inner, softmaxOver, normalizes, activation, router, hasBias } = plan;
   const linear = (name: string, shape: readonly [number, number]): LinearSpec =>
     tensors.linear(prefix + name, shape, hasBias);
@@ -69,8 +81,34 @@ export function expertsOf(plan: ExpertsPlan, { tensors, prefix, hidden }: Expert
     chosen,
     softmaxOver,
     normalizes,
-    experts: Array.from({ length: count }, (_, index) => expert(index)),
+    experts: joined ?? Array.from({ length: count }, (_, index) => expert(index)),
     activation,
+  };
+}
+
+/**
+ * The experts of gpt-oss as its authors publish them: all experts of a layer in one tensor of MXFP4, gate and
+ * up in turn. Source: `convert_moe_packed_tensors` of transformers. Undefined if the file has none.
+ */
+function joinedBlocks(plan: ExpertsPlan, { tensors, prefix, hidden }: ExpertsPlace): JoinedExperts | undefined {
+  const { count, inner, isInMxfp4 } = plan;
+  const name = (part: string): string => `${prefix}experts.${part}`;
+  if (!isInMxfp4 || !tensors.has(name('gate_up_proj_blocks'))) return undefined;
+  const matrix = (part: string, rows: number, width: number): SplitBlocks => {
+    const blocks = tensors.bytes(name(`${part}_blocks`), [count, rows, width / BLOCK, BLOCK / 2]);
+    const scales = tensors.bytes(name(`${part}_scales`), [count, rows, width / BLOCK]);
+    const { file, offset } = blocks;
+    const bytes = blocks.bytes + scales.bytes;
+    return { ...{ file, offset, bytes, scales, format: 'mxfp4' }, shape: [count * rows, width] };
+  };
+  return {
+    count,
+    gateUp: matrix('gate_up_proj', 2 * inner, hidden),
+    down: matrix('down_proj', hidden, inner),
+    biases: {
+      gateUp: tensors.take(name('gate_up_proj_bias'), [count, 2 * inner]),
+      down: tensors.take(name('down_proj_bias'), [count, hidden]),
+    },
   };
 }
 

@@ -67,10 +67,18 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
 /** Marks of quantized weights: of transformers, of MLX, of old tools. */
 const QUANTIZATION = ['quantization_config', 'quantization', 'compression_config'];
 
+const MXFP4_FIELD = 'quantization_config';
+
+/** True for gpt-oss with experts in MXFP4, as its authors publish it. */
+export function hasMxfp4({ model_type: type, [MXFP4_FIELD]: value }: Fields): boolean {
+  return type === 'gpt_oss' && isObject(value) && value['quant_method'] === 'mxfp4';
+}
+
 /** Reports quantized weights by the name of the method. */
 export function refuseQuantization(config: Fields, problems: Problems): boolean {
   const isQuantized = (name: string): boolean => Object.hasOwn(config, name) && config[name] !== null;
   const found = QUANTIZATION.find(isQuantized);
+  if (found === MXFP4_FIELD && hasMxfp4(config)) return false;
   if (found === undefined) return false;
   const { [found]: value } = config;
   const method = isObject(value) ? value['quant_method'] : undefined;

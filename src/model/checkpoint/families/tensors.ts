@@ -3,7 +3,7 @@
  * Remembers the taken names, so that a tensor which the decoder does not use cannot be ignored silently.
  * Pure.
  */
-import { BFLOAT16, ELEMENT_BITS, ELEMENT_TYPES, FLOAT16, FLOAT32 } from '../../../onnx/types.ts';
+import { BFLOAT16, ELEMENT_BITS, ELEMENT_TYPES, FLOAT16, FLOAT32, UINT8 } from '../../../onnx/types.ts';
 import { blockBytes } from '../../../protocol/decoder/block-formats.ts';
 import {
   isPlain,
@@ -60,6 +60,16 @@ export class CheckpointTensors {
 
   /** The place of a matrix, also of one in blocks. Reports as `take` does. */
   matrix(name: string, shape: readonly number[]): StoredMatrix {
+    return this.#found(name, shape, FLOATS);
+  }
+
+  /** The place of a tensor of bytes: a part of MXFP4. Reports as `take` does. */
+  bytes(name: string, shape: readonly number[]): TensorPlace {
+    const tensor = this.#found(name, shape, [UINT8]);
+    return isPlain(tensor) ? tensor : NOTHING;
+  }
+
+  #found(name: string, shape: readonly number[], types: readonly number[]): StoredMatrix {
     this.#taken.add(name);
     const { file } = this.problems.origin;
     const place = this.#tensors.get(name);
@@ -74,10 +84,10 @@ export class CheckpointTensors {
       this.problems.tensor(
         `has the tensor ${this.#named(name)} with the shape ${shown(place.shape)}; allowed by ${file}: ${shown(shape)}`,
       );
-    if (isPlain(place) && !FLOATS.includes(place.type))
+    if (isPlain(place) && !types.includes(place.type))
       this.problems.tensor(
         `has the tensor ${this.#named(name)} of the type ${ELEMENT_TYPES[place.type] ?? 'unknown to ONNX'}; ` +
-          `allowed: ${FLOAT_NAMES}`,
+          `allowed: ${types.map((type) => ELEMENT_TYPES[type]).join(', ')}`,
       );
     return place;
   }

@@ -47,8 +47,11 @@ function experts(fields: ConfigFields, { intermediate }: Sizes): ExpertsPlan {
   const chosen = fields.value('experts_per_token') ?? counts.chosen;
   if (chosen !== counts.chosen) fields.refuse('experts_per_token', `${counts.chosen}, "num_experts_per_tok"`);
   fields.value('initial_context_length');
+  // Other methods are refused before. The names of the tensors show the parts that are not quantized.
+  const quantization = fields.value('quantization_config') ?? null;
   return {
     ...counts,
+    isInMxfp4: quantization !== null,
     inner: intermediate,
     softmaxOver: 'chosen',
     normalizes: false,
