@@ -56,8 +56,8 @@ export interface ConvertedFile {
   /** False for a file of this engine alone, to which no saved weights may refer. */
   readonly isShared: boolean;
   /**
-   * Called when the runtime has mapped the file: removes the name of a file that this engine uses alone. Never
-   * throws.
+   * Called when the runtime has mapped the file: removes the name of a file that this engine uses alone.
+   * Never throws.
    */
   readonly release: () => void;
 }
@@ -228,8 +228,8 @@ function removeFile(path: string): void {
 }
 
 /**
- * Removes the files of engines that have ended: nobody holds their locks. A new file is left alone, because its
- * engine may not have locked it yet; on systems without locks, its engine may not have mapped it yet.
+ * Removes the files of engines that have ended: nobody holds their locks. A new file is left alone, because
+ * its engine may not have locked it yet; on systems without locks, its engine may not have mapped it yet.
  */
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {

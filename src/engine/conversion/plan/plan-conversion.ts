@@ -50,8 +50,8 @@ interface Wanted {
 
 /**
  * @returns undefined if there is nothing to convert.
- * @throws RangeError with the name of the matrix if its shape, its bytes or its type do not fit its format; and if
- *   the caller quantizes and no matrix can be quantized
+ * @throws RangeError with the name of the matrix if its shape, its bytes or its type do not fit its format;
+ *   and if the caller quantizes and no matrix can be quantized
  */
 export function planConversion(decoder: DecoderSpec, options: ConversionOptions): ConversionPlan | undefined {
   const layout = new Layout(options.file);
