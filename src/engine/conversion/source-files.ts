@@ -26,7 +26,7 @@ export class SourceFiles {
       const read = this.#readPart(file, position + at, bytes.subarray(at));
       if (read === 0) {
         throw new Error(
-          `${this.path(file)} ends at byte ${position + at}, inside a matrix that ends at byte ${position + bytes.length} or later: download the file again`,
+          `download ${this.path(file)} again: it ends at byte ${position + at}, inside a matrix that ends at byte ${position + bytes.length} or later`,
         );
       }
       at += read;
@@ -42,7 +42,7 @@ export class SourceFiles {
       this.#descriptors.set(file, descriptor);
       return readSync(descriptor, bytes, 0, bytes.length, position);
     } catch (error) {
-      throw new Error(`${this.path(file)} cannot be read: ${messageOf(error)}`, { cause: error });
+      throw new Error(`make ${this.path(file)} readable: ${messageOf(error)}`, { cause: error });
     }
   }
 
