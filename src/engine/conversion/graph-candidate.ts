@@ -1,4 +1,4 @@
-/** Makes the matrices of a candidate readable for a graph: converts those that no graph reads. */
+/** Makes the matrices of a candidate readable for a graph: converts matrices that no graph reads. */
 import type { ConversionProgress } from '../../protocol/decoder/conversion.ts';
 import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';

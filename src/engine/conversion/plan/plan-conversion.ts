@@ -27,7 +27,7 @@ export interface ConversionOptions {
   readonly file: number;
 }
 
-/** Begin of the parts of a group in the converted file. */
+/** Alignment of the parts of a group in the converted file. */
 const ALIGNMENT = 64;
 const FLOAT_FORMATS: Readonly<Record<number, SourceFormat>> = {
   [FLOAT32]: 'f32',
