@@ -2,28 +2,28 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { convertedFile } from '../../../src/engine/conversion/converted-file.ts';
 import { planConversion } from '../../../src/engine/conversion/plan/plan-conversion.ts';
 import type { ConversionProgress } from '../../../src/protocol/decoder/conversion.ts';
 import { storedDecoder } from './stored-decoder.ts';
-
-// The systems of this test have locks: the fault must be forced.
-vi.mock('../../../src/engine/ffi.ts', async (original) => ({
-  ...(await original<object>()),
-  lockFile: () => undefined,
-}));
 
 const { decoder, file } = storedDecoder({ others: 'q4_0' });
 const plan = planConversion(decoder, { device: 'cpu', file: 1 })!;
 const HOUR_S = 3600;
 
 let root: string;
+const platform = Object.getOwnPropertyDescriptor(process, 'platform')!;
 beforeEach(() => {
+  // The engine locks files on Linux only.
+  Object.defineProperty(process, 'platform', { ...platform, value: 'darwin' });
   root = mkdtempSync(join(tmpdir(), 'without-locks-'));
   writeFileSync(join(root, 'model.gguf'), file);
 });
-afterEach(() => rmSync(root, { recursive: true }));
+afterEach(() => {
+  Object.defineProperty(process, 'platform', platform);
+  rmSync(root, { recursive: true });
+});
 
 function convert() {
   const progress: ConversionProgress[] = [];
