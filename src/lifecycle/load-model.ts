@@ -107,7 +107,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     vocab_size,
     context_length: options.context,
     duration_ms: performance.now() - began,
-    ...exactnessFacts(facts.conversions),
+    ...exactnessFacts(facts),
   });
   narrate('cache.reserved', {
     slots: facts.slots,

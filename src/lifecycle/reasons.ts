@@ -53,7 +53,7 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
       `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,
   ),
   no_experts: present(() => 'use --device cpu: this device does not compute mixtures of experts'),
-  cannot_convert: present(({ message }) => `pull the model again with --verify: ${message}`),
+  cannot_convert: present(({ message }) => message),
   disk_full: present(
     ({ folder, needed, free }) =>
       `free some space or set --weights-cache to another disk: the converted weights need ${formatBytes(needed)} in ${folder}, and ${formatBytes(free)} are free`,

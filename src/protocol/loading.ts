@@ -144,6 +144,11 @@ export interface EngineFacts {
   readonly cacheBytesPerToken: number;
   /** The forms of converted weights, and their differences from the weights of the files; absent = none. */
   readonly conversions?: readonly Exactness[];
+  /**
+   * Names of the matrices that stay floats although the caller quantizes, because their rows are no whole
+   * blocks; absent = none.
+   */
+  readonly floatMatrices?: readonly string[];
   /** Resident memory of the engine process after the first run, in bytes; absent if it cannot be read. */
   readonly residentBytes?: number;
   /** Bytes of GPU memory in use; 0 on the CPU. */

@@ -76,7 +76,10 @@ interface ReasonDetails {
   operator_ignores: { readonly operator: string; readonly attribute: string; readonly value?: number };
   /** The model has mixtures of experts, which the worker does not compute on this kind of device. */
   no_experts: NoDetails;
-  /** The weights cannot be converted into the form of a graph: their bytes are wrong. */
+  /**
+   * The weights cannot be converted into the form of a graph: their bytes are wrong, or cannot be read. The
+   * message begins with the remedy.
+   */
   cannot_convert: { readonly message: string };
   /** The disk has too little space for the converted weights. */
   disk_full: { readonly folder: string; readonly needed: number; readonly free: number };

@@ -40,7 +40,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   no_logits: { code: 'no_logits' },
   cannot_convert: {
     code: 'cannot_convert',
-    message: 'model.gguf has a scale that is not a number in layers.0.attention.q',
+    message: 'download model.gguf again: row 0 of the matrix layers.0.attention.q has a scale that is no finite number',
   },
   disk_full: { code: 'disk_full', folder: '/var/weights', needed: 3e9, free: 2e9 },
   not_written: { code: 'not_written', folder: '/var/weights', message: 'EROFS: read-only file system' },

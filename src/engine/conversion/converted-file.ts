@@ -4,8 +4,8 @@
  * its own into the folder for temporary files, and removes its name when the runtime has mapped it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
 import type { UnsharedReason } from '../../protocol/decoder/sharing.ts';
 import {
@@ -31,6 +31,8 @@ const DISK_MARGIN = 256 * 2 ** 20;
 const BYTES_PER_SECOND = 400e6;
 const PROGRESS_STEP = 25;
 const NEW_FILE_MS = 60_000;
+/** Longest time to map a file, on systems without locks. */
+const UNMAPPED_FILE_MS = 3_600_000;
 /** Reasons that another folder can remove. */
 const FOLDER_CODES: readonly ReasonCode[] = ['disk_full', 'not_written'];
 
@@ -51,7 +53,12 @@ export interface ConversionTarget {
 export interface ConvertedFile {
   readonly path: string;
   readonly weights: readonly Exactness[];
-  /** Called when the runtime has mapped the file: removes the name of a file that this engine uses alone. */
+  /** False for a file of this engine alone, to which no saved weights may refer. */
+  readonly isShared: boolean;
+  /**
+   * Called when the runtime has mapped the file: removes the name of a file that this engine uses alone.
+   * Never throws.
+   */
   readonly release: () => void;
 }
 
@@ -93,32 +100,38 @@ function unsharedReason({ reason }: LoadError): UnsharedReason {
 }
 
 function sharedFile(target: ConversionTarget, path: string): ConvertedFile {
-  const root = rootOf(path);
+  const root = inFolder(path, () => openRoot(path));
   const sources = target.weightFiles.map(sourceFile).filter((file): file is SourceFile => file !== undefined);
-  const folder = new WeightsFolder(root, keyOf(target, root, sources));
+  const folder = new WeightsFolder(root, keyOf(target, sources));
   const { converted } = folder.read() ?? writeOnce(target, folder, sources);
   if (!converted) throw new LoadError({ code: 'not_written', folder: root, message: 'its files are damaged' });
-  return { path: folder.file('weights'), weights: converted.weights, release: () => undefined };
+  return { path: folder.file('weights'), weights: converted.weights, isShared: true, release: () => undefined };
 }
 
-/** @throws LoadError with the reason why the folder cannot be used */
-function rootOf(path: string): string {
+/**
+ * The result of `use`.
+ * @throws LoadError `not_written` with the reason why the folder cannot be used: its owner, no locks
+ */
+function inFolder<T>(folder: string, use: () => T): T {
   try {
-    return openRoot(path);
+    return use();
   } catch (error) {
-    throw new LoadError({ code: 'not_written', folder: path, message: messageOf(error) });
+    throw new LoadError({ code: 'not_written', folder, message: messageOf(error) });
   }
 }
 
-/** The key: 32 hexadecimal digits, a hash of everything on which the bytes of the file depend. */
-function keyOf({ plan, form }: ConversionTarget, root: string, sources: readonly SourceFile[]): string {
-  const facts = [WEIGHTS_LAYOUT, CONVERSION_VERSION, root, form, sources, plan.bytes, plan.decoder];
+/**
+ * The key: 32 hexadecimal digits, a hash of everything on which the bytes of the file depend. The tasks have
+ * the place, the format, the form and the destination of each matrix.
+ */
+function keyOf({ plan, form }: ConversionTarget, sources: readonly SourceFile[]): string {
+  const facts = [WEIGHTS_LAYOUT, CONVERSION_VERSION, form, sources, plan.bytes, plan.tasks];
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 }
 
 /** Writes the file, or waits until another process has written it. */
 function writeOnce(target: ConversionTarget, folder: WeightsFolder, sources: readonly SourceFile[]): WeightsManifest {
-  const lock = folder.lock(waitReporter(target, folder));
+  const lock = inFolder(dirname(folder.path), () => folder.lock(waitReporter(target, folder)));
   try {
     const found = folder.read();
     if (found) return found;
@@ -177,16 +190,17 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
 /** A file for this engine alone. */
 function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const path of [dirname(folder), folder]) expectOwn(path);
   removeLeftovers(folder);
   const path = join(folder, `${randomUUID()}.bin`);
   const descriptor = openSync(path, 'wx', 0o600);
   const release = (): void => {
     closeSync(descriptor);
-    rmSync(path, { force: true });
+    removeFile(path);
   };
   try {
     lockFile(descriptor);
-    return { path, weights: write(target, folder, path), release };
+    return { path, weights: write(target, folder, path), isShared: false, release };
   } catch (error) {
     release();
     throw error;
@@ -194,20 +208,48 @@ function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
 }
 
 /**
- * Removes the files of engines that were killed: nobody holds their locks. A new file is left alone, because
- * its engine may not have locked it yet. Never throws.
+ * The parent is in the folder for temporary files, where another user can have made it before.
+ * @throws LoadError `not_written` if the folder belongs to another user, who could replace the weights
+ */
+function expectOwn(folder: string): void {
+  const user = process.getuid?.();
+  const { uid } = lstatSync(folder);
+  if (user === undefined || uid === user || uid === 0) return;
+  throw new LoadError({ code: 'not_written', folder, message: 'it belongs to another user' });
+}
+
+/** Windows refuses to remove a file that is mapped: the next engine removes it. Never throws. */
+function removeFile(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The file is still in use.
+  }
+}
+
+/**
+ * Removes the files of engines that have ended: nobody holds their locks. A new file is left alone, because
+ * its engine may not have locked it yet; on systems without locks, its engine may not have mapped it yet.
  */
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
     try {
-      const path = join(folder, name);
-      const descriptor = openSync(path, 'r');
-      const isOld = fstatSync(descriptor).mtimeMs < Date.now() - NEW_FILE_MS;
-      const isFree = isOld && lockFile(descriptor) === true;
-      if (isFree) rmSync(path, { force: true });
-      closeSync(descriptor);
+      if (isLeftover(path)) removeFile(path);
     } catch {
       // Another engine has removed the file.
     }
+  }
+}
+
+function isLeftover(path: string): boolean {
+  const descriptor = openSync(path, 'r');
+  try {
+    const age = Date.now() - fstatSync(descriptor).mtimeMs;
+    if (age < NEW_FILE_MS) return false;
+    const locked = lockFile(descriptor);
+    return locked ?? age > UNMAPPED_FILE_MS;
+  } finally {
+    closeSync(descriptor);
   }
 }

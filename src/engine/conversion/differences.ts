@@ -18,7 +18,7 @@ export class Differences {
   readonly #sums = new Map<string, Sums>();
 
   /**
-   * Compares the begin of a piece.
+   * Compares the first weights of a piece.
    * @param bytes the piece in the file, at least `SAMPLE` weights or all of a matrix.
    */
   add(

@@ -1,19 +1,21 @@
-/** Makes the matrices of a candidate readable for a graph: converts those that no graph reads. */
-import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
+/** Makes the matrices of a candidate readable for a graph: converts matrices that no graph reads. */
+import type { ConversionProgress } from '../../protocol/decoder/conversion.ts';
 import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';
 import { type DeviceKind, kindOf } from '../../protocol/devices.ts';
-import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
+import type { Candidate, EngineFacts, EngineOptions } from '../../protocol/loading.ts';
 import type { FileParts } from '../load/read-ahead.ts';
 import type { GraphCandidate } from '../ort/built-model.ts';
 import { convertedFile } from './converted-file.ts';
 import { planConversion } from './plan/plan-conversion.ts';
 
+/** The facts about converted weights; empty if none were converted. */
+export type ConversionFacts = Pick<EngineFacts, 'conversions' | 'floatMatrices'>;
+
 /** A candidate that can be opened. */
 export interface ReadableCandidate {
   readonly candidate: GraphCandidate;
-  /** Present if weights were converted. */
-  readonly conversions?: readonly Exactness[];
+  readonly facts: ConversionFacts;
   /** Called when the runtime has mapped the weights, or has failed. */
   readonly release: () => void;
 }
@@ -40,19 +42,24 @@ export function readableCandidate(
   { report, check }: ConversionHooks,
 ): ReadableCandidate {
   const { decoder, quantize, ...files } = candidate;
-  if (!decoder) return { candidate: files, release: nothing };
+  if (!decoder) return { candidate: files, facts: {}, release: nothing };
   const { weightFiles } = files;
   const device = kindOf(candidate.device);
   const plan = planConversion(decoder, { device, file: weightFiles.length, ...(quantize && { quantize }) });
-  if (!plan) return { candidate: { ...files, decoder: plainDecoder(decoder) }, release: nothing };
+  if (!plan) return { candidate: { ...files, decoder: plainDecoder(decoder) }, facts: {}, release: nothing };
   const form = formOf(device, quantize);
   const readable = (path: string): GraphCandidate => {
     const all = [...weightFiles, path];
     return { ...files, weightFiles: all, decoder: plan.decoder, parts: partsOf(plan.decoder, all) };
   };
   const checkFirst = (): void => check(readable(`${files.modelFile}.converted`));
-  const { path, weights, release } = convertedFile({ plan, form, weightFiles, options, report, check: checkFirst });
-  return { candidate: readable(path), conversions: weights, release };
+  const converted = convertedFile({ plan, form, weightFiles, options, report, check: checkFirst });
+  const { path, weights, isShared, release } = converted;
+  return {
+    candidate: { ...readable(path), ...(!isShared && { hasOwnFile: true }) },
+    facts: { conversions: weights, ...(plan.floats.length > 0 && { floatMatrices: plan.floats }) },
+    release,
+  };
 }
 
 const formOf = (device: DeviceKind, quantize: Candidate['quantize']): string =>

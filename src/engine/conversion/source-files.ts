@@ -1,5 +1,6 @@
 /** Reads ranges of the weight files. Each file is opened once, at its first read. */
 import { closeSync, openSync, readSync } from 'node:fs';
+import { messageOf } from '../../protocol/text/error-message.ts';
 
 export class SourceFiles {
   readonly #paths: readonly string[];
@@ -18,19 +19,30 @@ export class SourceFiles {
 
   /**
    * Fills `bytes` from a position.
-   * @throws Error that names the file if it ends before
+   * @throws Error that names the file if it cannot be read, or ends before
    */
   read(file: number, position: number, bytes: Uint8Array): void {
-    const descriptor = this.#descriptors.get(file) ?? openSync(this.path(file), 'r');
-    this.#descriptors.set(file, descriptor);
     for (let at = 0; at < bytes.length; ) {
-      const read = readSync(descriptor, bytes, at, bytes.length - at, position + at);
+      const read = this.#readPart(file, position + at, bytes.subarray(at));
       if (read === 0) {
         throw new Error(
-          `${this.path(file)} ends at byte ${position + at}, inside a matrix that ends at byte ${position + bytes.length} or later: download the file again`,
+          `download ${this.path(file)} again: it ends at byte ${position + at}, inside a matrix that ends at byte ${position + bytes.length} or later`,
         );
       }
       at += read;
+    }
+  }
+
+  /**
+   * Errors of the system are named here: those of the converted file mean that another folder can help.
+   */
+  #readPart(file: number, position: number, bytes: Uint8Array): number {
+    try {
+      const descriptor = this.#descriptors.get(file) ?? openSync(this.path(file), 'r');
+      this.#descriptors.set(file, descriptor);
+      return readSync(descriptor, bytes, 0, bytes.length, position);
+    } catch (error) {
+      throw new Error(`make ${this.path(file)} readable: ${messageOf(error)}`, { cause: error });
     }
   }
 

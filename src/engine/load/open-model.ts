@@ -5,12 +5,11 @@
 
 import { CHOICES } from '../../graph-builder/choices.ts';
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
-import type { Exactness } from '../../protocol/decoder/conversion.ts';
 import { hasExperts } from '../../protocol/decoder/decoder-spec.ts';
 import { type DeviceName, ignoredBy, isCpu, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
-import { readableCandidate } from '../conversion/graph-candidate.ts';
+import { type ConversionFacts, readableCandidate } from '../conversion/graph-candidate.ts';
 import { type Device, withoutHeld } from '../devices/device.ts';
 import { deviceNamed } from '../devices/registry.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
@@ -88,7 +87,7 @@ const isModelFault = (failure: Error): boolean =>
 /** A model that the engine has read for a device, and what is known before the runtime opens it. */
 interface ReadModel {
   readonly candidate: GraphCandidate;
-  readonly conversions?: readonly Exactness[];
+  readonly conversion: ConversionFacts;
   readonly loading: Loading;
   readonly device: Device;
   readonly model: ModelFile;
@@ -110,18 +109,17 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
   const readable = readableCandidate(candidate, options, {
     report: (progress) => publish({ kind: 'conversion', device: device.name, progress }),
-    check: (provisional) => checkModel(readOn(provisional, loading, device)),
+    check: (provisional) => checkModel({ ...readOn(provisional, loading, device), conversion: {} }),
   });
   try {
-    const { conversions } = readable;
-    return openRead({ ...readOn(readable.candidate, loading, device), ...(conversions && { conversions }) }, use);
+    return openRead({ ...readOn(readable.candidate, loading, device), conversion: readable.facts }, use);
   } finally {
     readable.release();
   }
 }
 
 /** Reads or builds the graph of a candidate. @throws LoadError for a graph that the device computes wrong */
-function readOn(candidate: GraphCandidate, loading: Loading, device: Device): ReadModel {
+function readOn(candidate: GraphCandidate, loading: Loading, device: Device): Omit<ReadModel, 'conversion'> {
   const { options } = loading;
   const model = modelOf(candidate, device.name, options);
   const { edited } = model;
@@ -166,7 +164,7 @@ function openRead<T>(read: ReadModel, use: (opened: Opened) => T): T {
 function findShared(read: ReadModel, matrices: Matrices | undefined): SharedWeights | undefined {
   const { candidate, loading, device, model, declared, weightBytes, growth } = read;
   const { api, options, publish } = loading;
-  if (!matrices || !model.edited || !declared) return undefined;
+  if (!matrices || !model.edited || !declared || candidate.hasOwnFile) return undefined;
   const needs = needsOf(declared, { device, growth, weightBytes }, options);
   return sharedWeights({
     ...{ api, device, options, matrices },
@@ -188,7 +186,7 @@ const targetOf = ({ loading: { options }, device }: ReadModel, weightFiles: read
 });
 
 function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Opened) => T, shared?: SharedWeights): T {
-  const { candidate, conversions, loading, device, model, declared, weightBytes, growth } = read;
+  const { candidate, conversion, loading, device, model, declared, weightBytes, growth } = read;
   const { api, options, publish } = loading;
   const { names } = options;
   const weightFiles = shared?.files ?? candidate.weightFiles;
@@ -214,7 +212,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     // The weights are in memory now, so the free memory is that of before.
     const late = { ...target, freeBytes: (held: readonly HeldMemory[]) => withoutHeld(free, held) };
     const planOf = (): ReservedPlan => planned ?? planReserved(needsOf(session.signature, needs, options), late);
-    const attempt = { candidate, loading, device, free, threads, planOf, began, ...(conversions && { conversions }) };
+    const attempt = { candidate, conversion, loading, device, free, threads, planOf, began };
     return useSession(session, { ...attempt, ...(shared && { shared }) }, use);
   } catch (error) {
     planned?.release();

@@ -47,7 +47,7 @@ export function readWeights(
 }
 
 /** Bytes of a file that are read; 0 for a file that is missing. */
-export function sizeToRead(file: ReadFile): number {
+function sizeToRead(file: ReadFile): number {
   if (typeof file === 'string') return sizeOf(file);
   return sizeOf(file.path) === 0 ? 0 : file.ranges.reduce((sum, { bytes }) => sum + bytes, 0);
 }

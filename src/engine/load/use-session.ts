@@ -2,12 +2,12 @@
  * Uses an open session: reserves the memory of its runs, checks its numbers, and collects the facts for the
  * worker.
  */
-import type { Exactness } from '../../protocol/decoder/conversion.ts';
 import { CPU, isCpu } from '../../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
 import type { ThreadCount } from '../../protocol/threads.ts';
+import type { ConversionFacts } from '../conversion/graph-candidate.ts';
 import type { Device } from '../devices/device.ts';
 import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
 import type { OrtApi } from '../ort/api.ts';
@@ -47,8 +47,7 @@ export interface Loading {
 /** An open session, and what is known about it. */
 export interface Attempt {
   readonly candidate: GraphCandidate;
-  /** The forms of converted weights. */
-  readonly conversions?: readonly Exactness[];
+  readonly conversion: ConversionFacts;
   readonly loading: Loading;
   readonly device: Device;
   /** Free bytes before the load. */
@@ -63,7 +62,7 @@ export interface Attempt {
 
 /** Reserves the memory of the session, runs it, and collects the facts. Closes the session if it throws. */
 export function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened) => T): T {
-  const { candidate, conversions, loading, device, free, threads, planOf, began, shared } = attempt;
+  const { candidate, conversion, loading, device, free, threads, planOf, began, shared } = attempt;
   const { api, options, publish } = loading;
   let reserved: ReservedPlan | undefined;
   try {
@@ -85,7 +84,7 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
       ...warm,
       idLimit: session.idLimit,
       ...checked,
-      ...(conversions && { conversions }),
+      ...conversion,
       ...(typeof options.cacheMemory !== 'number' && plan.free !== undefined && { availableBytes: plan.free }),
       // If the system does not report free memory: the planned bytes.
       deviceBytes: device.ownMemory ? (measured ?? plan.weights + (session.growth === 'none' ? plan.cache : 0)) : 0,
@@ -110,7 +109,7 @@ type WarmUpFacts = Omit<
   | 'device'
   | 'threads'
   | 'idLimit'
-  | 'conversions'
+  | keyof ConversionFacts
   | 'availableBytes'
   | 'residentBytes'
   | 'deviceBytes'

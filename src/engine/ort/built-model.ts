@@ -22,6 +22,8 @@ export interface GraphCandidate extends Omit<Candidate, 'decoder' | 'quantize'> 
   readonly decoder?: DecoderSpec<GraphMatrix>;
   /** The bytes that the runtime reads, if they are a part of the weight files. */
   readonly parts?: readonly ReadFile[];
+  /** A weight file is of this engine alone, and loses its name soon: no saved weights may refer to it. */
+  readonly hasOwnFile?: true;
 }
 
 /** The graph of a candidate on a device. Never throws for an .onnx file: the runtime reports its fault. */

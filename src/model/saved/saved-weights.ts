@@ -4,7 +4,7 @@
  */
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { readText } from '../../protocol/host/control-groups.ts';
 import {
   isUnchanged,
@@ -41,7 +41,7 @@ export function savedWeights(folder: string, runtime: string | undefined = runti
   const locked = lockedInodes();
   const keys = namesIn(folder).filter((name) => KEY.test(name));
   const manifests = new Map(keys.map((key) => [key, readManifest(join(folder, key))]));
-  return keys.flatMap((key) => {
+  const entries = keys.flatMap((key): SavedEntry[] => {
     const path = join(folder, key);
     const manifest = manifests.get(key);
     // A process fills the folder now.
@@ -50,6 +50,17 @@ export function savedWeights(folder: string, runtime: string | undefined = runti
     const sources = manifest?.sources.map((source) => source.path) ?? [];
     return [{ key, path, bytes: diskBytes(path), sources, ...(stale !== undefined && { stale }) }];
   });
+  return withReaders(entries);
+}
+
+/** Weights in the order of the runtime are stale too if they come from converted weights that are stale. */
+function withReaders(entries: readonly SavedEntry[]): SavedEntry[] {
+  const staleKeys = new Set(entries.flatMap(({ key, stale }) => (stale === undefined ? [] : key)));
+  return entries.map((entry) =>
+    entry.stale === undefined && entry.sources.some((source) => staleKeys.has(basename(dirname(source))))
+      ? { ...entry, stale: 'its converted weights are not used any more' }
+      : entry,
+  );
 }
 
 /** The other entries, with which an entry is compared. */

@@ -116,7 +116,7 @@ export const HOST_EVENTS = {
     actor: ENGINE,
     action: 'weights_share',
     level: (f) => (f.error_kind === 'unusable' ? 'INFO' : 'WARN'),
-    when: 'the engine has weights of its own, because they could not be saved or the saved ones are wrong; the level is INFO if an earlier worker has found that they cannot be saved',
+    when: 'the engine has weights of its own, because they could not be saved or converted for all workers, or the saved ones are wrong; the level is INFO if an earlier worker has found that they cannot be saved',
     required: ['device', 'error_kind', 'reason'],
     target: (f) => f.device,
     human: (f) => `Engine has its own copy of the weights: ${f.reason}`,

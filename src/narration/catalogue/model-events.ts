@@ -110,7 +110,7 @@ export const MODEL_EVENTS = {
     level: 'INFO',
     when: 'the model is open',
     required: ['model_ref', 'architecture', 'model_bytes', 'vocab_size', 'dtype', 'context_length', 'duration_ms'],
-    optional: ['exact_weights', 'rounded_weights', 'weights_difference_percent'],
+    optional: ['exact_weights', 'rounded_weights', 'float_weights', 'weights_difference_percent'],
     target: (f) => f.architecture,
     human: (f) =>
       `Model loader loaded ${formatBytes(f.model_bytes)} of ${f.dtype} weights and ${f.vocab_size} vocabulary entries in ${formatMs(f.duration_ms)}`,

@@ -143,12 +143,14 @@ describe('a converted file that cannot be written', () => {
   test('names a weight file that has become shorter', () => {
     writeFileSync(source, stored.file);
     truncateSync(source, stored.file.length / 2);
-    expect(() => convert()).toThrow(`${source} ends at byte ${stored.file.length / 2}, inside a matrix`);
+    expect(() => convert()).toThrow(
+      `download ${source} again: it ends at byte ${stored.file.length / 2}, inside a matrix`,
+    );
   });
 
   test('names a weight file that is missing', () => {
     rmSync(source, { force: true });
-    expect(() => convert()).toThrow(`ENOENT: no such file or directory, open '${source}'`);
+    expect(() => convert()).toThrow(`make ${source} readable: ENOENT`);
   });
 
   test.each(['q4_k', 'q6_k', 'mxfp4'] as const)(
@@ -161,7 +163,7 @@ describe('a converted file that cannot be written', () => {
       const block = (row * 256) / BLOCK_FORMATS[format].values;
       setScale(format, bytesIn(bad.file, place), block, format === 'mxfp4' ? 255 : 0x7c00);
       expect(() => run(bad)).toThrow(
-        `row 3 of the matrix layers.0.mlp.up (${format}) in ${source} has a scale or a weight that is no finite number`,
+        `download ${source} again: row 3 of the matrix layers.0.mlp.up (${format}) has a scale or a weight that is no`,
       );
     },
   );

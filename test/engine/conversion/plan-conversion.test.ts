@@ -121,6 +121,23 @@ describe('quantization of floats', () => {
     expect(plan.decoder.layers[0]?.mlp).toMatchObject({ down: { weight: { type: 1 } } });
   });
 
+  test('is refused for a model without a matrix of whole blocks', () => {
+    const { decoder } = storedDecoder({ others: 'f32' }, { inner: 40 });
+    const [layer] = decoder.layers;
+    if (!layer || !('gate' in layer.mlp)) throw new Error('no MLP');
+    const { weight } = layer.mlp.down;
+    const { attention, mlp } = layer;
+    const layers = [
+      {
+        ...layer,
+        attention: { ...attention, q: { weight }, k: { weight }, v: { weight }, output: { weight } },
+        mlp: { ...mlp, gate: { weight }, up: { weight } },
+      },
+    ];
+    const narrow = { ...decoder, embedding: weight, head: { weight }, layers };
+    expect(() => planOf(narrow, 'q4')).toThrow('use --dtype auto: no matrix of the model can be quantized');
+  });
+
   test('leaves the router of a mixture of experts as it is', () => {
     const { decoder } = storedDecoder({ others: 'f32' });
     const [layer] = decoder.layers;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { removeSaved, savedWeights } from '../../../src/model/saved/saved-weights.ts';
-import { LOCK_SUFFIX, readManifest, SAVED } from '../../../src/protocol/host/weights-cache.ts';
+import { LOCK_SUFFIX, readManifest, SAVED, sourceFile } from '../../../src/protocol/host/weights-cache.ts';
 import { modelFile } from '../../engine/harness.ts';
 import { EngineProcess, openOptions } from '../../engine/prepared/engine-process.ts';
 
@@ -81,6 +81,21 @@ describe.runIf(process.platform === 'linux')('saved weights', () => {
     const stale = new Map(savedWeights(cache, RUNTIME).map((one) => [one.path, one.stale]));
     expect(stale.get(entry?.path ?? '')).toBe('replaced by newer ones of the same model');
     expect(stale.get(newer)).toBeUndefined();
+  });
+
+  test('that come from converted weights are stale with these', async () => {
+    await openEngine();
+    const [entry] = savedWeights(cache, RUNTIME);
+    const converted = join(cache, 'f'.repeat(32));
+    mkdirSync(converted);
+    const [weights, manifest] = [join(converted, SAVED.weights), readManifest(entry?.path ?? '')];
+    writeFileSync(weights, '');
+    const sources = [...(manifest?.sources ?? []), sourceFile(weights)];
+    writeFileSync(join(entry?.path ?? '', SAVED.manifest), JSON.stringify({ ...manifest, sources }));
+    // The folder of the converted weights has no manifest: its engine was killed.
+    const stale = new Map(savedWeights(cache, RUNTIME).map((one) => [one.path, one.stale]));
+    expect(stale.get(converted)).toBe('not complete');
+    expect(stale.get(entry?.path ?? '')).toBe('its converted weights are not used any more');
   });
 
   test('of another context are not replaced: each context has a graph of its own', async () => {

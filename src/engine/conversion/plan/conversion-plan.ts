@@ -45,6 +45,6 @@ export interface ConversionTask {
 export interface Rows {
   /** Position of the first row in the file. */
   readonly offset: number;
-  /** Bytes from the begin of a row to the begin of the next row. */
+  /** Bytes from the start of a row to the start of the next row. */
   readonly stride: number;
 }

@@ -39,7 +39,7 @@ export const FLOAT_FORMS: Readonly<Record<'q8' | 'q4', Form>> = {
  * The forms that a kind of device reads instead of the exact ones. A form that is not the exact one has
  * blocks of 32, and no minimums: for example `REQUANTIZED`, or 8 bits without zero points.
  */
-export const DEVICE_FORMS: Readonly<Record<DeviceKind, Partial<Readonly<Record<BlockFormat, Form>>>>> = {
+const DEVICE_FORMS: Readonly<Record<DeviceKind, Partial<Readonly<Record<BlockFormat, Form>>>>> = {
   cpu: {},
   cuda: {},
   webgpu: {},

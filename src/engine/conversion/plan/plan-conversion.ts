@@ -27,7 +27,7 @@ export interface ConversionOptions {
   readonly file: number;
 }
 
-/** Begin of the parts of a group in the converted file. */
+/** Alignment of the parts of a group in the converted file. */
 const ALIGNMENT = 64;
 const FLOAT_FORMATS: Readonly<Record<number, SourceFormat>> = {
   [FLOAT32]: 'f32',
@@ -50,7 +50,8 @@ interface Wanted {
 
 /**
  * @returns undefined if there is nothing to convert.
- * @throws RangeError with the name of the matrix if its shape, its bytes or its type do not fit its format
+ * @throws RangeError with the name of the matrix if its shape, its bytes or its type do not fit its format;
+ *   and if the caller quantizes and no matrix can be quantized
  */
 export function planConversion(decoder: DecoderSpec, options: ConversionOptions): ConversionPlan | undefined {
   const layout = new Layout(options.file);
@@ -61,6 +62,10 @@ export function planConversion(decoder: DecoderSpec, options: ConversionOptions)
     for (const named of group) if (staysFloat(named, options)) floats.push(named.name);
   }
   const mixtures = planExperts(decoder, { ...options, formatOf, layout });
+  if (layout.tasks.length === 0 && floats.length > 0)
+    throw new RangeError(
+      `use --dtype auto: no matrix of the model can be quantized, because no row is a multiple of ${FLOAT_FORMS.q8.blockSize} weights`,
+    );
   if (layout.tasks.length === 0) return undefined;
   return {
     decoder: mapMatrices(decoder, (matrix) => layout.converted(matrix), mixtures),

@@ -1,5 +1,5 @@
 /**
- * Reads the header of a GGUF file from its begin to its end. A part of the file is in memory, never more than
+ * Reads the header of a GGUF file from its start to its end. A part of the file is in memory, never more than
  * the limits allow. The caller asks for bytes ahead and then reads values without waiting.
  */
 import { isUtf8 } from 'node:buffer';

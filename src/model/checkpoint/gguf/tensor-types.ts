@@ -101,7 +101,7 @@ const FILE_KINDS = {
   38: 'mxfp4_moe',
 } as const;
 /** A kind of file: the label of its weights. */
-export type GgufDtype = (typeof FILE_KINDS)[keyof typeof FILE_KINDS] | BlockFormat;
+type GgufDtype = (typeof FILE_KINDS)[keyof typeof FILE_KINDS] | BlockFormat;
 const KINDS: ReadonlyMap<number, GgufDtype> = new Map(
   Object.entries(FILE_KINDS).map(([number, kind]) => [Number(number), kind]),
 );

@@ -25,7 +25,7 @@ export class NoGguf extends Error {
 }
 
 /** The tags for a reference without one, in order of preference. The first is that of llama.cpp. */
-export const DEFAULT_TAGS = ['Q4_K_M', 'Q4_0', 'Q8_0'] as const;
+const DEFAULT_TAGS = ['Q4_K_M', 'Q4_0', 'Q8_0'] as const;
 /** Maximum number of tags or files that a message lists. Repositories have about 25 tags. */
 const MAX_LISTED = 40;
 /** Files that are no models of text: projectors of images, and matrices of importance. */

@@ -116,8 +116,18 @@ describe('a tensor', () => {
     ['llama-yarn', 'rope_freqs.weight', vector(8), 'allowed: no such tensor beside the type yarn'],
     ['phi3-long', 'rope_factors_short.weight', undefined, 'lacks the tensor "rope_factors_short.weight"'],
     ['gemma-2', 'blk.0.post_ffw_norm.weight', undefined, 'lacks the tensor "blk.0.post_ffw_norm.weight"'],
+    ['llama-2', 'blk.00.attn_norm.weight', vector(64), 'has the unknown tensor "blk.00.attn_norm.weight"; allowed'],
   ])('of %s: %s', (name, tensor, value, message) => {
     expect(refusalOf(name, { tensors: { [tensor]: value } })).toContain(message);
+  });
+
+  it('of experts beyond the limit is refused: a name takes no bytes of weights', () => {
+    const model = changed('qwen3-moe', { keys: { 'qwen3moe.expert_count': 1024 } });
+    const tensors = new Map(model.tensors);
+    const { file, offset } = tensors.get('token_embd.weight')!;
+    for (let layer = 0; layer < 300; layer++)
+      tensors.set(`blk.${layer}.ffn_up_exps.weight`, { file, offset, bytes: 0, type: 1, shape: [1024, 0, 64] });
+    expect(() => describedBy({ ...model, tensors })).toThrow('has more than 262144 matrices of experts');
   });
 
   it('in blocks is a matrix, and never a norm', () => {

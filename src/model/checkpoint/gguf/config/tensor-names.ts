@@ -4,6 +4,7 @@
  */
 import type { StoredMatrix } from '../../../../protocol/decoder/decoder-spec.ts';
 import { type Problems, quoted, shown } from '../../families/unsupported.ts';
+import { GGUF_LIMITS } from '../header-bytes.ts';
 
 /** Names of the parts of a layer: in a GGUF file → in transformers. */
 export type LayerParts = Readonly<Record<string, string>>;
@@ -79,7 +80,7 @@ export const GPT_OSS_PARTS: LayerParts = {
  * `GgufModel.ropeFactors`, and old files have frequencies.
  */
 const NOT_NEEDED = /^(?:rope_freqs\.weight|rope_factors_(?:long|short)\.weight|blk\.\d{1,4}\.attn_rot_embd(?:\.\w+)?)$/;
-const IN_LAYER = /^blk\.(\d{1,4})\.(\w+)\.(weight|bias)$/;
+const IN_LAYER = /^blk\.(0|[1-9]\d{0,3})\.(\w+)\.(weight|bias)$/;
 const IN_DECODER_LAYER = /^model\.layers\.(\d+)\.(.+?)(?:\.(weight|bias))?$/;
 /** `self_attn.sinks` has no suffix in transformers. */
 const WITHOUT_SUFFIX = 'self_attn.sinks';
@@ -124,6 +125,10 @@ interface Experts {
 
 function addExperts(named: Map<string, StoredMatrix>, { name, found, tensor, experts }: Experts, problems: Problems) {
   const [count, ...shape] = tensor.shape;
+  if (named.size + experts > GGUF_LIMITS.tensors) {
+    problems.tensor(`has more than ${GGUF_LIMITS.tensors} matrices of experts: use another model`);
+    return;
+  }
   if (count !== experts) {
     problems.tensor(
       `has the tensor ${quoted(name)} with the shape ${shown(tensor.shape)}; allowed: ${experts} as its first size`,

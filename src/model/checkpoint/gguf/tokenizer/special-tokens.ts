@@ -29,7 +29,7 @@ const SHOWN =
   /^(?:<\|(?:fim_(?:prefix|middle|suffix|pad)|repo_name|file_sep)\|>|<｜(?:fim▁(?:hole|begin|end)|User|Assistant|tool▁[a-z▁]+)｜>|<unused\d+>|<mask>|<2mass>|\[@BOS@\])$/;
 
 /**
- * The entries of `added_tokens`: unknown and control tokens are special, and those that a user defined are
+ * The entries of `added_tokens`: unknown and control tokens are special, and user-defined tokens are
  * not. The file lacks the other flags.
  */
 export function addedTokensOf({ texts, types, idOf }: TokenList, fields: TokenizerMetadata): Fields[] {
@@ -51,7 +51,7 @@ export interface FrameRule {
   readonly eos?: number;
 }
 
-/** The post-processor: the tokens at the begin and at the end of a text; null if there are none. */
+/** The post-processor: the tokens at the start and at the end of a text; null if there are none. */
 export function postProcessorOf({ texts }: TokenList, fields: TokenizerMetadata, rule: FrameRule): Fields | null {
   if (fields.flag(KEYS.addSep) === true) refuse(`has ${quoted(KEYS.addSep)} true; allowed: false`);
   const item = (name: 'bos' | 'eos', key: string): Frame => {
