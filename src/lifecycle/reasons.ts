@@ -53,7 +53,7 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
       `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,
   ),
   no_experts: present(() => 'use --device cpu: this device does not compute mixtures of experts'),
-  cannot_convert: present(({ message }) => `pull the model again with --verify: ${message}`),
+  cannot_convert: present(({ message }) => `download the model again, or pull it with --verify: ${message}`),
   disk_full: present(
     ({ folder, needed, free }) =>
       `free some space or set --weights-cache to another disk: the converted weights need ${formatBytes(needed)} in ${folder}, and ${formatBytes(free)} are free`,
@@ -141,7 +141,11 @@ export const lossKind = ({ isOutOfMemory }: Loss): FailureKind => (isOutOfMemory
  */
 export function failureText(error: unknown): string {
   if (error instanceof EngineRefusedError) return describeRefusal(error.refusal);
-  if (error instanceof EngineLostError && error.loss) return lossText(error.loss);
+  const loss = error instanceof EngineLostError ? error.loss : undefined;
+  if (loss)
+    return loss.isOutOfMemory
+      ? lossText(loss)
+      : `the engine process ended, and had not opened the model: ${lossText(loss)}`;
   return messageOf(error);
 }
 

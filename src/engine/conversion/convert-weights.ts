@@ -80,7 +80,7 @@ class Conversion {
       !Number.isFinite(scales[index]) || (form.extra === 'minimums' && !Number.isFinite(minimums[index]));
     const row = Math.floor((start + scales.findIndex(isBad) * form.blockSize) / (source.shape[1] ?? 1));
     return new Error(
-      `row ${row} of the matrix ${name} (${from}) in ${this.#files.path(source.file)} has a scale or a weight that is no finite number: download the file again`,
+      `row ${row} of the matrix ${name} (${from}) in ${this.#files.path(source.file)} has a scale or a weight that is no finite number`,
     );
   }
 

@@ -4,11 +4,12 @@
  * its own into the folder for temporary files, and removes its name when the runtime has mapped it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fstatSync, lstatSync, openSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
 import type { UnsharedReason } from '../../protocol/decoder/sharing.ts';
 import {
+  namesIn,
   type SourceFile,
   sourceFile,
   WEIGHTS_LAYOUT,
@@ -19,7 +20,7 @@ import type { ReasonCode } from '../../protocol/reasons.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { lockFile } from '../ffi.ts';
 import { LoadError } from '../load/load-error.ts';
-import { freeDiskBytes, openRoot, WeightsFolder } from '../prepared/weights-folder.ts';
+import { freeDiskBytes, type KeyLock, makeFolders, openRoot, WeightsFolder } from '../prepared/weights-folder.ts';
 import { convertWeights } from './convert-weights.ts';
 import type { ConversionPlan } from './plan/conversion-plan.ts';
 
@@ -31,6 +32,10 @@ const DISK_MARGIN = 256 * 2 ** 20;
 const BYTES_PER_SECOND = 400e6;
 const PROGRESS_STEP = 25;
 const NEW_FILE_MS = 60_000;
+/** Permissions of the group and of all users to write. */
+const WRITABLE_BY_OTHERS = 0o022;
+/** In such a folder, users remove only files of their own. */
+const STICKY = 0o1000;
 /** Reasons that another folder can remove. */
 const FOLDER_CODES: readonly ReasonCode[] = ['disk_full', 'not_written'];
 
@@ -61,6 +66,7 @@ export interface ConvertedFile {
  */
 export function convertedFile(target: ConversionTarget): ConvertedFile {
   const { weightsCache, temporaryFolder } = target.options;
+  if (temporaryFolder !== undefined) removeLeftovers(temporaryFolder);
   let failure: LoadError | undefined;
   if (weightsCache) {
     try {
@@ -118,14 +124,14 @@ function keyOf({ plan, form }: ConversionTarget, root: string, sources: readonly
 
 /** Writes the file, or waits until another process has written it. */
 function writeOnce(target: ConversionTarget, folder: WeightsFolder, sources: readonly SourceFile[]): WeightsManifest {
-  const lock = folder.lock(waitReporter(target, folder));
+  const lock = lockOf(target, folder);
   try {
     const found = folder.read();
     if (found) return found;
     folder.begin(); // removes the part that a killed process has written
     const weights = write(target, folder.path, folder.file('weights'));
-    const fileBytes = target.plan.bytes;
-    const converted = { form: target.form, fileBytes, weights, digest: folder.digest(false) };
+    const { size: fileBytes, mtimeMs: modifiedMs } = statSync(folder.file('weights'));
+    const converted = { form: target.form, fileBytes, modifiedMs, weights, digest: folder.digest(false) };
     const manifest = { layout: WEIGHTS_LAYOUT, runtime: '', processor: '', sources, context: 0, converted };
     folder.publish(manifest);
     return manifest;
@@ -134,6 +140,15 @@ function writeOnce(target: ConversionTarget, folder: WeightsFolder, sources: rea
     throw error;
   } finally {
     lock.release();
+  }
+}
+
+/** @throws LoadError for a folder without locks, and if another process holds the lock too long */
+function lockOf(target: ConversionTarget, folder: WeightsFolder): KeyLock {
+  try {
+    return folder.lock(waitReporter(target, folder));
+  } catch (error) {
+    throw new LoadError({ code: 'not_written', folder: dirname(folder.path), message: messageOf(error) });
   }
 }
 
@@ -176,13 +191,17 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
 
 /** A file for this engine alone. */
 function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  removeLeftovers(folder);
+  makeFolders(folder, 0o700);
+  for (const path of [dirname(folder), folder]) requireOwn(path);
   const path = join(folder, `${randomUUID()}.bin`);
   const descriptor = openSync(path, 'wx', 0o600);
   const release = (): void => {
     closeSync(descriptor);
-    rmSync(path, { force: true });
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // Windows keeps the name of a mapped file: the next engine removes the file.
+    }
   };
   try {
     lockFile(descriptor);
@@ -194,16 +213,28 @@ function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
 }
 
 /**
- * Removes the files of engines that were killed: nobody holds their locks. A new file is left alone, because
- * its engine may not have locked it yet. Never throws.
+ * In a folder that another user has made, that user could replace the file before the runtime maps it.
+ * @throws LoadError for a folder in which another user can replace files
+ */
+function requireOwn(folder: string): void {
+  const { uid, mode } = lstatSync(folder);
+  const isOwn = uid === process.getuid?.() || uid === 0;
+  const isProtected = (mode & WRITABLE_BY_OTHERS) === 0 || (mode & STICKY) !== 0;
+  if (!process.getuid || (isOwn && isProtected)) return;
+  throw new LoadError({ code: 'not_written', folder, message: 'other users can write to it' });
+}
+
+/**
+ * Removes the files of engines that were killed: no process holds their locks. A new file is left alone,
+ * because its engine may not have locked it yet. Never throws.
  */
 function removeLeftovers(folder: string): void {
-  for (const name of readdirSync(folder)) {
+  for (const name of namesIn(folder)) {
     try {
       const path = join(folder, name);
       const descriptor = openSync(path, 'r');
       const isOld = fstatSync(descriptor).mtimeMs < Date.now() - NEW_FILE_MS;
-      const isFree = isOld && lockFile(descriptor) === true;
+      const isFree = isOld && lockFile(descriptor) !== false;
       if (isFree) rmSync(path, { force: true });
       closeSync(descriptor);
     } catch {

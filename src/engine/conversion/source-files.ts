@@ -27,7 +27,7 @@ export class SourceFiles {
       const read = readSync(descriptor, bytes, at, bytes.length - at, position + at);
       if (read === 0) {
         throw new Error(
-          `${this.path(file)} ends at byte ${position + at}, inside a matrix that ends at byte ${position + bytes.length} or later: download the file again`,
+          `${this.path(file)} ends at byte ${position + at}, inside a matrix that ends at byte ${position + bytes.length} or later`,
         );
       }
       at += read;
