@@ -6,6 +6,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
+import { isGgufName } from './checkpoint/gguf/gguf-names.ts';
 import type { DtypeChoice, FormatChoice } from './dtypes.ts';
 import { findGguf, type GgufQuery, ggufFileAt, ggufModelsIn, onlyModel } from './gguf-weights.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
@@ -105,10 +106,12 @@ async function expectFolder(root: string): Promise<void> {
   const stats = await stat(root).catch((error: unknown) =>
     refuse(
       error instanceof Error && 'code' in error && error.code === 'ENOENT'
-        ? 'the folder does not exist'
+        ? `the ${isGgufName(root) ? 'file' : 'folder'} does not exist`
         : `the folder ${unreadable(error)}`,
     ),
   );
+  if (!stats.isDirectory() && !stats.isFile())
+    throw new ModelError(dirname(root), [{ file: basename(root), problem: 'is not a regular file' }]);
   if (!stats.isDirectory())
     throw new ModelError(dirname(root), [{ file: '', problem: 'the path is a file: use its folder, or a .gguf file' }]);
 }

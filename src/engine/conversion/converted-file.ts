@@ -4,11 +4,12 @@
  * its own into the folder for temporary files, and removes its name when the runtime has mapped it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
 import type { UnsharedReason } from '../../protocol/decoder/sharing.ts';
 import {
+  namesIn,
   type SourceFile,
   sourceFile,
   WEIGHTS_LAYOUT,
@@ -19,7 +20,7 @@ import type { ReasonCode } from '../../protocol/reasons.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { lockFile } from '../ffi.ts';
 import { LoadError } from '../load/load-error.ts';
-import { freeDiskBytes, openRoot, WeightsFolder } from '../prepared/weights-folder.ts';
+import { freeDiskBytes, makeFolders, openRoot, WeightsFolder } from '../prepared/weights-folder.ts';
 import { convertWeights } from './convert-weights.ts';
 import type { ConversionPlan } from './plan/conversion-plan.ts';
 
@@ -33,6 +34,10 @@ const PROGRESS_STEP = 25;
 const NEW_FILE_MS = 60_000;
 /** Longest time to map a file, on systems without locks. */
 const UNMAPPED_FILE_MS = 3_600_000;
+/** Permissions of the group and of all users to write. */
+const WRITABLE_BY_OTHERS = 0o022;
+/** In such a folder, users remove only files of their own. */
+const STICKY = 0o1000;
 /** Reasons that another folder can remove. */
 const FOLDER_CODES: readonly ReasonCode[] = ['disk_full', 'not_written'];
 
@@ -68,6 +73,7 @@ export interface ConvertedFile {
  */
 export function convertedFile(target: ConversionTarget): ConvertedFile {
   const { weightsCache, temporaryFolder } = target.options;
+  if (temporaryFolder !== undefined) removeLeftovers(temporaryFolder);
   let failure: LoadError | undefined;
   if (weightsCache) {
     try {
@@ -137,8 +143,8 @@ function writeOnce(target: ConversionTarget, folder: WeightsFolder, sources: rea
     if (found) return found;
     folder.begin(); // removes the part that a killed process has written
     const weights = write(target, folder.path, folder.file('weights'));
-    const fileBytes = target.plan.bytes;
-    const converted = { form: target.form, fileBytes, weights, digest: folder.digest(false) };
+    const { size: fileBytes, mtimeMs: modifiedMs } = statSync(folder.file('weights'));
+    const converted = { form: target.form, fileBytes, modifiedMs, weights, digest: folder.digest(false) };
     const manifest = { layout: WEIGHTS_LAYOUT, runtime: '', processor: '', sources, context: 0, converted };
     folder.publish(manifest);
     return manifest;
@@ -189,9 +195,8 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
 
 /** A file for this engine alone. */
 function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  for (const path of [dirname(folder), folder]) expectOwn(path);
-  removeLeftovers(folder);
+  makeFolders(folder, 0o700);
+  for (const path of [dirname(folder), folder]) requireOwn(path);
   const path = join(folder, `${randomUUID()}.bin`);
   const descriptor = openSync(path, 'wx', 0o600);
   const release = (): void => {
@@ -208,14 +213,15 @@ function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
 }
 
 /**
- * The parent is in the folder for temporary files, where another user can have made it before.
- * @throws LoadError `not_written` if the folder belongs to another user, who could replace the weights
+ * In a folder that another user has made, that user could replace the file before the runtime maps it.
+ * @throws LoadError for a folder in which another user can replace files
  */
-function expectOwn(folder: string): void {
-  const user = process.getuid?.();
-  const { uid } = lstatSync(folder);
-  if (user === undefined || uid === user || uid === 0) return;
-  throw new LoadError({ code: 'not_written', folder, message: 'it belongs to another user' });
+function requireOwn(folder: string): void {
+  const { uid, mode } = lstatSync(folder);
+  const isOwn = uid === process.getuid?.() || uid === 0;
+  const isProtected = (mode & WRITABLE_BY_OTHERS) === 0 || (mode & STICKY) !== 0;
+  if (!process.getuid || (isOwn && isProtected)) return;
+  throw new LoadError({ code: 'not_written', folder, message: 'other users can write to it' });
 }
 
 /** Windows refuses to remove a file that is mapped: the next engine removes it. Never throws. */
@@ -232,7 +238,7 @@ function removeFile(path: string): void {
  * its engine may not have locked it yet; on systems without locks, its engine may not have mapped it yet.
  */
 function removeLeftovers(folder: string): void {
-  for (const name of readdirSync(folder)) {
+  for (const name of namesIn(folder)) {
     const path = join(folder, name);
     try {
       if (isLeftover(path)) removeFile(path);

@@ -96,12 +96,16 @@ export function openRoot(path: string): string {
   return root;
 }
 
-/** Not `recursive`: Node.js 20 and 22 then never return for a folder below /proc. */
-function makeFolders(path: string): void {
+/**
+ * Makes a folder, and all missing folders above. Not `recursive`: Node.js 20 and 22 then never return for a
+ * folder below /proc, and report ENOENT for a read-only disk.
+ * @throws Error of the system
+ */
+export function makeFolders(path: string, mode = 0o755): void {
   if (lstatSync(path, { throwIfNoEntry: false })) return;
-  makeFolders(dirname(path));
+  makeFolders(dirname(path), mode);
   try {
-    mkdirSync(path, { mode: 0o755 });
+    mkdirSync(path, { mode });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
@@ -135,7 +139,8 @@ export class WeightsFolder {
     const content = manifest?.saved ?? manifest?.converted;
     if (!content) return manifest;
     try {
-      const isWhole = statSync(this.file('weights')).size === content.fileBytes;
+      const { size, mtimeMs } = statSync(this.file('weights'));
+      const isWhole = size === content.fileBytes && mtimeMs === (manifest?.converted?.modifiedMs ?? mtimeMs);
       return isWhole && this.digest(content === manifest?.saved) === content.digest ? manifest : undefined;
     } catch {
       return undefined;

@@ -59,6 +59,8 @@ export interface ConvertedFile {
    */
   readonly form: string;
   readonly fileBytes: number;
+  /** Time of the last change of the file: the samples miss most changes in its content. */
+  readonly modifiedMs: number;
   readonly weights: readonly Exactness[];
   /** SHA-256 of samples of the file. */
   readonly digest: string;
@@ -100,10 +102,13 @@ function isManifest({ runtime, processor, sources, context, unusable, saved, con
     ...digests,
     ...(saved?.mappedSources ?? []),
     converted?.form ?? '',
+    ...(converted?.weights ?? []).map(({ from }) => from),
   ];
   const sizes = [
     ...(saved ? [saved.fileBytes, saved.mappedBytes, saved.openingBytes, ...saved.parts.flat()] : []),
-    ...(converted ? [converted.fileBytes, ...converted.weights.map(({ difference }) => difference)] : []),
+    ...(converted
+      ? [converted.fileBytes, converted.modifiedMs, ...converted.weights.map(({ difference }) => difference)]
+      : []),
   ];
   return (
     texts.every((text) => typeof text === 'string') &&

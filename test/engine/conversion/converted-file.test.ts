@@ -1,6 +1,7 @@
 /** The file with converted weights: written once under a lock, shared, or written for one engine alone. */
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,8 +14,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { basename, dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ConversionTarget, convertedFile } from '../../../src/engine/conversion/converted-file.ts';
 import { planConversion } from '../../../src/engine/conversion/plan/plan-conversion.ts';
 import { LoadError } from '../../../src/engine/load/load-error.ts';
@@ -98,6 +99,19 @@ describe.runIf(process.platform === 'linux')('converted weights', () => {
     expect(existsSync(path)).toBe(true);
   });
 
+  test('are converted again after another process has changed bytes of the file that no sample reads', () => {
+    const { path } = convert();
+    const right = readFileSync(path);
+    writeFileSync(path, Buffer.alloc(right.length, 1));
+    utimesSync(path, 1, 1);
+    // The samples of this small file cover it, so its digest is made that of the changed bytes.
+    const manifest = join(dirname(path), 'manifest.json');
+    const digest = new WeightsFolder(cache, basename(dirname(path))).digest(false);
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace(/"digest":"[0-9a-f]+"/, `"digest":"${digest}"`));
+    expect(convert().states.at(-1)).toBe('converted');
+    expect(readFileSync(path).equals(right)).toBe(true);
+  });
+
   test('are not written for a model that is refused before', () => {
     const check = (): never => {
       throw new LoadError({ code: 'no_logits' });
@@ -168,6 +182,46 @@ describe.runIf(process.platform === 'linux')('an engine converts for itself alon
       reason: { code: 'failed', message: expect.stringContaining('ENOTDIR') },
     });
     expect(progress.at(-1)?.state).toBe('converted');
+  });
+
+  test('if the folder has no file locks', () => {
+    const lock = vi.spyOn(WeightsFolder.prototype, 'lock').mockImplementation(() => {
+      throw new Error('the folder has no file locks (flock)');
+    });
+    try {
+      const { progress, release } = convert();
+      release();
+      expect(progress[0]).toEqual({
+        state: 'unshared',
+        reason: { code: 'failed', message: 'the folder has no file locks (flock)' },
+      });
+      expect(progress.at(-1)?.state).toBe('converted');
+    } finally {
+      lock.mockRestore();
+    }
+  });
+
+  test.each(['.', 'own'])('but not where another user could replace the file: %s', (folder) => {
+    mkdirSync(own);
+    chmodSync(join(own, '..', folder), 0o777);
+    expect(refusal(() => convert({ options: { temporaryFolder: own } }))).toMatchObject({
+      code: 'not_written',
+      message: 'other users can write to it',
+    });
+    expect(readdirSync(own)).toEqual([]);
+  });
+
+  test('but not below /proc, with the reason of the system', () => {
+    const reason = refusal(() => convert({ options: { temporaryFolder: '/proc/rbees-workerd/own' } }));
+    expect(reason).toMatchObject({ code: 'not_written', message: expect.stringContaining('ENOENT') });
+  });
+
+  test('and removes the files of killed engines also if it shares its own file', () => {
+    mkdirSync(own);
+    writeFileSync(join(own, 'old.bin'), '');
+    utimesSync(join(own, 'old.bin'), 1, 1);
+    convert();
+    expect(readdirSync(own)).toEqual([]);
   });
 
   test('and removes the old files of engines that were killed, but not those in use', () => {
