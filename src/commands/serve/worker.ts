@@ -28,6 +28,7 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
+import { collectGarbage } from '../../protocol/host/javascript-heap.ts';
 import { reportStarted } from '../../protocol/start/started.ts';
 import { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
@@ -232,7 +233,10 @@ export class Worker {
     reportStarted();
     // A request that comes first derives the profile itself, and waits for the vocabulary.
     setImmediate(() => {
-      this.#model?.vocabulary.prepare((data) => this.#supervisor.client.setVocabulary(data));
+      this.#model?.vocabulary.prepare((data) => {
+        this.#supervisor.client.setVocabulary(data);
+        collectGarbage(); // of the load
+      });
       if (this.#model) this.#model = { ...this.#model, profile: profileModel(this.#model) };
     });
   }
