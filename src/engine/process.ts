@@ -3,8 +3,8 @@
  * the process, and the process ends with the worker. No other file of the engine uses the IPC channel.
  */
 import { getPriority, setPriority } from 'node:os';
-import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import { collectGarbage } from '../protocol/host/javascript-heap.ts';
+import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import { reportStarted } from '../protocol/start/started.ts';
 import { probeDevices } from './devices/probe.ts';
 import { Engine } from './engine.ts';

@@ -4,6 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
+import type { Steps } from '../../protocol/start/slices.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { MAX_TOKENIZER_BYTES, parseJson } from '../../protocol/text/json-text.ts';
 import type { AddedToken } from './added-tokens.ts';
@@ -20,12 +21,48 @@ export interface TokenizerFiles {
   readonly content?: TokenizerContent;
 }
 
+/** Elements of a list that are written at once. */
+const STEP_ELEMENTS = 1024;
+
 /** The text of a tokenizer.json in memory that threads share. */
-export function sharedContent(fields: Readonly<Record<string, unknown>>): SharedArrayBuffer {
-  const text = JSON.stringify(fields);
-  const shared = new SharedArrayBuffer(Buffer.byteLength(text));
-  Buffer.from(shared).write(text);
+export function* sharedContent(fields: Readonly<Record<string, unknown>>): Steps<SharedArrayBuffer> {
+  const parts: Buffer[] = [];
+  for (const part of jsonParts(fields)) {
+    parts.push(Buffer.from(part));
+    yield;
+  }
+  const shared = new SharedArrayBuffer(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) at += part.copy(Buffer.from(shared), at);
   return shared;
+}
+
+/** JSON in parts: a vocabulary of 256 000 tokens takes longer than the event loop may wait. */
+function* jsonParts(value: unknown): Generator<string> {
+  if (Array.isArray(value)) yield* listParts(value, '[]');
+  else if (value instanceof Map) yield* listParts([...value], '{}');
+  else if (typeof value === 'object' && value !== null) {
+    let before = '{';
+    for (const [key, field] of Object.entries(value)) {
+      if (field === undefined) continue;
+      yield `${before}${JSON.stringify(key)}:`;
+      yield* jsonParts(field);
+      before = ',';
+    }
+    yield before === '{' ? '{}' : '}';
+  } else yield JSON.stringify(value);
+}
+
+/** A list of elements, or the entries of an object. */
+function* listParts(list: readonly unknown[], brackets: '[]' | '{}'): Generator<string> {
+  const isList = brackets === '[]';
+  yield brackets.charAt(0);
+  for (let at = 0; at < list.length; at += STEP_ELEMENTS) {
+    const some = list.slice(at, at + STEP_ELEMENTS);
+    const text = JSON.stringify(isList ? some : Object.fromEntries(some as [string, unknown][]));
+    yield (at > 0 ? ',' : '') + text.slice(1, -1);
+  }
+  yield brackets.charAt(1);
 }
 
 const fields = z.looseObject({});
