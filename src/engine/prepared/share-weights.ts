@@ -22,8 +22,8 @@ import type { ReadFile } from '../load/read-ahead.ts';
 import type { ModelFile } from '../ort/model-file.ts';
 import { LEAST_SAVED_BYTES, type Matrices } from './eligible-graph.ts';
 import { folderOfPlaces, type SavedModel, saveWeights, UnusableWeights } from './save-weights.ts';
-import { freeDiskBytes, type KeyLock, openRoot, takeTurn, WeightsFolder } from './weights-folder.ts';
 import { sourceParts } from './source-parts.ts';
+import { freeDiskBytes, type KeyLock, openRoot, takeTurn, WeightsFolder } from './weights-folder.ts';
 import { processorOf, weightsKey } from './weights-key.ts';
 
 /** The runtime writes both orders of a matrix. */

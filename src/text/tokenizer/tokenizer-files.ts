@@ -26,21 +26,28 @@ const STEP_ELEMENTS = 1024;
 
 /** The text of a tokenizer.json in memory that threads share. */
 export function* sharedContent(fields: Readonly<Record<string, unknown>>): Steps<SharedArrayBuffer> {
-  const parts: Buffer[] = [];
+  // Texts, and not buffers: the C library would keep the memory of small buffers.
+  const parts: string[] = [];
+  let size = 0;
   for (const part of jsonParts(fields)) {
-    parts.push(Buffer.from(part));
+    parts.push(part);
+    size += Buffer.byteLength(part);
     yield;
   }
-  const shared = new SharedArrayBuffer(parts.reduce((sum, { length }) => sum + length, 0));
+  const shared = new SharedArrayBuffer(size);
+  const bytes = Buffer.from(shared);
   let at = 0;
-  for (const part of parts) at += part.copy(Buffer.from(shared), at);
+  for (const part of parts) {
+    at += bytes.write(part, at);
+    yield;
+  }
   return shared;
 }
 
 /** JSON in parts: a vocabulary of 256 000 tokens takes longer than the event loop may wait. */
 function* jsonParts(value: unknown): Generator<string> {
-  if (Array.isArray(value)) yield* listParts(value, '[]');
-  else if (value instanceof Map) yield* listParts([...value], '{}');
+  if (Array.isArray(value)) yield* listParts(value, '[]', (element) => JSON.stringify(element));
+  else if (value instanceof Map) yield* listParts([...value], '{}', (entry) => fieldText(entry));
   else if (typeof value === 'object' && value !== null) {
     let before = '{';
     for (const [key, field] of Object.entries(value)) {
@@ -53,16 +60,15 @@ function* jsonParts(value: unknown): Generator<string> {
   } else yield JSON.stringify(value);
 }
 
-/** A list of elements, or the entries of an object. */
-function* listParts(list: readonly unknown[], brackets: '[]' | '{}'): Generator<string> {
-  const isList = brackets === '[]';
-  yield brackets.charAt(0);
+const fieldText = ([key, value]: readonly unknown[]): string => `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+
+function* listParts<T>(list: readonly T[], [open, close]: string, textOf: (element: T) => string): Generator<string> {
+  yield open ?? '';
   for (let at = 0; at < list.length; at += STEP_ELEMENTS) {
-    const some = list.slice(at, at + STEP_ELEMENTS);
-    const text = JSON.stringify(isList ? some : Object.fromEntries(some as [string, unknown][]));
-    yield (at > 0 ? ',' : '') + text.slice(1, -1);
+    const texts = list.slice(at, at + STEP_ELEMENTS).map(textOf);
+    yield `${at > 0 ? ',' : ''}${texts.join()}`;
   }
-  yield brackets.charAt(1);
+  yield close ?? '';
 }
 
 const fields = z.looseObject({});
