@@ -28,10 +28,9 @@ it('keeps tokens with the names of properties, and leaves out absent fields', ()
 });
 
 it('gives the same definition as the fields themselves', async () => {
+  const stages = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
   const model = { type: 'BPE', merges: [['a', 'b']] };
   const vocab = { a: 0, b: 1, ab: 2 };
-  const content = finished(
-    sharedContent({ added_tokens: [], model: { ...model, vocab: new Map(Object.entries(vocab)) } }),
-  );
+  const content = finished(sharedContent({ ...stages, model: { ...model, vocab: new Map(Object.entries(vocab)) } }));
   expect(await readDefinition({ tokenizerFile: 'x.gguf', content })).toMatchObject({ model: { ...model, vocab } });
 });
