@@ -3,11 +3,13 @@
  * the process, and the process ends with the worker. No other file of the engine uses the IPC channel.
  */
 import { getPriority, setPriority } from 'node:os';
+import { collectGarbage } from '../protocol/host/javascript-heap.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import { reportStarted } from '../protocol/start/started.ts';
 import { probeDevices } from './devices/probe.ts';
 import { Engine } from './engine.ts';
 import { dieWithParent } from './ffi.ts';
+import { trimHeap } from './host/heap.ts';
 import { refusalOf } from './load/load-error.ts';
 
 /**
@@ -31,6 +33,8 @@ function open({ options, aliveMs }: Extract<ToEngine, { kind: 'open' }>): void {
     if (engine) throw new Error('The engine is open already');
     engine = Engine.open(options, send);
     send({ kind: 'opened', facts: engine.facts });
+    collectGarbage();
+    trimHeap();
     if (aliveMs !== undefined) setInterval(() => send({ kind: 'alive' }), aliveMs);
     reportStarted();
   } catch (error) {

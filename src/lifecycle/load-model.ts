@@ -16,6 +16,7 @@ import { digestWeights } from '../model/weights-digest.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { DecoderSpec } from '../protocol/decoder/decoder-spec.ts';
 import { type DeviceName, devicesToTry, isCpu } from '../protocol/devices.ts';
+import { withSmallHeap } from '../protocol/host/javascript-heap.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { GrammarCompiler } from '../text/grammar/grammar-compiler.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
@@ -82,7 +83,11 @@ export type ModelSettings = Pick<
  * @throws Error with a message for the operator that names the missing or broken files; EngineRefusedError if
  * the engine cannot open the model.
  */
-export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
+export function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
+  return withSmallHeap(() => load(settings, startEngine));
+}
+
+async function load(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
   const { files, spec, decoder } = await readModel(settings);
   narrateFiles(spec);

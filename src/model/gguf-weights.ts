@@ -5,6 +5,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
+import { inSlices } from '../protocol/start/slices.ts';
 import { UnsupportedCheckpoint } from './checkpoint/families/unsupported.ts';
 import { deriveFiles } from './checkpoint/gguf/derive.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
@@ -92,16 +93,20 @@ export async function findGguf(
 ): Promise<GgufWeights | undefined> {
   const model = await readGguf(root, file, problems, query.remote);
   if (model === undefined) return undefined;
-  const derived = derivedFrom(model, query.hasTokenizer, problems);
+  const derived = await derivedFrom(model, query.hasTokenizer, problems);
   if (derived === undefined) return undefined;
   const choices = query.devices.flatMap((device) => chosenFor(device, query.dtype, model, derived));
   if (choices.length === 0) problems.push(unsuitable(file, query, model));
   return { choices, dtypes: [model.dtype], derived };
 }
 
-function derivedFrom(model: GgufModel, hasTokenizer: boolean, problems: ModelProblem[]): DerivedFiles | undefined {
+async function derivedFrom(
+  model: GgufModel,
+  hasTokenizer: boolean,
+  problems: ModelProblem[],
+): Promise<DerivedFiles | undefined> {
   try {
-    return deriveFiles(model, hasTokenizer);
+    return await inSlices(deriveFiles(model, hasTokenizer));
   } catch (error) {
     if (!(error instanceof UnsupportedCheckpoint)) throw error;
     problems.push(...error.problems);

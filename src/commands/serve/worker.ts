@@ -21,7 +21,7 @@ import { registerWorker } from '../../lifecycle/local/registration.ts';
 import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequest, StopRequests } from '../../lifecycle/stop-requests.ts';
-import { profileModel } from '../../lifecycle/template-profile.ts';
+import { finishLoad } from '../../lifecycle/template-profile.ts';
 import { startWatchdog, WATCHDOG_START_MS, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
@@ -232,8 +232,8 @@ export class Worker {
     reportStarted();
     // A request that comes first derives the profile itself, and waits for the vocabulary.
     setImmediate(() => {
-      this.#model?.vocabulary.prepare((data) => this.#supervisor.client.setVocabulary(data));
-      if (this.#model) this.#model = { ...this.#model, profile: profileModel(this.#model) };
+      const { client } = this.#supervisor;
+      if (this.#model) this.#model = finishLoad(this.#model, (data) => client.setVocabulary(data));
     });
   }
 

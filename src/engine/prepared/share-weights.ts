@@ -22,6 +22,7 @@ import type { ReadFile } from '../load/read-ahead.ts';
 import type { ModelFile } from '../ort/model-file.ts';
 import { LEAST_SAVED_BYTES, type Matrices } from './eligible-graph.ts';
 import { folderOfPlaces, type SavedModel, saveWeights, UnusableWeights } from './save-weights.ts';
+import { sourceParts } from './source-parts.ts';
 import { freeDiskBytes, type KeyLock, openRoot, takeTurn, WeightsFolder } from './weights-folder.ts';
 import { processorOf, weightsKey } from './weights-key.ts';
 
@@ -139,7 +140,10 @@ function find(target: ShareTarget, root: string): SharedWeights {
     // Nothing else has the right weights: the runtime must not open the file of the model instead.
     model: { path: model.path, edited: { ...mapped, isRequired: true } },
     files: [folder.file('weights'), ...saved.mappedSources],
-    parts: [{ path: folder.file('weights'), ranges: saved.parts.map(rangeOf) }, ...saved.mappedSources],
+    parts: [
+      { path: folder.file('weights'), ranges: saved.parts.map(rangeOf) },
+      ...sourceParts(mapped.bytes, mapped.folder, saved.mappedSources),
+    ],
     mappedBytes: saved.mappedBytes,
     openingBytes: saved.openingBytes,
     logits: new Float32Array(new Uint8Array(logits).buffer),

@@ -4,6 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
+import type { Steps } from '../../protocol/start/slices.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { MAX_TOKENIZER_BYTES, parseJson } from '../../protocol/text/json-text.ts';
 import type { AddedToken } from './added-tokens.ts';
@@ -20,12 +21,54 @@ export interface TokenizerFiles {
   readonly content?: TokenizerContent;
 }
 
+/** Elements of a list that are written at once. */
+const STEP_ELEMENTS = 1024;
+
 /** The text of a tokenizer.json in memory that threads share. */
-export function sharedContent(fields: Readonly<Record<string, unknown>>): SharedArrayBuffer {
-  const text = JSON.stringify(fields);
-  const shared = new SharedArrayBuffer(Buffer.byteLength(text));
-  Buffer.from(shared).write(text);
+export function* sharedContent(fields: Readonly<Record<string, unknown>>): Steps<SharedArrayBuffer> {
+  // Texts, and not buffers: the C library would keep the memory of small buffers.
+  const parts: string[] = [];
+  let size = 0;
+  for (const part of jsonParts(fields)) {
+    parts.push(part);
+    size += Buffer.byteLength(part);
+    yield;
+  }
+  const shared = new SharedArrayBuffer(size);
+  const bytes = Buffer.from(shared);
+  let at = 0;
+  for (const part of parts) {
+    at += bytes.write(part, at);
+    yield;
+  }
   return shared;
+}
+
+/** JSON in parts: a vocabulary of 256 000 tokens takes longer than the event loop may wait. */
+function* jsonParts(value: unknown): Generator<string> {
+  if (Array.isArray(value)) yield* listParts(value, '[]', (element) => JSON.stringify(element));
+  else if (value instanceof Map) yield* listParts([...value], '{}', (entry) => fieldText(entry));
+  else if (typeof value === 'object' && value !== null) {
+    let before = '{';
+    for (const [key, field] of Object.entries(value)) {
+      if (field === undefined) continue;
+      yield `${before}${JSON.stringify(key)}:`;
+      yield* jsonParts(field);
+      before = ',';
+    }
+    yield before === '{' ? '{}' : '}';
+  } else yield JSON.stringify(value);
+}
+
+const fieldText = ([key, value]: readonly unknown[]): string => `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+
+function* listParts<T>(list: readonly T[], [open, close]: string, textOf: (element: T) => string): Generator<string> {
+  yield open ?? '';
+  for (let at = 0; at < list.length; at += STEP_ELEMENTS) {
+    const texts = list.slice(at, at + STEP_ELEMENTS).map(textOf);
+    yield `${at > 0 ? ',' : ''}${texts.join()}`;
+  }
+  yield close ?? '';
 }
 
 const fields = z.looseObject({});

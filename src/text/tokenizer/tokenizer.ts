@@ -5,6 +5,7 @@
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import { cut, harmless } from '../../narration/sanitize.ts';
+import { inSlices } from '../../protocol/start/slices.ts';
 import type { Decoder } from '../output/detokenizer.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { Conversation } from '../template/conversation.ts';
@@ -95,7 +96,7 @@ export class Tokenizer {
     const thread = encodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
       data: {
-        files: threadFiles(files),
+        files: await threadFiles(files),
         addedTokens,
         templates: templates.map(({ source }) => source),
       },
@@ -205,9 +206,10 @@ export class Tokenizer {
 }
 
 /** The files for the thread. A copy of the fields of a large vocabulary would take long. */
-function threadFiles({ tokenizerFile, content }: TokenizerFiles): TokenizerFiles {
+async function threadFiles({ tokenizerFile, content }: TokenizerFiles): Promise<TokenizerFiles> {
   if (content === undefined) return { tokenizerFile };
-  return { tokenizerFile, content: content instanceof SharedArrayBuffer ? content : sharedContent(content) };
+  const isShared = content instanceof SharedArrayBuffer;
+  return { tokenizerFile, content: isShared ? content : await inSlices(sharedContent(content)) };
 }
 
 /** The text of a conversation; undefined if the thread must render it. */

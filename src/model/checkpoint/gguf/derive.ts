@@ -1,4 +1,5 @@
 /** The files of a model folder, derived from a GGUF model. */
+import type { Steps } from '../../../protocol/start/slices.ts';
 import { deriveConfig } from './config/derive-config.ts';
 import type { DerivedFiles } from './derived-files.ts';
 import type { GgufModel } from './gguf-file.ts';
@@ -10,7 +11,7 @@ import { deriveTokenFacts } from './tokenizer/token-facts.ts';
  *   be a known one
  * @throws UnsupportedCheckpoint for an architecture or a tokenizer that the worker does not compute
  */
-export const deriveFiles = (model: GgufModel, hasTokenizer: boolean): DerivedFiles => ({
-  ...deriveConfig(model),
-  ...(hasTokenizer ? deriveTokenFacts(model.metadata) : deriveTokenizer(model.metadata)),
-});
+export function* deriveFiles(model: GgufModel, hasTokenizer: boolean): Steps<DerivedFiles> {
+  const config = deriveConfig(model);
+  return { ...config, ...(hasTokenizer ? deriveTokenFacts(model.metadata) : yield* deriveTokenizer(model.metadata)) };
+}

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { PairTable } from './pair-table.ts';
-import { byteIdsOf, type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
+import { byteIdsOf, entriesOf, type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
 
 const absent = z.string().nullish();
 const off = z.boolean().nullish();
@@ -49,7 +49,7 @@ export class Bpe implements WordModel {
   /** @throws Error if a merge names a token that the vocabulary lacks. */
   constructor(fields: z.infer<typeof bpeFields>) {
     this.#fields = fields;
-    this.vocabulary = vocabularyOf(Object.entries(fields.vocab));
+    this.vocabulary = vocabularyOf(entriesOf(fields.vocab));
     this.#unknown = fields.unk_token == null ? undefined : this.#idOf(fields.unk_token);
     this.#ranks = new PairTable(fields.merges.length);
     this.#mergedIds = new Int32Array(fields.merges.length);

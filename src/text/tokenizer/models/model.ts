@@ -3,7 +3,7 @@ import { WordPiece } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { Bpe, bpeFields } from './bpe.ts';
 import { Unigram, unigramFields } from './unigram.ts';
-import { type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
+import { entriesOf, type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
 
 /** Characters of the longest word that WordPiece divides. Longer ones are one unknown token. */
 const MAX_WORD_PIECE_WORD = 256;
@@ -45,12 +45,12 @@ export function modelOf(model: ModelFields): Model {
 export function vocabularyOfModel(model: ModelFields): Vocabulary {
   if (typeOf(model) === 'Unigram')
     return vocabularyOf(unigramFields.parse(model).vocab.map(([token], id) => [token, id] as const));
-  return vocabularyOf(Object.entries(z.object({ vocab: vocabularyField }).parse(model).vocab));
+  return vocabularyOf(entriesOf(z.object({ vocab: vocabularyField }).parse(model).vocab));
 }
 
 function wordPieceOf(model: object): Model {
   const { vocab, ...rest } = wordPieceFields.parse(model);
-  const vocabulary = vocabularyOf(Object.entries(vocab));
-  const library = new WordPiece({ type: 'WordPiece', vocab, ...rest });
+  const vocabulary = vocabularyOf(entriesOf(vocab));
+  const library = new WordPiece({ type: 'WordPiece', vocab: Object.fromEntries(vocabulary.idOf), ...rest });
   return { vocabulary, encode: (word) => library.encode([word]).flatMap((token) => vocabulary.idOf.get(token) ?? []) };
 }

@@ -37,10 +37,14 @@ export function vocabularyOf(entries: Iterable<readonly [string, number]>): Voca
  * Tokens with their ids, as in the file. The schema checks only the object: checking every entry takes as
  * long as opening the tokenizer.
  */
-export const vocabularyField = z.custom<Readonly<Record<string, number>>>(
+export const vocabularyField = z.custom<Readonly<Record<string, number>> | ReadonlyMap<string, number>>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   'expected an object of tokens and ids',
 );
+
+/** The tokens and ids of a vocabulary: those of a file, or a map from the metadata of a GGUF file. */
+export const entriesOf = (field: z.infer<typeof vocabularyField>): Iterable<readonly [string, number]> =>
+  field instanceof Map ? field : Object.entries(field);
 
 const encoder = new TextEncoder();
 

@@ -1,4 +1,5 @@
 /** tokenizer.json of a byte-level model (`tokenizer.ggml.model` is `gpt2`), from the metadata. Pure. */
+import type { Steps } from '../../../../protocol/start/slices.ts';
 import type { Fields } from '../../families/config-fields.ts';
 import { quoted, shown } from '../../families/unsupported.ts';
 import { readMerges } from './listed-merges.ts';
@@ -8,9 +9,11 @@ import { readTokens } from './token-list.ts';
 import { KEYS, refuse, type TokenizerMetadata } from './tokenizer-metadata.ts';
 
 /** @throws UnsupportedCheckpoint for an unknown rule of splitting texts, and for broken lists. */
-export function byteLevelTokenizer(fields: TokenizerMetadata): Fields {
+export function* byteLevelTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const rule = ruleOf(fields);
   const tokens = readTokens(fields);
+  yield;
+  const merges = yield* readMerges(fields, tokens.idOf);
   return {
     version: '1.0',
     added_tokens: addedTokensOf(tokens, fields),
@@ -24,8 +27,8 @@ export function byteLevelTokenizer(fields: TokenizerMetadata): Fields {
       fuse_unk: false,
       byte_fallback: false,
       ignore_merges: rule.ignoreMerges,
-      vocab: Object.fromEntries(tokens.idOf),
-      merges: readMerges(fields, tokens.idOf),
+      vocab: tokens.idOf,
+      merges,
     },
   };
 }

@@ -1,4 +1,5 @@
 /** tokenizer.json, tokenizer_config.json and generation_config.json of a GGUF file. Pure. */
+import type { Steps } from '../../../../protocol/start/slices.ts';
 import type { Fields } from '../../families/config-fields.ts';
 import { quoted, shown } from '../../families/unsupported.ts';
 import type { DerivedFiles } from '../derived-files.ts';
@@ -9,7 +10,7 @@ import { deriveTokenFacts } from './token-facts.ts';
 import { KEYS, refuse, TokenizerMetadata } from './tokenizer-metadata.ts';
 
 /** By `tokenizer.ggml.model`. */
-const TOKENIZERS: ReadonlyMap<string, (fields: TokenizerMetadata) => Fields> = new Map([
+const TOKENIZERS: ReadonlyMap<string, (fields: TokenizerMetadata) => Steps<Fields>> = new Map([
   ['gpt2', byteLevelTokenizer],
   ['llama', sentencePieceTokenizer],
   ['gemma4', sentencePieceTokenizer],
@@ -20,13 +21,13 @@ const TOKENIZERS: ReadonlyMap<string, (fields: TokenizerMetadata) => Fields> = n
  * other two.
  * @throws UnsupportedCheckpoint that names the key, its value and the allowed values
  */
-export function deriveTokenizer(
+export function* deriveTokenizer(
   metadata: Metadata,
-): Required<Pick<DerivedFiles, 'tokenizer' | 'tokenizerConfig' | 'generationConfig'>> {
+): Steps<Required<Pick<DerivedFiles, 'tokenizer' | 'tokenizerConfig' | 'generationConfig'>>> {
   const fields = new TokenizerMetadata(metadata);
   const model = fields.text(KEYS.model);
   const allowed = `allowed: ${[...TOKENIZERS.keys()].join(', ')}`;
   if (model === undefined) return refuse(`has no ${quoted(KEYS.model)}; ${allowed}`);
   const derive = TOKENIZERS.get(model) ?? refuse(`has ${quoted(KEYS.model)} ${shown(model)}; ${allowed}`);
-  return { tokenizer: derive(fields), ...deriveTokenFacts(metadata) };
+  return { tokenizer: yield* derive(fields), ...deriveTokenFacts(metadata) };
 }

@@ -2,6 +2,7 @@
  * tokenizer.json of a SentencePiece model, from the metadata: byte-pair encoding over characters with bytes
  * as the last resort. `tokenizer.ggml.model` is `llama`, or `gemma4`, whose file lists its merges. Pure.
  */
+import type { Steps } from '../../../../protocol/start/slices.ts';
 import type { Fields } from '../../families/config-fields.ts';
 import { quoted, shown } from '../../families/unsupported.ts';
 import { readMerges } from './listed-merges.ts';
@@ -24,17 +25,19 @@ const spaceAsMark: Fields = { type: 'Replace', pattern: { String: ' ' }, content
 const markAsSpace: Fields = { type: 'Replace', pattern: { String: MARK }, content: ' ' };
 
 /** @throws UnsupportedCheckpoint for broken lists, and for values that the stages cannot compute. */
-export function sentencePieceTokenizer(fields: TokenizerMetadata): Fields {
+export function* sentencePieceTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const isGemma4 = fields.text(KEYS.model) === 'gemma4';
   if (fields.flag(KEYS.removeExtraSpaces) === true)
     refuse(`has ${quoted(KEYS.removeExtraSpaces)} true; allowed: false`);
-  const tokens = withMarks(readTokens(fields), fields.text('general.architecture') ?? '');
+  const listed = readTokens(fields);
+  yield;
+  const tokens = withMarks(listed, fields.text('general.architecture') ?? '');
   const { texts, idOf } = tokens;
   const hasPrefix = fields.flag(KEYS.addSpacePrefix) ?? !isGemma4;
   // Files of Gemma 4 state false, but its tokenizer.json adds the token. llama.cpp does so too.
   const addBos = isGemma4 || (fields.flag(KEYS.addBos) ?? true);
   const unknown = fields.id('unknown', texts.length) ?? (isGemma4 ? undefined : LLAMA_IDS.unknown);
-  const merges = isGemma4 ? readMerges(fields, idOf) : rebuiltMerges(fields, tokens);
+  const merges = yield* isGemma4 ? readMerges(fields, idOf) : rebuiltMerges(fields, tokens);
   return {
     version: '1.0',
     added_tokens: addedTokensOf(tokens, fields),
@@ -58,7 +61,7 @@ export function sentencePieceTokenizer(fields: TokenizerMetadata): Fields {
       fuse_unk: true,
       byte_fallback: true,
       ignore_merges: false,
-      vocab: Object.fromEntries(idOf),
+      vocab: idOf,
       merges,
     },
   };
@@ -80,7 +83,7 @@ function withMarks(list: TokenList, architecture: string): TokenList {
   return withTexts(list, restored);
 }
 
-function rebuiltMerges(fields: TokenizerMetadata, { texts, types, idOf }: TokenList): Merge[] {
+function rebuiltMerges(fields: TokenizerMetadata, { texts, types, idOf }: TokenList): Steps<Merge[]> {
   const scores = fields.numbers(KEYS.scores, texts.length);
   if (scores === undefined) return refuse(`has no ${quoted(KEYS.scores)}`);
   return mergesOf(

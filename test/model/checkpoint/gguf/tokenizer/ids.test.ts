@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { deriveTokenizer } from '../../../../../src/model/checkpoint/gguf/tokenizer/derive-tokenizer.ts';
+import { finished } from '../../../../../src/protocol/start/slices.ts';
 import { definitionFields } from '../../../../../src/text/tokenizer/definition.ts';
 import { Pipeline } from '../../../../../src/text/tokenizer/pipeline.ts';
 import { TokenTexts } from '../../../../../src/text/tokenizer/token-texts.ts';
@@ -33,7 +34,7 @@ describe.each([
   const whole = wholeOf(family);
   const bos = idOf(whole, '<|begin_of_text|>');
   const ids = { ...(bos >= 0 && { 'tokenizer.ggml.bos_token_id': bos }) };
-  const { tokenizer } = deriveTokenizer(ggufMetadata(whole, { pre }, ids));
+  const { tokenizer } = finished(deriveTokenizer(ggufMetadata(whole, { pre }, ids)));
   const native = new NativeIds(family, { first: 0, step: sampleSize(1, 2) }, tokenizer);
 
   it('give the ids and the texts of the native library for hostile texts', () => {
@@ -49,7 +50,7 @@ describe.each([
 it('byte-level: a whole word that is a token needs no merges if the rule says so, and otherwise it does', () => {
   const ids = (pre: string): number[] => {
     const more = { 'tokenizer.ggml.add_bos_token': false };
-    const { tokenizer } = deriveTokenizer(ggufMetadata(wholeOf('llama3'), { pre }, more));
+    const { tokenizer } = finished(deriveTokenizer(ggufMetadata(wholeOf('llama3'), { pre }, more)));
     return new Pipeline(definitionFields.parse(tokenizer)).encode('xyzzy', true);
   };
   expect([ids('llama-bpe').length, ids('dbrx').length]).toEqual([1, 5]);
@@ -73,7 +74,7 @@ describe.each(SENTENCE_PIECE)(
   (name, family, options) => {
     const whole = asTransformersWrites(wholeOf(family), options.longestFirst, name === 'Phi-3');
     const metadata = ggufMetadata(whole, options.kind, { 'tokenizer.ggml.bos_token_id': 1, ...options.more });
-    const [wanted, got] = [partsOf(whole), partsOf(deriveTokenizer(metadata).tokenizer)];
+    const [wanted, got] = [partsOf(whole), partsOf(finished(deriveTokenizer(metadata)).tokenizer)];
 
     it.each([['with', true], ['without']])(
       'give the ids and the texts of tokenizer.json, %s special tokens',

@@ -4,6 +4,7 @@ import { UnsupportedCheckpoint } from '../../../../../src/model/checkpoint/famil
 import type { Metadata, MetadataValue } from '../../../../../src/model/checkpoint/gguf/gguf-file.ts';
 import { deriveTokenizer } from '../../../../../src/model/checkpoint/gguf/tokenizer/derive-tokenizer.ts';
 import { deriveTokenFacts } from '../../../../../src/model/checkpoint/gguf/tokenizer/token-facts.ts';
+import { finished } from '../../../../../src/protocol/start/slices.ts';
 import { definitionFields } from '../../../../../src/text/tokenizer/definition.ts';
 import { Pipeline } from '../../../../../src/text/tokenizer/pipeline.ts';
 import { generator } from '../../mutations.ts';
@@ -13,7 +14,7 @@ const BESIDE = 'Put the tokenizer.json of the model beside the file';
 
 function problemOf(metadata: Metadata): string {
   try {
-    deriveTokenizer(metadata);
+    finished(deriveTokenizer(metadata));
   } catch (error) {
     if (error instanceof UnsupportedCheckpoint) return error.message;
     throw error;
@@ -203,7 +204,7 @@ it('any value under any key gives a tokenizer that opens, or one refusal', () =>
       else metadata.set(key, value);
     }
     try {
-      new Pipeline(definitionFields.parse(deriveTokenizer(metadata).tokenizer)).encode('ab a', true);
+      new Pipeline(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab a', true);
       opened += 1;
     } catch (error) {
       if (!(error instanceof UnsupportedCheckpoint)) throw error;

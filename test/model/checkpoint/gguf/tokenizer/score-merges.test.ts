@@ -1,6 +1,7 @@
 /** Merges from scores have the order of the files of transformers, in both versions of its converter. */
 import { describe, expect, it } from 'vitest';
 import { mergesOf } from '../../../../../src/model/checkpoint/gguf/tokenizer/score-merges.ts';
+import { finished } from '../../../../../src/protocol/start/slices.ts';
 import { Bpe } from '../../../../../src/text/tokenizer/models/bpe.ts';
 import { generator } from '../../mutations.ts';
 import { transformersMerges } from './transformers-merges.ts';
@@ -26,7 +27,7 @@ describe.each([
     const named = new Map([...idOf].map(([text, id]) => [text, scores[id] ?? 0]));
     const wanted = transformersMerges(Object.fromEntries(idOf), named, longestFirst);
     expect(wanted.length).toBeGreaterThan(60);
-    expect(mergesOf({ idOf, scores }, longestFirst)).toEqual(wanted);
+    expect(finished(mergesOf({ idOf, scores }, longestFirst))).toEqual(wanted);
   });
 });
 
@@ -34,7 +35,7 @@ it('the order decides about the ids of a run of spaces', () => {
   const runs = Array.from({ length: 12 }, (_, count) => '▁'.repeat(count + 1));
   const idOf = new Map(runs.map((text, id) => [text, id]));
   const ids = (longestFirst: boolean): readonly number[] => {
-    const merges = mergesOf({ idOf, scores: new Float32Array(runs.length) }, longestFirst);
+    const merges = finished(mergesOf({ idOf, scores: new Float32Array(runs.length) }, longestFirst));
     return new Bpe({ vocab: Object.fromEntries(idOf), merges }).encode('▁'.repeat(23));
   };
   expect(ids(false)).not.toEqual(ids(true));
@@ -47,12 +48,12 @@ it('a token that no two tokens make up has no merge, and a broken pair of surrog
     ['😀', 2],
     ['😀a', 3],
   ]);
-  expect(mergesOf({ idOf, scores: new Float32Array(4) }, false)).toEqual([['😀', 'a']]);
+  expect(finished(mergesOf({ idOf, scores: new Float32Array(4) }, false))).toEqual([['😀', 'a']]);
 });
 
 it('refuses long tokens whose parts would take minutes to find', () => {
   const idOf = new Map(Array.from({ length: 400 }, (_, id) => [String(id).padEnd(1000, 'x'), id]));
-  expect(() => mergesOf({ idOf, scores: new Float32Array(400) }, false)).toThrow(
+  expect(() => finished(mergesOf({ idOf, scores: new Float32Array(400) }, false))).toThrow(
     'the metadata has too many long tokens: the sum of the squared lengths in "tokenizer.ggml.tokens" is 400000000; ' +
       'allowed: at most 268435456. Put the tokenizer.json of the model beside the file',
   );

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { deriveTokenizer } from '../../../../../src/model/checkpoint/gguf/tokenizer/derive-tokenizer.ts';
 import { deriveTokenFacts } from '../../../../../src/model/checkpoint/gguf/tokenizer/token-facts.ts';
+import { finished } from '../../../../../src/protocol/start/slices.ts';
 import { definitionFields } from '../../../../../src/text/tokenizer/definition.ts';
 import { Pipeline } from '../../../../../src/text/tokenizer/pipeline.ts';
 import { byteLevel, type Keys, sentencePiece } from './small-metadata.ts';
@@ -90,7 +91,7 @@ it('sampling defaults have the names of generation_config.json, and the numbers 
 
 describe('the tokens around a text', () => {
   const around = (metadata: ReturnType<typeof byteLevel>): number[] =>
-    new Pipeline(definitionFields.parse(deriveTokenizer(metadata).tokenizer)).encode('ab', true);
+    new Pipeline(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab', true);
 
   it('are those that the flags of the file state', () => {
     expect(around(byteLevel({ bos_token_id: 0 }))).toEqual([3]);
@@ -115,7 +116,7 @@ describe('the tokens around a text', () => {
 
 describe('added tokens', () => {
   const added = (metadata: ReturnType<typeof byteLevel>): unknown =>
-    deriveTokenizer(metadata).tokenizer['added_tokens'];
+    finished(deriveTokenizer(metadata)).tokenizer['added_tokens'];
   const token = (id: number, content: string, flags: object): object => ({
     ...{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
     ...flags,
@@ -153,9 +154,11 @@ describe('added tokens', () => {
 
 it('the vocabulary lacks the tokens that only fill up the matrix, and has every other text', () => {
   const tokens = ['a', '__proto__', '', '[PAD3]', '[PAD9]'];
-  const { tokenizer } = deriveTokenizer(byteLevel({ tokens, token_type: Int32Array.of(1, 1, 1, 5, 5), merges: [] }));
-  const { vocab } = tokenizer['model'] as { readonly vocab: object };
-  expect(Object.entries(vocab)).toEqual([
+  const { tokenizer } = finished(
+    deriveTokenizer(byteLevel({ tokens, token_type: Int32Array.of(1, 1, 1, 5, 5), merges: [] })),
+  );
+  const { vocab } = tokenizer['model'] as { readonly vocab: ReadonlyMap<string, number> };
+  expect([...vocab]).toEqual([
     ['a', 0],
     ['__proto__', 1],
     ['[PAD9]', 4],
