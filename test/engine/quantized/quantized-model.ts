@@ -35,19 +35,25 @@ const CENTRES: Partial<Readonly<Record<BlockFormat, number>>> = {
   q5_k: 15.5,
 };
 
+const MOST_BLOCKS = 4096;
+
 /** A model, and the formats of its matrices by parts of their names; `others` is the format of all others. */
 export interface QuantizedModel {
   readonly name: string;
+  /** Columns of the matrices, in the place of the usual number. */
+  readonly width?: number;
   readonly formats: Readonly<Record<string, BlockFormat>> & { readonly others: BlockFormat };
 }
 
 /** The weights of a matrix in blocks. The right ones are `weightsOf`. */
 export type Dequantize = (format: BlockFormat, blocks: Uint8Array) => Float32Array;
 
-/** The model with blocks. The widths of its matrices are multiples of 256 if a format needs it. */
-export function quantizedModel({ name, formats }: QuantizedModel): TestGguf {
+/** The model with blocks. The widths of its matrices are 256 if a format needs it. */
+export function quantizedModel({ name, formats, width }: QuantizedModel): TestGguf {
   const isWide = Object.values(formats).some((format) => BLOCK_FORMATS[format].values > 32);
-  const { metadata, tensors = {} } = convertedModel(isWide ? widened(checkpointNamed(name)) : checkpointNamed(name));
+  const columns = width ?? (isWide ? 256 : undefined);
+  const usual = checkpointNamed(name);
+  const { metadata, tensors = {} } = convertedModel(columns === undefined ? usual : widened(usual, columns));
   const quantized = Object.entries(tensors).map(([tensor, { shape, data }], index) => {
     const part = Object.keys(formats).find((one) => tensor.includes(one)) ?? 'others';
     const format = formats[part] ?? formats.others;
@@ -57,13 +63,13 @@ export function quantizedModel({ name, formats }: QuantizedModel): TestGguf {
   return { metadata: { ...metadata, ...tokenizerKeys }, tensors: Object.fromEntries(quantized) };
 }
 
-/** Four times as wide. */
-const widened = (model: CheckpointModel): CheckpointModel => ({
-  ...model,
-  config: { ...model.config, hidden_size: 256, intermediate_size: 256, ...(model.config.head_dim && { head_dim: 64 }) },
-});
+function widened({ config, ...model }: CheckpointModel, columns: number): CheckpointModel {
+  const sizes = { hidden_size: columns, intermediate_size: columns };
+  const head = config.head_dim ? { head_dim: columns / config.num_attention_heads } : {};
+  return { ...model, config: { ...config, ...sizes, ...head } };
+}
 
-/** Random blocks whose weights have the root mean square of the tensor. */
+/** Random blocks whose weights have the root mean square of the tensor. Large matrices repeat them. */
 function inBlocks(
   type: BlockFormat,
   { shape, data }: { readonly shape: readonly number[]; readonly data: Uint8Array },
@@ -72,9 +78,12 @@ function inBlocks(
   const floats = new Float32Array(data.slice().buffer);
   const { values, bytes: size } = BLOCK_FORMATS[type];
   const [target, next] = [rootMeanSquare(floats), randomBits(seed)];
-  const bytes = Uint8Array.from({ length: (floats.length / values) * size }, () => next() & 255);
-  for (let at = 0; at < bytes.length; at += size)
-    scaleTo(target * (0.7 + (0.6 * next()) / 2 ** 32), type, bytes.subarray(at, at + size));
+  const count = floats.length / values;
+  const random = Uint8Array.from({ length: Math.min(MOST_BLOCKS, count) * size }, () => next() & 255);
+  for (let at = 0; at < random.length; at += size)
+    scaleTo(target * (0.7 + (0.6 * next()) / 2 ** 32), type, random.subarray(at, at + size));
+  const bytes = new Uint8Array(count * size);
+  for (let at = 0; at < bytes.length; at += random.length) bytes.set(random.subarray(0, bytes.length - at), at);
   return { type, shape, data: bytes };
 }
 
@@ -98,11 +107,11 @@ function scaleTo(target: number, format: BlockFormat, block: Uint8Array): void {
 const rootMeanSquare = (values: Float32Array): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
-/** The bits of a float16 near a number from 2^-14 to 65 504, or its negative. */
+/** The bits of a float16 near a number below 65 504. */
 function halfBits(value: number): number {
-  const exponent = Math.floor(Math.log2(Math.abs(value)));
-  const fraction = Math.floor((Math.abs(value) / 2 ** exponent - 1) * 1024);
-  return (value < 0 ? 0x8000 : 0) | ((exponent + 15) << 10) | fraction;
+  const exponent = Math.max(-14, Math.floor(Math.log2(Math.abs(value))));
+  const steps = Math.floor(Math.abs(value) / 2 ** (exponent - 10));
+  return (value < 0 ? 0x8000 : 0) | ((exponent + 14) * 1024 + steps);
 }
 
 /** Writes the model as `<folder>/model.gguf`. Returns its path. */
