@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BLOCK_FORMATS, type BlockFormat } from '../../../src/protocol/decoder/block-formats.ts';
 import type { EngineOptions } from '../../../src/protocol/loading.ts';
-import type { TokenReport } from '../../../src/protocol/messages.ts';
 import { candidateOf } from '../../support/checkpoints/candidate.ts';
 import { CONTEXT, checkpointNamed } from '../../support/checkpoints/models.ts';
 import type { TestGguf } from '../../support/gguf/gguf-bytes.ts';
 import { HALVES } from '../conversion/blocks.ts';
 import { Bench } from '../harness.ts';
+import { Difference } from './difference.ts';
 import { MISTAKES, type QuantizedModel, quantizedModel, referenceOf, writeModel } from './quantized-model.ts';
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'quantized-')));
@@ -44,31 +44,6 @@ const NEW_TOKENS = 6;
  * Granite. The mistakes cause 0.81 at least.
  */
 const BOUND = 0.1;
-
-/** The sums of squares of logits and of their differences. */
-class Difference {
-  #squares = 0;
-  #differences = 0;
-
-  /** @param top the log-probabilities of all ids. Only the differences between ids count. */
-  add(top: TokenReport['top'] = [], expected: readonly number[]): void {
-    const found = new Float64Array(expected.length).fill(Number.NaN);
-    for (const { id, logprob } of top) found[id] = logprob;
-    const mean = (values: readonly number[] | Float64Array): number =>
-      [...values].reduce((sum, value) => sum + value, 0) / values.length;
-    const [foundMean, expectedMean] = [mean(found), mean(expected)];
-    for (const [id, logit] of expected.entries()) {
-      const value = logit - expectedMean;
-      this.#squares += value ** 2;
-      this.#differences += ((found[id] ?? Number.NaN) - foundMean - value) ** 2;
-    }
-  }
-
-  /** Root mean square, relative to that of the logits. */
-  get relative(): number {
-    return Math.sqrt(this.#differences / this.#squares);
-  }
-}
 
 it('has each format of GGUF files in a model', () => {
   expect(new Set(MODELS.flatMap(({ formats }) => Object.values(formats)))).toEqual(new Set(Object.keys(BLOCK_FORMATS)));
