@@ -2,8 +2,8 @@
 import { BLOCK_FORMATS, type BlockFormat } from '../../../src/protocol/decoder/block-formats.ts';
 import { DEQUANTIZE } from './ggml-rules.ts';
 
-/** The positions of the half floats in a block. */
-const HALVES: Readonly<Record<BlockFormat, readonly number[]>> = {
+/** The positions of the half floats in a block: of the scale, then of the minimum. */
+export const HALVES: Readonly<Record<BlockFormat, readonly number[]>> = {
   q4_0: [0],
   q4_1: [0, 2],
   q5_0: [0],

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ConversionProgress } from '../../../src/protocol/decoder/conversion.ts';
 import type { WeightsProgress } from '../../../src/protocol/decoder/sharing.ts';
+import { anonymousBytes } from '../../../src/protocol/host/process-memory.ts';
 import type { EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
 import { engineProcess, onCpu, options, request } from '../harness.ts';
@@ -57,6 +58,11 @@ export class EngineProcess {
       this.#said.flatMap((one) => (one.kind === 'report' ? one.sequences : [])).filter(({ id }) => id === order.id);
     await this.#until(() => reports().find(({ finish }) => finish !== undefined));
     return reports().flatMap(({ tokens }) => tokens.map(({ id }) => id));
+  }
+
+  /** Bytes of memory of the process alone. */
+  get ownBytes(): number {
+    return anonymousBytes(this.#child?.pid ?? -1) ?? Number.NaN;
   }
 
   kill(): void {
