@@ -139,7 +139,7 @@ describe('experts that are rounded to 8 bits', () => {
   ])('%s: near the logits of the file, and reported', async (_, formatOf, exact, rounded) => {
     const { relative, exactness } = await computed('qwen3-moe', formatOf);
     expect(relative).toBeLessThan(0.02);
-    const facts = exactnessFacts(exactness);
+    const facts = exactnessFacts({ conversions: exactness });
     expect(facts.exact_weights).toBe(exact);
     const names = facts.rounded_weights?.split(', ').map((one) => /^(\S+) \(0\.\d+ %\)$/.exec(one)?.[1]);
     expect(names).toEqual(rounded);
