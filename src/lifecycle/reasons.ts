@@ -141,7 +141,11 @@ export const lossKind = ({ isOutOfMemory }: Loss): FailureKind => (isOutOfMemory
  */
 export function failureText(error: unknown): string {
   if (error instanceof EngineRefusedError) return describeRefusal(error.refusal);
-  if (error instanceof EngineLostError && error.loss) return lossText(error.loss);
+  const loss = error instanceof EngineLostError ? error.loss : undefined;
+  if (loss)
+    return loss.isOutOfMemory
+      ? lossText(loss)
+      : `the engine process ended, and had not opened the model: ${lossText(loss)}`;
   return messageOf(error);
 }
 

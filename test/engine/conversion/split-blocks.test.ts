@@ -49,6 +49,6 @@ describe('blocks and scales in two tensors', () => {
 
   test('name a file that ends early', () => {
     writeFileSync(path, file.subarray(0, -1));
-    expect(() => piece(0, BLOCKS)).toThrow(`${path} ends at byte ${file.length - 1}`);
+    expect(() => piece(0, BLOCKS)).toThrow(`download ${path} again: it ends at byte ${file.length - 1}`);
   });
 });

@@ -191,6 +191,13 @@ describe.runIf(process.platform === 'linux')('saved weights', () => {
     expect(engine.progress).toEqual([]);
     expect(existsSync(cache)).toBe(false);
   });
+
+  test('are made for a model of integers', async () => {
+    const quantized = join(import.meta.dirname, '../../models/external/model.onnx');
+    const files = [quantized, `${quantized}_data`];
+    const candidates = [{ device: 'cpu', modelFile: quantized, weightFiles: files }] as const;
+    expect(statesOf(await openIn(cache, { candidates, context: 64 }))).toEqual(['saving', 'saved', 'mapped']);
+  });
 });
 
 describe.runIf(process.platform === 'linux')('a folder that cannot be used', () => {
