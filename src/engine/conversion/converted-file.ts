@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import type { ConversionProgress, Exactness } from '../../protocol/decoder/conversion.ts';
 import type { UnsharedReason } from '../../protocol/decoder/sharing.ts';
 import {
+  isUnchanged,
   namesIn,
   type SourceFile,
   sourceFile,
@@ -107,12 +108,15 @@ function unsharedReason({ reason }: LoadError): UnsharedReason {
 
 function sharedFile(target: ConversionTarget, path: string): ConvertedFile {
   const root = inFolder(path, () => openRoot(path));
-  const sources = target.weightFiles.map(sourceFile).filter((file): file is SourceFile => file !== undefined);
+  const sources = sourcesOf(target.weightFiles);
   const folder = new WeightsFolder(root, keyOf(target, sources));
   const { converted } = folder.read() ?? writeOnce(target, folder, sources);
   if (!converted) throw new LoadError({ code: 'not_written', folder: root, message: 'its files are damaged' });
   return { path: folder.file('weights'), weights: converted.weights, isShared: true, release: () => undefined };
 }
+
+const sourcesOf = (paths: readonly string[]): SourceFile[] =>
+  paths.map(sourceFile).filter((file): file is SourceFile => file !== undefined);
 
 /**
  * The result of `use`.
@@ -170,7 +174,10 @@ function waitReporter({ plan, report }: ConversionTarget, folder: WeightsFolder)
 const stepOf = (part: number): number =>
   Math.min(100 - PROGRESS_STEP, Math.floor((100 * part) / PROGRESS_STEP) * PROGRESS_STEP);
 
-/** Converts all weights, with progress. @throws LoadError `disk_full`; the error of the conversion */
+/**
+ * Converts all weights, with progress.
+ * @throws LoadError `disk_full`, `cannot_convert` for files that change meanwhile; the error of the conversion
+ */
 function write(target: ConversionTarget, folder: string, path: string): Exactness[] {
   const { plan, weightFiles, report, diskMargin, check } = target;
   const { bytes, sourceBytes } = plan;
@@ -188,7 +195,13 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
     const ms = performance.now() - began;
     report({ state: 'progress', percent, expectedMs: Math.ceil((ms * (sourceBytes - done)) / done) });
   };
+  const sources = sourcesOf(weightFiles);
   const weights = convertWeights(plan, { weightFiles, path, onProgress });
+  if (!sources.every(isUnchanged))
+    throw new LoadError({
+      code: 'cannot_convert',
+      message: 'start the worker again: the weight files changed while they were converted',
+    });
   report({ state: 'converted', diskBytes: bytes, durationMs: performance.now() - began });
   return weights;
 }

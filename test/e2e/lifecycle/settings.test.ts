@@ -83,7 +83,7 @@ test('serve --help-all names every flag, its variable, and the exit codes', asyn
 
 test("pull --help-all names its flags and the hub's variables", async () => {
   const { stdout } = await runCli(['pull', '--help-all']);
-  expect(stdout).toContain('rbees-workerd pull <org/model>[/folder][@revision]');
+  expect(stdout).toContain('rbees-workerd pull <org/model>[/folder][:tag][@revision]');
   for (const flag of ['--dtype', '--device', '--verify']) expect(stdout).toContain(flag);
   for (const name of ['TOKEN', 'ENDPOINT', 'HUB_CACHE', 'HOME', 'HUB_OFFLINE', 'HUB_DISABLE_SYMLINKS'])
     expect(stdout).toMatch(new RegExp(`^ .*\\bHF_${name}\\b`, 'm'));

@@ -132,6 +132,16 @@ describe.runIf(process.platform === 'linux')('converted weights', () => {
     expect([keysIn(cache), existsSync(own)]).toEqual([[], false]);
   });
 
+  test('of files that change during the conversion are refused', () => {
+    const options = { weightsCache: { folder: cache }, temporaryFolder: own };
+    const touch = ({ state }: ConversionProgress): void => {
+      if (state === 'progress') utimesSync(source, 1, 1);
+    };
+    const message = expect.stringContaining('changed while they were converted');
+    expect(refusal(() => convert({ options, report: touch }))).toEqual({ code: 'cannot_convert', message });
+    expect([keysIn(cache), existsSync(own)]).toEqual([[], false]);
+  });
+
   test('of another process are awaited', async () => {
     const options = { ...openOptions(source, cache), context: 64, temporaryFolder: own };
     const candidates = [{ device: 'cpu', modelFile: source, weightFiles: [source], decoder }] as const;

@@ -9,7 +9,7 @@ import type { Metadata } from '../gguf-file.ts';
 import { endIds } from './end-ids.ts';
 import { LLAMA_IDS } from './sentence-piece.ts';
 import { namedTokensOf } from './special-tokens.ts';
-import { readTokens } from './token-list.ts';
+import { listedTokens } from './token-list.ts';
 import { KEYS, TokenizerMetadata } from './tokenizer-metadata.ts';
 
 const TEMPLATE = 'tokenizer.chat_template';
@@ -28,20 +28,22 @@ const SAMPLING = {
 } as const;
 
 /**
- * Both files, also for a tokenizer that `deriveTokenizer` does not support.
+ * Both files, also for a tokenizer that `deriveTokenizer` does not support. Without tokens in the file, only
+ * its flags and templates.
  * @throws UnsupportedCheckpoint for a value of another type or out of range
  */
 export function deriveTokenFacts(metadata: Metadata): Pick<DerivedFiles, 'tokenizerConfig' | 'generationConfig'> {
   const fields = new TokenizerMetadata(metadata);
-  const tokens = readTokens(fields);
+  const tokens = listedTokens(fields);
+  const hasTokens = tokens.texts.length > 0;
   const defaults = fields.text(KEYS.model) === 'llama' ? LLAMA_IDS : {};
   const addBos = fields.flag(KEYS.addBos);
   const addEos = fields.flag(KEYS.addEos);
   const template = chatTemplateOf(fields);
-  const ends = endIds(tokens, fields, defaults);
+  const ends = hasTokens ? endIds(tokens, fields, defaults) : [];
   return {
     tokenizerConfig: {
-      ...namedTokensOf(tokens, fields, defaults),
+      ...(hasTokens && namedTokensOf(tokens, fields, defaults)),
       ...(addBos !== undefined && { add_bos_token: addBos }),
       ...(addEos !== undefined && { add_eos_token: addEos }),
       ...(template !== undefined && { chat_template: template }),

@@ -38,6 +38,18 @@ export function readTokens(fields: TokenizerMetadata): TokenList {
   return { texts, types, idOf: idsOf(texts, types) };
 }
 
+/**
+ * The tokens as far as the file lists them, for a model whose tokenizer is in another file: no type is
+ * needed, and the first of two equal tokens counts.
+ */
+export function listedTokens(fields: TokenizerMetadata): TokenList {
+  const texts = fields.texts(KEYS.tokens, MAX_TOKENS) ?? [];
+  const types = fields.numbers(KEYS.types, texts.length) ?? new Uint8Array(texts.length);
+  const idOf = new Map<string, number>();
+  for (const [id, text] of texts.entries()) if (text !== '' && !idOf.has(text)) idOf.set(text, id);
+  return { texts, types, idOf };
+}
+
 /** The list with other texts. */
 export function withTexts(list: TokenList, texts: readonly string[]): TokenList {
   return { texts, types: list.types, idOf: idsOf(texts, list.types) };

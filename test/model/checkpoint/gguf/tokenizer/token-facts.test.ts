@@ -37,6 +37,20 @@ describe('the ids that end an output', () => {
     });
   });
 
+  it('need no tokens in the file, no types, and no other tokens than once', () => {
+    const without = { tokens: undefined, token_type: undefined, merges: undefined, eos_token_id: 7 };
+    const template = { 'tokenizer.chat_template': 'T' };
+    expect(deriveTokenFacts(byteLevel({ ...without, ...template }))).toEqual({
+      tokenizerConfig: { chat_template: 'T' },
+      generationConfig: {},
+    });
+    const twice = { tokens: ['a', '</s>', '</s>'], token_type: undefined, eos_token_id: 1 };
+    expect(deriveTokenFacts(byteLevel(twice))).toMatchObject({
+      tokenizerConfig: { eos_token: '</s>' },
+      generationConfig: { eos_token_id: [1] },
+    });
+  });
+
   it('are those of Llama for a SentencePiece file without the keys', () => {
     expect(deriveTokenFacts(sentencePiece())).toEqual({
       tokenizerConfig: { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
