@@ -33,7 +33,8 @@ test('another connection gets its answer between them', async () => {
     expect(statusesOf(many.heard())).toEqual(Array(62).fill(200));
     const [between = Number.NaN] = uptimes(other.heard());
     const [last = Number.NaN] = uptimes(many.heard());
-    expect(between).toBeLessThan(last);
+    // The times have whole milliseconds: a fast machine ends the rest within one.
+    expect(between).toBeLessThanOrEqual(last);
   }
 });
 

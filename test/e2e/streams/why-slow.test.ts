@@ -131,7 +131,8 @@ describe.skipIf(!canBeNarrow)('a reader that lags', () => {
     const slowed = told.find((data) => data['event'] === 'generation.slowed' && data['cause'] === 'reader');
     expectSlow(slowed ?? {});
     expect(slowed).toMatchObject({ other_sequences: 0 });
-    expect(Number(slowed?.['paused_ms'])).toBeGreaterThanOrEqual(2900);
+    // A part of the pause is in the window before, if the reader's buffer took more meanwhile.
+    expect(Number(slowed?.['paused_ms'])).toBeGreaterThanOrEqual(1500);
     expect(Number(slowed?.['window_ms'])).toBeGreaterThanOrEqual(Number(slowed?.['paused_ms']));
     expect(told.at(-1)).toMatchObject({ type: 'end' });
   });
