@@ -176,7 +176,7 @@ const stepOf = (part: number): number =>
 
 /**
  * Converts all weights, with progress.
- * @throws LoadError `disk_full`, or `cannot_convert` for files that change meanwhile; the error of the kernels
+ * @throws LoadError `disk_full`, `cannot_convert` for changed weight files; the error of the kernels
  */
 function write(target: ConversionTarget, folder: string, path: string): Exactness[] {
   const { plan, weightFiles, report, diskMargin, check } = target;
