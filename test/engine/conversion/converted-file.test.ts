@@ -1,5 +1,4 @@
 /** The file with converted weights: written once under a lock, shared, or written for one engine alone. */
-import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -21,6 +20,7 @@ import { planConversion } from '../../../src/engine/conversion/plan/plan-convers
 import { LoadError } from '../../../src/engine/load/load-error.ts';
 import { WeightsFolder } from '../../../src/engine/prepared/weights-folder.ts';
 import type { ConversionProgress } from '../../../src/protocol/decoder/conversion.ts';
+import { canMountTmpfs, mountTmpfs, unmount } from '../../support/tmpfs.ts';
 import { EngineProcess, openOptions } from '../prepared/engine-process.ts';
 import { storedDecoder } from './stored-decoder.ts';
 
@@ -43,7 +43,7 @@ afterEach(async () => {
     engine.kill();
     await engine.gone();
   }
-  for (const mount of mounts.splice(0)) execFileSync('umount', [mount]);
+  for (const mount of mounts.splice(0)) unmount(mount);
   rmSync(root, { recursive: true });
 });
 
@@ -248,10 +248,10 @@ describe.runIf(process.platform === 'linux')('an engine converts for itself alon
     used.release();
   });
 
-  const canMount = process.getuid?.() === 0 && canMountTmpfs();
-  test.runIf(canMount)('if the disk of the folder is full; a full disk for both is refused', () => {
+  test.runIf(canMountTmpfs())('if the disk of the folder is full; a full disk for both is refused', () => {
     mkdirSync(cache);
-    mount(cache);
+    mountTmpfs(cache, 'size=64k,mode=755');
+    mounts.push(cache);
     const { progress, release } = convert();
     release();
     expect(progress[0]).toMatchObject({ state: 'unshared', reason: { code: 'disk_full', needed: plan.bytes } });
@@ -266,21 +266,3 @@ describe.runIf(process.platform === 'linux')('an engine converts for itself alon
     expect(readdirSync(join(cache, 'own'))).toEqual([]);
   });
 });
-
-function mount(folder: string): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=755', 'tmpfs', folder]);
-  mounts.push(folder);
-}
-
-function canMountTmpfs(): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'can-mount-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder], { stdio: 'ignore' });
-    execFileSync('umount', [folder]);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}

@@ -33,6 +33,7 @@ import { openRoot, takeTurn, WeightsFolder } from '../../../src/engine/prepared/
 import type { WeightsProgress } from '../../../src/protocol/decoder/sharing.ts';
 import { readManifest, SAVED, type WeightsManifest } from '../../../src/protocol/host/weights-cache.ts';
 import type { EngineOptions } from '../../../src/protocol/loading.ts';
+import { canMountTmpfs, mountTmpfs, unmount } from '../../support/tmpfs.ts';
 import { Bench, modelFile, onCpu, runtimeLibrary } from '../harness.ts';
 import { EngineProcess, openOptions } from './engine-process.ts';
 
@@ -52,7 +53,7 @@ afterEach(async () => {
     engine.kill();
     await engine.gone();
   }
-  for (const mount of mounts.splice(0)) execFileSync('umount', [mount]);
+  for (const mount of mounts.splice(0)) unmount(mount);
   rmSync(root, { recursive: true });
 });
 
@@ -216,7 +217,7 @@ describe.runIf(process.platform === 'linux')('a folder that cannot be used', () 
     expect(await unshared(cache)).toMatchObject({ reason: { message: expect.stringContaining('other users') } });
   });
 
-  const canMount = process.getuid?.() === 0 && canMountTmpfs();
+  const canMount = canMountTmpfs();
   test.runIf(canMount)('on a read-only disk gives complete weights, and takes no new ones', async () => {
     mount('size=512m,mode=755');
     await openIn(cache);
@@ -253,21 +254,8 @@ describe.runIf(process.platform === 'linux')('a folder that cannot be used', () 
 
   function mount(options: string): void {
     mkdirSync(cache);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', cache]);
+    mountTmpfs(cache, options);
     mounts.push(cache);
-  }
-
-  function canMountTmpfs(): boolean {
-    const folder = mkdtempSync(join(tmpdir(), 'mount-'));
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
-      execFileSync('umount', [folder]);
-      return true;
-    } catch {
-      return false;
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
   }
 });
 
