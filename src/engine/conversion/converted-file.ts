@@ -45,7 +45,7 @@ const FOLDER_CODES: readonly ReasonCode[] = ['disk_full', 'not_written'];
 /** A conversion that this engine needs. */
 export interface ConversionTarget {
   readonly plan: ConversionPlan;
-  /** Kind of the device, and the dtype of quantized floats. */
+  /** `q8` or `q4` for floats that the engine quantizes, else `blocks`. The same on all devices. */
   readonly form: string;
   readonly weightFiles: readonly string[];
   readonly options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder'>;

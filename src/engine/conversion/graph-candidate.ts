@@ -2,7 +2,6 @@
 import type { ConversionProgress } from '../../protocol/decoder/conversion.ts';
 import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';
-import { type DeviceKind, kindOf } from '../../protocol/devices.ts';
 import type { Candidate, EngineFacts, EngineOptions } from '../../protocol/loading.ts';
 import type { FileParts } from '../load/read-ahead.ts';
 import type { GraphCandidate } from '../ort/built-model.ts';
@@ -21,6 +20,8 @@ export interface ReadableCandidate {
 }
 
 const nothing = (): void => undefined;
+/** The form of a converted file whose floats stay as they are. */
+const UNQUANTIZED = 'blocks';
 
 /** The functions of the engine that a conversion needs. */
 export interface ConversionHooks {
@@ -44,10 +45,9 @@ export function readableCandidate(
   const { decoder, quantize, ...files } = candidate;
   if (!decoder) return { candidate: files, facts: {}, release: nothing };
   const { weightFiles } = files;
-  const device = kindOf(candidate.device);
-  const plan = planConversion(decoder, { device, file: weightFiles.length, ...(quantize && { quantize }) });
+  const plan = planConversion(decoder, { file: weightFiles.length, ...(quantize && { quantize }) });
   if (!plan) return { candidate: { ...files, decoder: plainDecoder(decoder) }, facts: {}, release: nothing };
-  const form = formOf(device, quantize);
+  const form = quantize ?? UNQUANTIZED;
   const readable = (path: string): GraphCandidate => {
     const all = [...weightFiles, path];
     return { ...files, weightFiles: all, decoder: plan.decoder, parts: partsOf(plan.decoder, all) };
@@ -61,9 +61,6 @@ export function readableCandidate(
     release,
   };
 }
-
-const formOf = (device: DeviceKind, quantize: Candidate['quantize']): string =>
-  quantize === undefined ? device : `${device} ${quantize}`;
 
 /** A decoder without matrices in blocks. @throws RangeError for a matrix in blocks: a defect of the plan */
 function plainDecoder(decoder: DecoderSpec): DecoderSpec<GraphMatrix> {

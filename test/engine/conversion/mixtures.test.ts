@@ -62,7 +62,7 @@ async function computed(
   const bytes = new Uint8Array(readFileSync(reference.path));
   const expected = PROMPTS.map((ids) => referenceLogits(reference.decoder as DecoderSpec<TensorPlace>, bytes, ids));
   const { path, decoder } = await described(quantized, 'quantized.gguf');
-  const plan = planConversion(decoder, { device: 'cpu', file: 1 });
+  const plan = planConversion(decoder, { file: 1 });
   if (!plan) throw new Error('nothing to convert');
   const converted = join(root, 'converted');
   const exactness = convertWeights(plan, { weightFiles: [path], path: converted, onProgress: () => undefined });

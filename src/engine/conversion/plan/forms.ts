@@ -1,9 +1,8 @@
 /**
- * The table of converted forms: the form of each block format that has the same weights, and the forms that a
- * kind of device reads instead. Plain data and pure functions.
+ * The table of converted forms: the form of each block format that has the same weights. All devices read the
+ * same forms, so that they share one converted file. Plain data and pure functions.
  */
 import type { BlockFormat } from '../../../protocol/decoder/block-formats.ts';
-import type { DeviceKind } from '../../../protocol/devices.ts';
 import type { Form } from './conversion-plan.ts';
 
 /**
@@ -34,21 +33,6 @@ export const FLOAT_FORMS: Readonly<Record<'q8' | 'q4', Form>> = {
   q8: { bits: 8, blockSize: 32 },
   q4: { bits: 4, blockSize: 32 },
 };
-
-/**
- * The forms that a kind of device reads instead of the exact ones. A form that is not the exact one has
- * blocks of 32, and no minimums: for example `REQUANTIZED`, or 8 bits without zero points.
- */
-const DEVICE_FORMS: Readonly<Record<DeviceKind, Partial<Readonly<Record<BlockFormat, Form>>>>> = {
-  cpu: {},
-  cuda: {},
-  webgpu: {},
-  coreml: {},
-};
-
-/** The form of a block format on a kind of device. */
-export const formOf = (format: BlockFormat, device: DeviceKind): Form =>
-  DEVICE_FORMS[device][format] ?? EXACT_FORMS[format];
 
 /** True if matrices of two forms can be one matrix. */
 export const isSameForm = (one: Form, other: Form): boolean =>
