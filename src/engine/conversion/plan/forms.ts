@@ -38,6 +38,25 @@ export const FLOAT_FORMS: Readonly<Record<'q8' | 'q4', Form>> = {
 export const isSameForm = (one: Form, other: Form): boolean =>
   one.bits === other.bits && one.blockSize === other.blockSize && one.extra === other.extra;
 
+/**
+ * True if a form can have the weights of another form, bit for bit: both are integers with scales alone, and it
+ * has no fewer bits and no larger blocks.
+ */
+export const hasAllWeights = (form: Form, other: Form): boolean =>
+  form.extra === undefined &&
+  other.extra === undefined &&
+  form.bits >= other.bits &&
+  form.blockSize <= other.blockSize;
+
+/** The smallest form that has the weights of all forms bit for bit; undefined if there is none. */
+export function commonForm(forms: readonly Form[]): Form | undefined {
+  const common: Form = {
+    bits: forms.some(({ bits }) => bits === 8) ? 8 : 4,
+    blockSize: forms.some(({ blockSize }) => blockSize === 16) ? 16 : 32,
+  };
+  return forms.every((form) => hasAllWeights(common, form)) ? common : undefined;
+}
+
 /** Bytes of a row of each part. */
 export interface RowBytes {
   readonly values: number;

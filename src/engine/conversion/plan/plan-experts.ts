@@ -20,7 +20,7 @@ import {
   type TensorPlace,
 } from '../../../protocol/decoder/decoder-spec.ts';
 import type { ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { EXACT_FORMS, FLOAT_FORMS, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
+import { commonForm, EXACT_FORMS, FLOAT_FORMS, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
 import type { NamedMatrix, PackedMixtures } from './matrices.ts';
 
 /** The converted file while it is planned. */
@@ -96,13 +96,15 @@ function planJoined(experts: JoinedExperts, name: string, options: ExpertsOption
 
 /**
  * The form of all matrices of a layer: the operator has one number of bits and one block size for both
- * products, and no minimums. The form of the formats if all have the same one, else 8 bits in blocks of 32.
+ * products, and no minimums. The smallest form that has the weights of all formats; without one, 8 bits with
+ * zero points. Floats are quantized in blocks of 32 only.
  */
 function sharedForm(parts: readonly Part[], { quantize = 'q8' }: ExpertsOptions): Form {
-  const forms = parts.map(({ source }) => (isPlain(source) ? FLOAT_FORMS[quantize] : EXACT_FORMS[source.format]));
-  const [first = REQUANTIZED] = forms;
-  const isExact = first.extra !== 'minimums' && forms.every((form) => isSameForm(form, first));
-  return isExact ? first : REQUANTIZED;
+  const common = commonForm(
+    parts.map(({ source }) => (isPlain(source) ? FLOAT_FORMS[quantize] : EXACT_FORMS[source.format])),
+  );
+  const hasFloats = parts.some(({ source }) => isPlain(source));
+  return common && !(hasFloats && common.blockSize < 32) ? common : REQUANTIZED;
 }
 
 function checkWidth({ name, source: { shape } }: Part, { blockSize }: Form): void {
