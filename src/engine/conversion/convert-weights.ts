@@ -68,7 +68,7 @@ class Conversion {
     for (let start = 0; start < total; start += PIECE) {
       const count = Math.min(PIECE, total - start);
       const bytes = this.#kernels.source.subarray(0, sourceBytes(from, count));
-      if (isSplit(source)) readSplitBlocks(this.#files, source, { start, bytes });
+      if (isSplit(source)) readSplitBlocks(this.#files, source, { start, count }, this.#kernels);
       else this.#files.read(source.file, source.offset + sourceBytes(from, start), bytes);
       if (!this.#kernels.convert(from, form, count)) throw this.#notFinite(task, start);
       this.differences.add(task, bytes, { parts: this.#kernels, count });
