@@ -1,7 +1,8 @@
 /**
  * The file with converted weights. The first engine that needs it writes it into the folder of saved weights,
  * under a lock; the other engines of the machine map it. An engine that cannot share the file writes one of
- * its own into the folder for temporary files, and removes its name when the runtime has mapped it.
+ * its own into the folder for temporary files, and removes its name when the runtime has mapped it. The worker
+ * removes the file of an engine that is killed before (bridge/files/own-file.ts).
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, fstatSync, lstatSync, openSync, rmSync, statSync } from 'node:fs';
@@ -48,7 +49,7 @@ export interface ConversionTarget {
   /** `q8` or `q4` for floats that the engine quantizes, else `blocks`. The same on all devices. */
   readonly form: string;
   readonly weightFiles: readonly string[];
-  readonly options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder'>;
+  readonly options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder' | 'temporaryName'>;
   readonly report: (progress: ConversionProgress) => void;
   /** Called before weights are converted. @throws LoadError for a model that cannot be opened anyway */
   readonly check: () => void;
@@ -210,7 +211,7 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
 function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
   makeFolders(folder, 0o700);
   for (const path of [dirname(folder), folder]) requireOwn(path);
-  const path = join(folder, `${randomUUID()}.bin`);
+  const path = join(folder, target.options.temporaryName ?? `${randomUUID()}.bin`);
   const descriptor = openSync(path, 'wx', 0o600);
   const release = (): void => {
     closeSync(descriptor);

@@ -2,10 +2,10 @@
 import type { ConversionProgress } from '../../protocol/decoder/conversion.ts';
 import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';
-import type { Candidate, EngineFacts, EngineOptions } from '../../protocol/loading.ts';
+import type { Candidate, EngineFacts } from '../../protocol/loading.ts';
 import type { FileParts } from '../load/read-ahead.ts';
 import type { GraphCandidate } from '../ort/built-model.ts';
-import { convertedFile } from './converted-file.ts';
+import { type ConversionTarget, convertedFile } from './converted-file.ts';
 import { planConversion } from './plan/plan-conversion.ts';
 
 /** The facts about converted weights; empty if none were converted. */
@@ -39,7 +39,7 @@ export interface ConversionHooks {
  */
 export function readableCandidate(
   candidate: Candidate,
-  options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder'>,
+  options: ConversionTarget['options'],
   { report, check }: ConversionHooks,
 ): ReadableCandidate {
   const { decoder, quantize, ...files } = candidate;
