@@ -1,6 +1,6 @@
 /**
- * The file with converted weights that one engine uses alone. The engine removes its name when the runtime has
- * mapped it. An engine that is killed before cannot: the worker then removes the file.
+ * The file with converted weights that one engine uses alone. The engine removes its name when the runtime
+ * has mapped it. An engine that is killed before cannot: the worker then removes the file.
  */
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';

@@ -88,14 +88,13 @@ export function estimateMemory(
 }
 
 /**
- * Bytes of a checkpoint's floats as float32, and of its matrices in blocks as integers with scales. The table of
- * tied weights counts twice: a product has it in the order of the runtime.
+ * Bytes of a checkpoint's floats as float32, and of its matrices in blocks as integers with scales. The table
+ * of tied weights counts twice: a product has it in the order of the runtime.
  */
 function widenedBytes({ tensors }: Pick<CheckpointContent, 'tensors'>): number {
   const isTied = ![...tensors.keys()].some((name) => name.endsWith(HEAD));
   let bytes = 0;
-  for (const [name, tensor] of tensors)
-    bytes += tensorBytes(name, tensor) * (isTied && name.endsWith(TABLE) ? 2 : 1);
+  for (const [name, tensor] of tensors) bytes += tensorBytes(name, tensor) * (isTied && name.endsWith(TABLE) ? 2 : 1);
   return bytes;
 }
 

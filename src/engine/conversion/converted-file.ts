@@ -1,8 +1,8 @@
 /**
  * The file with converted weights. The first engine that needs it writes it into the folder of saved weights,
  * under a lock; the other engines of the machine map it. An engine that cannot share the file writes one of
- * its own into the folder for temporary files, and removes its name when the runtime has mapped it. The worker
- * removes the file of an engine that is killed before (bridge/files/own-file.ts).
+ * its own into the folder for temporary files, and removes its name when the runtime has mapped it. The
+ * worker removes the file of an engine that is killed before (bridge/files/own-file.ts).
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, fstatSync, lstatSync, openSync, rmSync, statSync } from 'node:fs';

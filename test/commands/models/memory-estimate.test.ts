@@ -15,9 +15,7 @@ function weightsOf(tensors: Readonly<Record<string, BlockFormat | 'f32'>>): numb
   const place = { file: 0, offset: 0, shape: [1024, 1024] };
   const entries = Object.entries(tensors).map(([name, format]): [string, StoredMatrix] => [
     name,
-    format === 'f32'
-      ? { ...place, bytes: 4 * MB, type: FLOAT32 }
-      : { ...place, bytes: blockBytes(format, MB), format },
+    format === 'f32' ? { ...place, bytes: 4 * MB, type: FLOAT32 } : { ...place, bytes: blockBytes(format, MB), format },
   ]);
   return estimateMemory({ bytes: 0, dtype: '', checkpoint: { tensors: new Map(entries) } }, SHAPE, 1000 * MB).weights;
 }

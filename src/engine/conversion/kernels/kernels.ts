@@ -63,7 +63,7 @@ interface Parts {
 export class Kernels {
   /** The bytes of a piece in the file. The owner writes them. */
   readonly source: Uint8Array;
-  /** The two parts of a piece of MXFP4 before `joinBlocks`. They lie inside of `source`, behind the blocks. */
+  /** The two parts of a piece of MXFP4 before `joinBlocks`. They lie in `source`, behind the blocks. */
   readonly pairs: Uint8Array;
   readonly exponents: Uint8Array;
   /** The parts of the converted piece, after `convert`. */

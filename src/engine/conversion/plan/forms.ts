@@ -39,14 +39,11 @@ export const isSameForm = (one: Form, other: Form): boolean =>
   one.bits === other.bits && one.blockSize === other.blockSize && one.extra === other.extra;
 
 /**
- * True if a form can have the weights of another form, bit for bit: both are integers with scales alone, and it
- * has no fewer bits and no larger blocks.
+ * True if a form can have the weights of another form, bit for bit: both are integers with scales alone, and
+ * it has no fewer bits and no larger blocks.
  */
 export const hasAllWeights = (form: Form, other: Form): boolean =>
-  form.extra === undefined &&
-  other.extra === undefined &&
-  form.bits >= other.bits &&
-  form.blockSize <= other.blockSize;
+  form.extra === undefined && other.extra === undefined && form.bits >= other.bits && form.blockSize <= other.blockSize;
 
 /** The smallest form that has the weights of all forms bit for bit; undefined if there is none. */
 export function commonForm(forms: readonly Form[]): Form | undefined {
