@@ -177,9 +177,10 @@ const stepOf = (part: number): number =>
 
 /**
  * Converts all weights, with progress.
+ * @param exists the file exists, and is empty
  * @throws LoadError `disk_full`, `cannot_convert` for changed weight files; the error of the kernels
  */
-function write(target: ConversionTarget, folder: string, path: string): Exactness[] {
+function write(target: ConversionTarget, folder: string, path: string, exists = false): Exactness[] {
   const { plan, weightFiles, report, diskMargin, check } = target;
   const { bytes, sourceBytes } = plan;
   check();
@@ -197,7 +198,7 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
     report({ state: 'progress', percent, expectedMs: Math.ceil((ms * (sourceBytes - done)) / done) });
   };
   const sources = sourcesOf(weightFiles);
-  const weights = convertWeights(plan, { weightFiles, path, onProgress });
+  const weights = convertWeights(plan, { weightFiles, path, exists, onProgress });
   if (!sources.every(isUnchanged))
     throw new LoadError({
       code: 'cannot_convert',
@@ -219,7 +220,7 @@ function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
   };
   try {
     lockFile(descriptor);
-    return { path, weights: write(target, folder, path), isShared: false, release };
+    return { path, weights: write(target, folder, path, true), isShared: false, release };
   } catch (error) {
     release();
     throw error;
