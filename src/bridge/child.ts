@@ -13,6 +13,7 @@ import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import type { DeviceProbe } from '../protocol/probe.ts';
 import type { Refusal } from '../protocol/reasons.ts';
+import { withOwnFile } from './files/own-file.ts';
 import { aliveInterval, Heartbeat, type SilenceLimits } from './heartbeat.ts';
 import type { Silence } from './sequence-inbox.ts';
 import type { StallThreshold } from './stall-threshold.ts';
@@ -184,7 +185,8 @@ export class EngineChild {
       });
       this.#process.once('error', (error) => this.#refuse(new EngineLostError(error.message)));
       const aliveMs = this.#limits && aliveInterval(this.#limits);
-      this.send({ kind: 'open', options, ...(aliveMs !== undefined && { aliveMs }) });
+      const own = withOwnFile(options, this.#process);
+      this.send({ kind: 'open', options: own, ...(aliveMs !== undefined && { aliveMs }) });
     });
   }
 

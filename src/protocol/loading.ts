@@ -81,6 +81,8 @@ export interface EngineOptions {
   readonly reservations?: string;
   /** Folder for a converted file of this engine alone, if the file cannot be shared. */
   readonly temporaryFolder?: string;
+  /** Name of this file, which the worker removes when the engine has ended; absent = a random name. */
+  readonly temporaryName?: string;
   /** Saved weights, which the workers of a machine share; absent = each engine has copies of its own. */
   readonly weightsCache?: WeightsCache;
 }

@@ -6,7 +6,7 @@ import type { CheckpointContent } from '../../model/checkpoint/shards.ts';
 import type { CacheShape } from '../../model/spec/cache-shape.ts';
 import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../onnx/types.ts';
 import type { BlockFormat } from '../../protocol/decoder/block-formats.ts';
-import { isPlain } from '../../protocol/decoder/decoder-spec.ts';
+import { isPlain, type StoredMatrix } from '../../protocol/decoder/decoder-spec.ts';
 
 /** Sizes in bytes. */
 export interface MemoryEstimate {
@@ -33,10 +33,30 @@ const [FULL_BYTES, HALF_BYTES] = [4, 2];
 const CONTEXT_STEP = 256;
 const LEAST_CONTEXT = 512;
 
-/** Formats whose weights become integers of 4 bits; those of the others become integers of 8 bits. */
-const FOUR_BITS: ReadonlySet<BlockFormat> = new Set(['q4_0', 'q4_1', 'q4_k', 'q3_k', 'q2_k']);
-/** Bits of a weight with its scale, at most. */
-const [FOUR_BIT_WEIGHT, EIGHT_BIT_WEIGHT] = [6, 10];
+/** The integers that the weights of a format become: their bits, and the weights in a block. */
+type Integers = readonly [bits: 4 | 8, blockSize: 16 | 32, minimums?: 'minimums'];
+const INTEGERS: Readonly<Record<BlockFormat, Integers>> = {
+  q4_0: [4, 32],
+  q4_1: [4, 32, 'minimums'],
+  q5_0: [8, 32],
+  q5_1: [8, 32, 'minimums'],
+  q8_0: [8, 32],
+  q2_k: [4, 16, 'minimums'],
+  q3_k: [4, 16],
+  q4_k: [4, 32, 'minimums'],
+  q5_k: [8, 32, 'minimums'],
+  q6_k: [8, 16],
+  iq4_nl: [8, 32],
+  iq4_xs: [8, 32],
+  mxfp4: [8, 32],
+};
+/** A block has a scale and a sum in float32, and a minimum in float32. */
+const [SCALE_BITS, MINIMUM_BITS] = [64, 32];
+/** Experts in a format with minimums are rounded to 8 bits in blocks of 32. */
+const ROUNDED: Integers = [8, 32];
+const EXPERT = '.experts.';
+/** The table of a model and its projection to the vocabulary, by the ends of their names. */
+const [TABLE, HEAD] = ['embed_tokens.weight', 'lm_head.weight'];
 
 /** The weights that the CPU takes. */
 export interface EstimatedWeights {
@@ -67,21 +87,31 @@ export function estimateMemory(
   };
 }
 
-/** Bytes of a checkpoint's floats as float32, and of its matrices in blocks as integers with scales. */
+/**
+ * Bytes of a checkpoint's floats as float32, and of its matrices in blocks as integers with scales. The table
+ * of tied weights counts twice: a product has it in the order of the runtime.
+ */
 function widenedBytes({ tensors }: Pick<CheckpointContent, 'tensors'>): number {
+  const isTied = ![...tensors.keys()].some((name) => name.endsWith(HEAD));
   let bytes = 0;
-  for (const tensor of tensors.values()) {
-    const { bytes: stored } = tensor;
-    if (!isPlain(tensor)) {
-      const elements = tensor.shape.reduce((product, size) => product * size, 1);
-      bytes += (elements * (FOUR_BITS.has(tensor.format) ? FOUR_BIT_WEIGHT : EIGHT_BIT_WEIGHT)) / 8;
-      continue;
-    }
-    const { type } = tensor;
-    if (type === FLOAT32) bytes += stored;
-    // A part of MXFP4: 17 bytes for 32 weights.
-    if (type === UINT8) bytes += (stored * 4 * EIGHT_BIT_WEIGHT) / 17;
-    if (type === FLOAT16 || type === BFLOAT16) bytes += (stored / HALF_BYTES) * FULL_BYTES;
-  }
+  for (const [name, tensor] of tensors) bytes += tensorBytes(name, tensor) * (isTied && name.endsWith(TABLE) ? 2 : 1);
   return bytes;
 }
+
+function tensorBytes(name: string, tensor: StoredMatrix): number {
+  if (isPlain(tensor)) {
+    const { type, bytes } = tensor;
+    if (type === FLOAT32) return bytes;
+    // A part of MXFP4: 17 bytes for 32 weights.
+    if (type === UINT8) return (bytes * 4 * bitsOf(INTEGERS.mxfp4)) / 17;
+    return type === FLOAT16 || type === BFLOAT16 ? (bytes / HALF_BYTES) * FULL_BYTES : 0;
+  }
+  const weights = tensor.shape.reduce((product, size) => product * size, 1);
+  const integers = INTEGERS[tensor.format];
+  const isRounded = integers[2] === 'minimums' && name.includes(EXPERT);
+  return (weights * bitsOf(isRounded ? ROUNDED : integers)) / 8;
+}
+
+/** Bits of a weight with its share of the numbers of a block. */
+const bitsOf = ([bits, blockSize, minimums]: Integers): number =>
+  bits + (SCALE_BITS + (minimums ? MINIMUM_BITS : 0)) / blockSize;

@@ -18,6 +18,8 @@ export interface ConversionTarget {
   readonly weightFiles: readonly string[];
   /** The converted file. It is created, or replaced. */
   readonly path: string;
+  /** True for an empty file that exists: it is not created again after the worker has removed its name. */
+  readonly exists?: boolean;
   /** Receives the bytes of the weight files that are converted, after each piece of at most 4 MiB. */
   readonly onProgress: (sourceBytes: number) => void;
 }
@@ -27,9 +29,10 @@ export interface ConversionTarget {
  * @throws Error that names the file if a weight file ends early, or if a scale in it is not finite; and the
  *   errors of the system: a full disk is ENOSPC. The caller removes the converted file then.
  */
-export function convertWeights(plan: ConversionPlan, { weightFiles, path, onProgress }: ConversionTarget): Exactness[] {
+export function convertWeights(plan: ConversionPlan, target: ConversionTarget): Exactness[] {
+  const { weightFiles, path, exists = false, onProgress } = target;
   const files = new SourceFiles(weightFiles);
-  const output = openSync(path, 'w+');
+  const output = openSync(path, exists ? 'r+' : 'w+');
   try {
     const conversion = new Conversion(files, output);
     let done = 0;
@@ -68,7 +71,7 @@ class Conversion {
     for (let start = 0; start < total; start += PIECE) {
       const count = Math.min(PIECE, total - start);
       const bytes = this.#kernels.source.subarray(0, sourceBytes(from, count));
-      if (isSplit(source)) readSplitBlocks(this.#files, source, { start, bytes });
+      if (isSplit(source)) readSplitBlocks(this.#files, source, { start, count }, this.#kernels);
       else this.#files.read(source.file, source.offset + sourceBytes(from, start), bytes);
       if (!this.#kernels.convert(from, form, count)) throw this.#notFinite(task, start);
       this.differences.add(task, bytes, { parts: this.#kernels, count });

@@ -1,7 +1,8 @@
 /**
  * The file with converted weights. The first engine that needs it writes it into the folder of saved weights,
  * under a lock; the other engines of the machine map it. An engine that cannot share the file writes one of
- * its own into the folder for temporary files, and removes its name when the runtime has mapped it.
+ * its own into the folder for temporary files, and removes its name when the runtime has mapped it. The
+ * worker removes the file of an engine that is killed before (bridge/files/own-file.ts).
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, fstatSync, lstatSync, openSync, rmSync, statSync } from 'node:fs';
@@ -45,10 +46,10 @@ const FOLDER_CODES: readonly ReasonCode[] = ['disk_full', 'not_written'];
 /** A conversion that this engine needs. */
 export interface ConversionTarget {
   readonly plan: ConversionPlan;
-  /** Kind of the device, and the dtype of quantized floats. */
+  /** `q8` or `q4` for floats that the engine quantizes, else `blocks`. The same on all devices. */
   readonly form: string;
   readonly weightFiles: readonly string[];
-  readonly options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder'>;
+  readonly options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder' | 'temporaryName'>;
   readonly report: (progress: ConversionProgress) => void;
   /** Called before weights are converted. @throws LoadError for a model that cannot be opened anyway */
   readonly check: () => void;
@@ -176,9 +177,10 @@ const stepOf = (part: number): number =>
 
 /**
  * Converts all weights, with progress.
+ * @param exists the file exists, and is empty
  * @throws LoadError `disk_full`, `cannot_convert` for changed weight files; the error of the kernels
  */
-function write(target: ConversionTarget, folder: string, path: string): Exactness[] {
+function write(target: ConversionTarget, folder: string, path: string, exists = false): Exactness[] {
   const { plan, weightFiles, report, diskMargin, check } = target;
   const { bytes, sourceBytes } = plan;
   check();
@@ -196,7 +198,7 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
     report({ state: 'progress', percent, expectedMs: Math.ceil((ms * (sourceBytes - done)) / done) });
   };
   const sources = sourcesOf(weightFiles);
-  const weights = convertWeights(plan, { weightFiles, path, onProgress });
+  const weights = convertWeights(plan, { weightFiles, path, exists, onProgress });
   if (!sources.every(isUnchanged))
     throw new LoadError({
       code: 'cannot_convert',
@@ -210,7 +212,7 @@ function write(target: ConversionTarget, folder: string, path: string): Exactnes
 function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
   makeFolders(folder, 0o700);
   for (const path of [dirname(folder), folder]) requireOwn(path);
-  const path = join(folder, `${randomUUID()}.bin`);
+  const path = join(folder, target.options.temporaryName ?? `${randomUUID()}.bin`);
   const descriptor = openSync(path, 'wx', 0o600);
   const release = (): void => {
     closeSync(descriptor);
@@ -218,7 +220,7 @@ function ownFile(target: ConversionTarget, folder: string): ConvertedFile {
   };
   try {
     lockFile(descriptor);
-    return { path, weights: write(target, folder, path), isShared: false, release };
+    return { path, weights: write(target, folder, path, true), isShared: false, release };
   } catch (error) {
     release();
     throw error;

@@ -2,11 +2,10 @@
 import type { ConversionProgress } from '../../protocol/decoder/conversion.ts';
 import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';
-import { type DeviceKind, kindOf } from '../../protocol/devices.ts';
-import type { Candidate, EngineFacts, EngineOptions } from '../../protocol/loading.ts';
+import type { Candidate, EngineFacts } from '../../protocol/loading.ts';
 import type { FileParts } from '../load/read-ahead.ts';
 import type { GraphCandidate } from '../ort/built-model.ts';
-import { convertedFile } from './converted-file.ts';
+import { type ConversionTarget, convertedFile } from './converted-file.ts';
 import { planConversion } from './plan/plan-conversion.ts';
 
 /** The facts about converted weights; empty if none were converted. */
@@ -21,6 +20,8 @@ export interface ReadableCandidate {
 }
 
 const nothing = (): void => undefined;
+/** The form of a converted file whose floats stay as they are. */
+const UNQUANTIZED = 'blocks';
 
 /** The functions of the engine that a conversion needs. */
 export interface ConversionHooks {
@@ -38,16 +39,15 @@ export interface ConversionHooks {
  */
 export function readableCandidate(
   candidate: Candidate,
-  options: Pick<EngineOptions, 'weightsCache' | 'temporaryFolder'>,
+  options: ConversionTarget['options'],
   { report, check }: ConversionHooks,
 ): ReadableCandidate {
   const { decoder, quantize, ...files } = candidate;
   if (!decoder) return { candidate: files, facts: {}, release: nothing };
   const { weightFiles } = files;
-  const device = kindOf(candidate.device);
-  const plan = planConversion(decoder, { device, file: weightFiles.length, ...(quantize && { quantize }) });
+  const plan = planConversion(decoder, { file: weightFiles.length, ...(quantize && { quantize }) });
   if (!plan) return { candidate: { ...files, decoder: plainDecoder(decoder) }, facts: {}, release: nothing };
-  const form = formOf(device, quantize);
+  const form = quantize ?? UNQUANTIZED;
   const readable = (path: string): GraphCandidate => {
     const all = [...weightFiles, path];
     return { ...files, weightFiles: all, decoder: plan.decoder, parts: partsOf(plan.decoder, all) };
@@ -61,9 +61,6 @@ export function readableCandidate(
     release,
   };
 }
-
-const formOf = (device: DeviceKind, quantize: Candidate['quantize']): string =>
-  quantize === undefined ? device : `${device} ${quantize}`;
 
 /** A decoder without matrices in blocks. @throws RangeError for a matrix in blocks: a defect of the plan */
 function plainDecoder(decoder: DecoderSpec): DecoderSpec<GraphMatrix> {

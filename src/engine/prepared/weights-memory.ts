@@ -40,7 +40,7 @@ export function ownWeights(fileBytes: number, matrices: Matrices | undefined, fr
       ...files,
       configure: (api, options) => api.addSessionConfigEntry(options, 'session.disable_prepacking', '1'),
     };
-  return { ...files, weightBytes: Math.max(fileBytes, matrices.bytes), copied: matrices.bytes };
+  return { ...files, weightBytes: Math.max(fileBytes, matrices.bytes + matrices.tables), copied: matrices.bytes };
 }
 
 /** The memory of weights that engines share. The graph was optimized when it was saved. */

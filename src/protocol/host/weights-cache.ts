@@ -49,13 +49,13 @@ export interface WeightsManifest {
   /** Present if the weights are usable. */
   readonly saved?: SavedWeights;
   /** Present for weights that were converted into the form of a graph; the folder has no graph then. */
-  readonly converted?: ConvertedFile;
+  readonly converted?: ConvertedContent;
 }
 
-/** Converted weights. They do not depend on the processor, the runtime and the context. */
-export interface ConvertedFile {
+/** Converted weights. They do not depend on the device, the processor, the runtime and the context. */
+export interface ConvertedContent {
   /**
-   * Kind of the device, and the dtype of quantized floats: one form replaces an older one of the same name.
+   * The dtype of quantized floats, or `blocks`: one form replaces an older one of the same name.
    */
   readonly form: string;
   readonly fileBytes: number;

@@ -1,10 +1,44 @@
 /** The estimated memory of a model, and the context that fits. */
 import { describe, expect, test } from 'vitest';
 import { estimateMemory } from '../../../src/commands/models/memory-estimate.ts';
+import { EXACT_FORMS } from '../../../src/engine/conversion/plan/forms.ts';
+import { FLOAT32 } from '../../../src/onnx/types.ts';
+import { type BlockFormat, blockBytes } from '../../../src/protocol/decoder/block-formats.ts';
+import type { StoredMatrix } from '../../../src/protocol/decoder/decoder-spec.ts';
 
 const MB = 2 ** 20;
 /** 1 KiB a token in half floats. */
 const SHAPE = { perToken: 512, context: 8192 };
+
+/** The weights of a checkpoint with one matrix of 1 Mi weights by the name. */
+function weightsOf(tensors: Readonly<Record<string, BlockFormat | 'f32'>>): number {
+  const place = { file: 0, offset: 0, shape: [1024, 1024] };
+  const entries = Object.entries(tensors).map(([name, format]): [string, StoredMatrix] => [
+    name,
+    format === 'f32' ? { ...place, bytes: 4 * MB, type: FLOAT32 } : { ...place, bytes: blockBytes(format, MB), format },
+  ]);
+  return estimateMemory({ bytes: 0, dtype: '', checkpoint: { tensors: new Map(entries) } }, SHAPE, 1000 * MB).weights;
+}
+
+describe('the estimate of matrices in blocks', () => {
+  test.each(Object.entries(EXACT_FORMS))('has the integers of %s with the numbers of each block', (format, form) => {
+    const numbers = form.extra === 'minimums' ? 3 : 2;
+    const bits = form.bits + (32 * numbers) / form.blockSize;
+    const weights = weightsOf({ 'layers.0.q.weight': format as BlockFormat, 'lm_head.weight': 'f32' });
+    expect(weights).toBe((bits / 8) * MB + 4 * MB);
+  });
+
+  test('counts the table of a tied head twice', () => {
+    const table = { 'model.embed_tokens.weight': 'q8_0' } as const;
+    expect(weightsOf(table)).toBe(2 * weightsOf({ ...table, 'lm_head.weight': 'f32' }) - 8 * MB);
+  });
+
+  test('has experts with minimums in 8 bits', () => {
+    const name = 'model.layers.0.mlp.experts.0.gate_proj.weight';
+    const head = { 'lm_head.weight': 'f32' } as const;
+    expect(weightsOf({ [name]: 'q4_k', ...head })).toBe(weightsOf({ [name]: 'q8_0', ...head }));
+  });
+});
 
 describe('the estimate', () => {
   test('adds weights, cache of the whole context, and the runtime', () => {

@@ -28,7 +28,7 @@ interface Run {
 }
 
 function planOf({ decoder }: StoredDecoder, options: Partial<ConversionOptions> = {}): ConversionPlan {
-  const plan = planConversion(decoder, { device: 'cpu', file: 1, ...options });
+  const plan = planConversion(decoder, { file: 1, ...options });
   if (!plan) throw new Error('nothing to convert');
   return plan;
 }

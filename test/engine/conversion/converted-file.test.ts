@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ConversionTarget, convertedFile } from '../../../src/engine/conversion/converted-file.ts';
+import { readableCandidate } from '../../../src/engine/conversion/graph-candidate.ts';
 import { planConversion } from '../../../src/engine/conversion/plan/plan-conversion.ts';
 import { LoadError } from '../../../src/engine/load/load-error.ts';
 import { WeightsFolder } from '../../../src/engine/prepared/weights-folder.ts';
@@ -25,7 +26,7 @@ import { EngineProcess, openOptions } from '../prepared/engine-process.ts';
 import { storedDecoder } from './stored-decoder.ts';
 
 const { decoder, file } = storedDecoder({ others: 'q4_0', v: 'q6_k' });
-const plan = planConversion(decoder, { device: 'cpu', file: 1 })!;
+const plan = planConversion(decoder, { file: 1 })!;
 
 let root: string;
 let cache: string;
@@ -51,7 +52,7 @@ function convert(changes: Partial<ConversionTarget> = {}) {
   const progress: ConversionProgress[] = [];
   const options = { weightsCache: { folder: cache }, temporaryFolder: own };
   const target: ConversionTarget = {
-    ...{ plan, form: 'cpu', weightFiles: [source], options, diskMargin: 0, check: () => undefined },
+    ...{ plan, form: 'blocks', weightFiles: [source], options, diskMargin: 0, check: () => undefined },
     report: (one) => progress.push(one),
     ...changes,
   };
@@ -86,11 +87,29 @@ describe.runIf(process.platform === 'linux')('converted weights', () => {
     ]);
   });
 
+  test.each([undefined, 'q8'] as const)('are one file for all devices: --dtype %s', (quantize) => {
+    const floats = storedDecoder({ others: 'bf16' });
+    if (quantize) writeFileSync(source, floats.file);
+    const states: string[] = [];
+    const files = (['cpu', 'webgpu', 'cuda-0', 'coreml'] as const).map((device) => {
+      const stored = quantize ? { decoder: floats.decoder, quantize } : { decoder };
+      const { candidate } = readableCandidate(
+        { device, modelFile: source, weightFiles: [source], ...stored },
+        { weightsCache: { folder: cache } },
+        { report: ({ state }) => states.push(state), check: () => undefined },
+      );
+      return candidate.weightFiles[1];
+    });
+    expect(new Set(files).size).toBe(1);
+    expect(states.filter((state) => state === 'converting')).toHaveLength(1);
+    expect(keysIn(cache)).toHaveLength(1);
+  });
+
   test('are converted again for a source that has changed, for another form, and for a damaged file', () => {
     const { path } = convert();
     utimesSync(source, 1, 1);
     expect(convert().states.at(-1)).toBe('converted');
-    expect(convert({ form: 'webgpu' }).states.at(-1)).toBe('converted');
+    expect(convert({ form: 'q8' }).states.at(-1)).toBe('converted');
     expect(keysIn(cache)).toHaveLength(3);
     utimesSync(source, 2, 2);
     const last = convert();

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { dequantized } from '../../../src/engine/conversion/dequantize.ts';
 import { Kernels } from '../../../src/engine/conversion/kernels/kernels.ts';
 import type { Form } from '../../../src/engine/conversion/plan/conversion-plan.ts';
-import { EXACT_FORMS, REQUANTIZED } from '../../../src/engine/conversion/plan/forms.ts';
+import { EXACT_FORMS, hasAllWeights, REQUANTIZED } from '../../../src/engine/conversion/plan/forms.ts';
 import { BLOCK_FORMATS, type BlockFormat } from '../../../src/protocol/decoder/block-formats.ts';
 import { randomBlocks, setScale, weightsOf } from './blocks.ts';
 
@@ -66,6 +66,18 @@ describe.each(FORMATS)('%s', (format) => {
       return Math.abs(f(product - minimum) - weight) > 3 * 2 ** -24 * largest;
     });
     expect(far.slice(0, 3)).toEqual([]);
+  });
+
+  test.runIf(isExact(format))('has the same weights in more bits and smaller blocks', () => {
+    for (const bits of [4, 8] as const) {
+      for (const blockSize of [16, 32] as const) {
+        const form: Form = { bits, blockSize };
+        if (!hasAllWeights(form, EXACT_FORMS[format])) continue;
+        expect(convert(format, form, bytes)).toBe(true);
+        const products = termsOf(form, expected.length).map(([product]) => product);
+        expect(firstOther(Float32Array.from(products), expected)).toBeUndefined();
+      }
+    }
   });
 
   test('has the weights that the measure of the difference computes', () => {

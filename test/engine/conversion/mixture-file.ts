@@ -17,7 +17,10 @@ export type FormatOf = (part: Part, layer: number) => BlockFormat | undefined;
 /** The exponents of the half floats in a block, so that weights are near 0.05: position and power of 2. */
 const POWERS: Readonly<Partial<Record<BlockFormat, readonly (readonly [at: number, power: number])[]>>> = {
   q4_0: [[0, -7]],
+  q5_0: [[0, -8]],
   q8_0: [[0, -11]],
+  iq4_nl: [[0, -11]],
+  q3_k: [[108, -10]],
   q4_k: [
     [0, -12],
     [2, -9],

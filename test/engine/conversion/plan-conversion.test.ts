@@ -11,10 +11,10 @@ import {
 } from '../../../src/protocol/decoder/decoder-spec.ts';
 import { storedDecoder } from './stored-decoder.ts';
 
-const ON_CPU = { device: 'cpu', file: 1 } as const;
+const IN_FILE_1 = { file: 1 } as const;
 
 function planOf(decoder: DecoderSpec, quantize?: 'q8' | 'q4'): ConversionPlan {
-  const plan = planConversion(decoder, { ...ON_CPU, ...(quantize && { quantize }) });
+  const plan = planConversion(decoder, { ...IN_FILE_1, ...(quantize && { quantize }) });
   if (!plan) throw new Error('nothing to convert');
   return plan;
 }
@@ -34,7 +34,7 @@ const partsOf = ({ values, scales, minimums, zeroPoints }: QuantizedMatrix): Ten
 
 describe('the plan of a conversion', () => {
   test('is absent if all matrices are floats', () => {
-    expect(planConversion(storedDecoder({ others: 'bf16' }).decoder, ON_CPU)).toBeUndefined();
+    expect(planConversion(storedDecoder({ others: 'bf16' }).decoder, IN_FILE_1)).toBeUndefined();
   });
 
   test('has q, k and v without gaps: values, then scales, then minimums', () => {
@@ -166,6 +166,6 @@ describe('a matrix that is none', () => {
     ['a part of a block', { shape: [40, 255] }, /in a multiple of 256/],
     ['other bytes', { bytes: 144 }, /embedding has 144 bytes, and its shape \[40,256\] needs 5760/],
   ])('is refused with %s', (_, change, message) => {
-    expect(() => planConversion(withEmbedding(change), ON_CPU)).toThrow(message);
+    expect(() => planConversion(withEmbedding(change), IN_FILE_1)).toThrow(message);
   });
 });

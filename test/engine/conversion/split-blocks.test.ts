@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { Kernels } from '../../../src/engine/conversion/kernels/kernels.ts';
 import { SourceFiles } from '../../../src/engine/conversion/source-files.ts';
 import { readSplitBlocks } from '../../../src/engine/conversion/split-blocks.ts';
 import type { SplitBlocks } from '../../../src/protocol/decoder/decoder-spec.ts';
@@ -22,10 +23,10 @@ const E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6];
 
 function piece(start: number, blocks: number): Uint8Array {
   const files = new SourceFiles([path]);
-  const bytes = new Uint8Array(17 * blocks);
-  readSplitBlocks(files, source, { start, bytes });
+  const kernels = new Kernels();
+  readSplitBlocks(files, source, { start, count: 32 * blocks }, kernels);
   files.close();
-  return bytes;
+  return kernels.source.subarray(0, 17 * blocks);
 }
 
 describe('blocks and scales in two tensors', () => {

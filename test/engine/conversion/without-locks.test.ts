@@ -9,7 +9,7 @@ import type { ConversionProgress } from '../../../src/protocol/decoder/conversio
 import { storedDecoder } from './stored-decoder.ts';
 
 const { decoder, file } = storedDecoder({ others: 'q4_0' });
-const plan = planConversion(decoder, { device: 'cpu', file: 1 })!;
+const plan = planConversion(decoder, { file: 1 })!;
 const HOUR_S = 3600;
 
 let root: string;
@@ -29,7 +29,7 @@ function convert() {
   const progress: ConversionProgress[] = [];
   const options = { weightsCache: { folder: join(root, 'cache') }, temporaryFolder: join(root, 'own') };
   const converted = convertedFile({
-    ...{ plan, form: 'cpu', weightFiles: [join(root, 'model.gguf')], options, diskMargin: 0 },
+    ...{ plan, form: 'blocks', weightFiles: [join(root, 'model.gguf')], options, diskMargin: 0 },
     check: () => undefined,
     report: (one) => progress.push(one),
   });

@@ -6,7 +6,7 @@ import { BLOCK_FORMATS, type BlockFormat } from '../../../protocol/decoder/block
 import type { SourceFormat } from '../../../protocol/decoder/conversion.ts';
 import { messageOf } from '../../../protocol/text/error-message.ts';
 import type { Form } from '../plan/conversion-plan.ts';
-import { EXACT_FORMS, isSameForm } from '../plan/forms.ts';
+import { EXACT_FORMS, hasAllWeights, isSameForm } from '../plan/forms.ts';
 import { KERNELS } from './kernels.wasm.ts';
 
 /**
@@ -39,6 +39,12 @@ type Passes = Readonly<Record<BlockFormat, BlockPass>> & {
   /** `count` groups of 16 weights become float32; group i has the scale and the minimum at i >> shift. */
   dequantize4: DequantizePass;
   dequantize8: DequantizePass;
+  /** `count` groups of 16 integers of 4 bits become integers of 8 bits. */
+  widen(values: number, count: number, to: number): void;
+  /** `count` float32, each of them twice. */
+  twice(from: number, count: number, to: number): void;
+  /** `count` blocks of MXFP4 in two parts become blocks of a GGUF file. */
+  joinBlocks(...parts: [pairs: number, exponents: number, count: number, to: number]): void;
   /** @returns 1 if `count` float32 are all finite, else 0. */
   isFinite(at: number, count: number): number;
 };
@@ -57,6 +63,9 @@ interface Parts {
 export class Kernels {
   /** The bytes of a piece in the file. The owner writes them. */
   readonly source: Uint8Array;
+  /** The two parts of a piece of MXFP4 before `joinBlocks`. They lie in `source`, behind the blocks. */
+  readonly pairs: Uint8Array;
+  readonly exponents: Uint8Array;
   /** The parts of the converted piece, after `convert`. */
   readonly values: Uint8Array;
   readonly scales: Float32Array;
@@ -92,6 +101,8 @@ export class Kernels {
     const memory = allocate(Math.ceil(end / PAGE));
     const { buffer } = memory;
     this.source = new Uint8Array(buffer, this.#from, 4 * PIECE);
+    this.pairs = this.source.subarray(PIECE, PIECE + PIECE / 2);
+    this.exponents = this.source.subarray(2 * PIECE, 2 * PIECE + PIECE / 32);
     this.values = new Uint8Array(buffer, this.#to.values, PIECE);
     this.scales = new Float32Array(buffer, this.#to.scales, PIECE / 16);
     this.minimums = new Float32Array(buffer, this.#to.extras, PIECE / 16);
@@ -109,18 +120,41 @@ export class Kernels {
     if (isBlockFormat(from) && isSameForm(form, EXACT_FORMS[from])) {
       this.#passes[from](this.#from, count / BLOCK_FORMATS[from].values, values, scales, extras);
     } else {
+      const isWider = isBlockFormat(from) && hasAllWeights(form, EXACT_FORMS[from]);
       for (let start = 0; start < count; start += SLICE) {
-        this.#quantize(
-          this.#floatsOf(from, start, Math.min(SLICE, count - start)),
-          form,
-          start,
-          Math.min(SLICE, count - start),
-        );
+        const size = Math.min(SLICE, count - start);
+        if (isWider) this.#widen(from, form, start, size);
+        else this.#quantize(this.#floatsOf(from, start, size), form, start, size);
       }
     }
     const blocks = count / form.blockSize;
     const isSound = this.#passes.isFinite(scales, blocks) === 1;
     return isSound && (form.extra !== 'minimums' || this.#passes.isFinite(extras, blocks) === 1);
+  }
+
+  /** Makes blocks in `source` of the first `count` blocks in `pairs` and `exponents`. */
+  joinBlocks(count: number): void {
+    const { pairs, exponents, source } = this;
+    this.#passes.joinBlocks(pairs.byteOffset, exponents.byteOffset, count, source.byteOffset);
+  }
+
+  /** Converts a slice into a form with more bits or smaller blocks than its exact form. */
+  #widen(from: BlockFormat, form: Form, start: number, count: number): void {
+    const { values, bytes } = BLOCK_FORMATS[from];
+    const exact = EXACT_FORMS[from];
+    const [hasMoreBits, hasSmallerBlocks] = [form.bits > exact.bits, form.blockSize < exact.blockSize];
+    const to = {
+      values: this.#to.values + (start * form.bits) / 8,
+      scales: this.#to.scales + (start / form.blockSize) * Float32Array.BYTES_PER_ELEMENT,
+    };
+    const first = {
+      values: hasMoreBits ? this.#exact.values : to.values,
+      scales: hasSmallerBlocks ? this.#exact.scales : to.scales,
+    };
+    const source = this.#from + (start / values) * bytes;
+    this.#passes[from](source, count / values, first.values, first.scales, this.#exact.extras);
+    if (hasMoreBits) this.#passes.widen(first.values, count / 16, to.values);
+    if (hasSmallerBlocks) this.#passes.twice(first.scales, count / exact.blockSize, to.scales);
   }
 
   /** @returns the address of a slice of the weights as float32. */

@@ -29,6 +29,11 @@
         (i8x16.shuffle 1 3 5 7 9 11 13 15 17 19 21 23 25 27 29 31 (local.get $low) (local.get $high))
         (i32.const 4))))
 
+  ;; The reverse for 8 bytes: 16 integers in order.
+  (func $unpack (param $bytes v128) (result v128)
+    (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23
+      (call $low (local.get $bytes)) (call $high (local.get $bytes))))
+
   ;; The low and the high 4 bits of 16 bytes.
   (func $low (param $bytes v128) (result v128)
     (v128.and (local.get $bytes) (i8x16.splat (i32.const 15))))
@@ -664,10 +669,7 @@
       (local.set $bytes (v128.load64_zero (i32.add (local.get $values) (i32.shl (local.get $at) (i32.const 3)))))
       (local.set $index (i32.shl (i32.shr_u (local.get $at) (local.get $shift)) (i32.const 2)))
       (call $sixteen
-        (i8x16.sub
-          (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23
-            (call $low (local.get $bytes)) (call $high (local.get $bytes)))
-          (i8x16.splat (i32.const 8)))
+        (i8x16.sub (call $unpack (local.get $bytes)) (i8x16.splat (i32.const 8)))
         (f32.load (i32.add (local.get $scales) (local.get $index)))
         (f32.load (i32.add (local.get $minimums) (local.get $index)))
         (local.get $to))
@@ -688,4 +690,39 @@
         (local.get $to))
       (local.set $to (i32.add (local.get $to) (i32.const 64)))
       (br_if $groups (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 1))) (local.get $count)))))
+
+  ;; widen(values, count, to): `count` groups of 16 integers of 4 bits with zero 8 become integers of 8 bits with
+  ;; zero 128.
+  (func (export "widen") (param $values i32) (param $count i32) (param $to i32)
+    (loop $groups
+      (v128.store (local.get $to)
+        (i8x16.add (i8x16.splat (i32.const 120)) (call $unpack (v128.load64_zero (local.get $values)))))
+      (local.set $values (i32.add (local.get $values) (i32.const 8)))
+      (local.set $to (i32.add (local.get $to) (i32.const 16)))
+      (br_if $groups (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
+
+  ;; twice(from, count, to): each of `count` float32 becomes two: a block becomes two blocks of half the size.
+  (func (export "twice") (param $from i32) (param $count i32) (param $to i32)
+    (local $scale i32)
+    (loop $scales
+      (local.set $scale (i32.load (local.get $from)))
+      (i32.store (local.get $to) (local.get $scale))
+      (i32.store offset=4 (local.get $to) (local.get $scale))
+      (local.set $from (i32.add (local.get $from) (i32.const 4)))
+      (local.set $to (i32.add (local.get $to) (i32.const 8)))
+      (br_if $scales (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
+
+  ;; joinBlocks(pairs, exponents, count, to): `count` blocks of MXFP4 whose exponents are apart, and whose byte i
+  ;; has the integers 2i and 2i + 1, become the blocks (e, qs) of a GGUF file.
+  (func (export "joinBlocks") (param $pairs i32) (param $exponents i32) (param $count i32) (param $to i32)
+    (loop $blocks
+      (i32.store8 (local.get $to) (i32.load8_u (local.get $exponents)))
+      (v128.store offset=1 (local.get $to)
+        (v128.or
+          (call $unpack (v128.load64_zero (local.get $pairs)))
+          (i16x8.shl (call $unpack (v128.load64_zero offset=8 (local.get $pairs))) (i32.const 4))))
+      (local.set $pairs (i32.add (local.get $pairs) (i32.const 16)))
+      (local.set $exponents (i32.add (local.get $exponents) (i32.const 1)))
+      (local.set $to (i32.add (local.get $to) (i32.const 17)))
+      (br_if $blocks (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 )

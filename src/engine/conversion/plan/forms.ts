@@ -1,9 +1,8 @@
 /**
- * The table of converted forms: the form of each block format that has the same weights, and the forms that a
- * kind of device reads instead. Plain data and pure functions.
+ * The table of converted forms: the form of each block format that has the same weights. All devices read the
+ * same forms, so that they share one converted file. Plain data and pure functions.
  */
 import type { BlockFormat } from '../../../protocol/decoder/block-formats.ts';
-import type { DeviceKind } from '../../../protocol/devices.ts';
 import type { Form } from './conversion-plan.ts';
 
 /**
@@ -35,24 +34,25 @@ export const FLOAT_FORMS: Readonly<Record<'q8' | 'q4', Form>> = {
   q4: { bits: 4, blockSize: 32 },
 };
 
-/**
- * The forms that a kind of device reads instead of the exact ones. A form that is not the exact one has
- * blocks of 32, and no minimums: for example `REQUANTIZED`, or 8 bits without zero points.
- */
-const DEVICE_FORMS: Readonly<Record<DeviceKind, Partial<Readonly<Record<BlockFormat, Form>>>>> = {
-  cpu: {},
-  cuda: {},
-  webgpu: {},
-  coreml: {},
-};
-
-/** The form of a block format on a kind of device. */
-export const formOf = (format: BlockFormat, device: DeviceKind): Form =>
-  DEVICE_FORMS[device][format] ?? EXACT_FORMS[format];
-
 /** True if matrices of two forms can be one matrix. */
 export const isSameForm = (one: Form, other: Form): boolean =>
   one.bits === other.bits && one.blockSize === other.blockSize && one.extra === other.extra;
+
+/**
+ * True if a form can have the weights of another form, bit for bit: both are integers with scales alone, and
+ * it has no fewer bits and no larger blocks.
+ */
+export const hasAllWeights = (form: Form, other: Form): boolean =>
+  form.extra === undefined && other.extra === undefined && form.bits >= other.bits && form.blockSize <= other.blockSize;
+
+/** The smallest form that has the weights of all forms bit for bit; undefined if there is none. */
+export function commonForm(forms: readonly Form[]): Form | undefined {
+  const common: Form = {
+    bits: forms.some(({ bits }) => bits === 8) ? 8 : 4,
+    blockSize: forms.some(({ blockSize }) => blockSize === 16) ? 16 : 32,
+  };
+  return forms.every((form) => hasAllWeights(common, form)) ? common : undefined;
+}
 
 /** Bytes of a row of each part. */
 export interface RowBytes {

@@ -13,14 +13,12 @@ import {
   type StoredMatrix,
   type TensorPlace,
 } from '../../../protocol/decoder/decoder-spec.ts';
-import type { DeviceKind } from '../../../protocol/devices.ts';
 import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { FLOAT_FORMS, formOf, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
+import { EXACT_FORMS, FLOAT_FORMS, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
 import { planExperts } from './plan-experts.ts';
 
 export interface ConversionOptions {
-  readonly device: DeviceKind;
   /** Quantizes the matrices of floats; absent = they stay as they are. */
   readonly quantize?: 'q8' | 'q4';
   /** Index of the converted file: the number of weight files. */
@@ -85,8 +83,7 @@ const staysFloat = ({ matrix, isRouter }: NamedMatrix, { quantize }: ConversionO
 
 function wantedOf(named: NamedMatrix, options: ConversionOptions): Wanted | undefined {
   const { name, matrix, isRouter } = named;
-  if (!isPlain(matrix))
-    return { name, source: matrix, from: formatOf(named), form: formOf(matrix.format, options.device) };
+  if (!isPlain(matrix)) return { name, source: matrix, from: formatOf(named), form: EXACT_FORMS[matrix.format] };
   if (options.quantize === undefined || isRouter || staysFloat(named, options)) return undefined;
   return { name, source: matrix, from: formatOf(named), form: FLOAT_FORMS[options.quantize] };
 }

@@ -19,9 +19,8 @@ import {
   type StoredMatrix,
   type TensorPlace,
 } from '../../../protocol/decoder/decoder-spec.ts';
-import type { DeviceKind } from '../../../protocol/devices.ts';
 import type { ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { FLOAT_FORMS, formOf, isSameForm, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
+import { commonForm, EXACT_FORMS, FLOAT_FORMS, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
 import type { NamedMatrix, PackedMixtures } from './matrices.ts';
 
 /** The converted file while it is planned. */
@@ -33,7 +32,6 @@ interface Layout {
 }
 
 export interface ExpertsOptions {
-  readonly device: DeviceKind;
   readonly quantize?: 'q8' | 'q4';
   /** The format of a matrix in its file. @throws RangeError for a matrix that cannot be converted */
   readonly formatOf: (named: NamedMatrix) => SourceFormat;
@@ -86,7 +84,7 @@ function planMixture(experts: readonly ExpertSpec[], name: string, options: Expe
 /** The rows of a joined file have the order of the packed form. */
 function planJoined(experts: JoinedExperts, name: string, options: ExpertsOptions): PackedExperts {
   const { count, biases } = experts;
-  const form = formOf('mxfp4', options.device);
+  const form = EXACT_FORMS.mxfp4;
   const packed = (part: 'gateUp' | 'down'): QuantizedMatrix => {
     const named = { name: `${name}.${part}`, matrix: experts[part] };
     const source = { name: named.name, source: named.matrix, from: options.formatOf(named) };
@@ -98,13 +96,15 @@ function planJoined(experts: JoinedExperts, name: string, options: ExpertsOption
 
 /**
  * The form of all matrices of a layer: the operator has one number of bits and one block size for both
- * products, and no minimums. The form of the formats if all have the same one, else 8 bits in blocks of 32.
+ * products, and no minimums. The smallest form that has the weights of all formats; without one, 8 bits with
+ * zero points. Floats are quantized in blocks of 32 only.
  */
-function sharedForm(parts: readonly Part[], { device, quantize = 'q8' }: ExpertsOptions): Form {
-  const forms = parts.map(({ source }) => (isPlain(source) ? FLOAT_FORMS[quantize] : formOf(source.format, device)));
-  const [first = REQUANTIZED] = forms;
-  const isExact = first.extra !== 'minimums' && forms.every((form) => isSameForm(form, first));
-  return isExact ? first : REQUANTIZED;
+function sharedForm(parts: readonly Part[], { quantize = 'q8' }: ExpertsOptions): Form {
+  const common = commonForm(
+    parts.map(({ source }) => (isPlain(source) ? FLOAT_FORMS[quantize] : EXACT_FORMS[source.format])),
+  );
+  const hasFloats = parts.some(({ source }) => isPlain(source));
+  return common && !(hasFloats && common.blockSize < 32) ? common : REQUANTIZED;
 }
 
 function checkWidth({ name, source: { shape } }: Part, { blockSize }: Form): void {

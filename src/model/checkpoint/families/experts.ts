@@ -67,7 +67,7 @@ export interface ExpertsPlace {
 /** The mixture of one layer. The experts have matrices of their own: `experts.7.gate_proj.weight`. */
 export function expertsOf(plan: ExpertsPlan, { tensors, prefix, hidden }: ExpertsPlace): ExpertsSpec {
   const joined = joinedBlocks(plan, { tensors, prefix, hidden });
-  if (!joined) refuseJoined(tensors, prefix);
+  if (!joined) refuseJoined(plan, tensors, prefix);
   const { count, chosen, inner, softmaxOver, normalizes, activation, router, hasBias } = plan;
   const linear = (name: string, shape: readonly [number, number]): LinearSpec =>
     tensors.linear(prefix + name, shape, hasBias);
@@ -112,14 +112,16 @@ function joinedBlocks(plan: ExpertsPlan, { tensors, prefix, hidden }: ExpertsPla
   };
 }
 
-/** Files of transformers have all experts of a layer of gpt-oss in one transposed tensor. */
-function refuseJoined(tensors: CheckpointTensors, prefix: string): void {
+/** Files of transformers have all experts of a layer of gpt-oss in one transposed tensor of floats. */
+function refuseJoined({ isInMxfp4 }: ExpertsPlan, tensors: CheckpointTensors, prefix: string): void {
   const joined = `${prefix}experts.gate_up_proj`;
   if (!tensors.has(joined)) return;
   const allowed = `tensors of each expert, as ${prefix}experts.0.gate_proj.weight`;
   tensors.problems.tensor(
     `has all experts in the tensor "${joined}"; allowed: ${allowed}`,
-    'Use a GGUF file of the model',
+    isInMxfp4 === undefined
+      ? 'Use a GGUF file of the model'
+      : 'Use the checkpoint of its authors, which has the experts in MXFP4, or a GGUF file of the model',
   );
   tensors.problems.check();
 }

@@ -57,6 +57,14 @@ describe('experts in MXFP4', () => {
     expect(problem).toContain(`lacks the tensor "${scales}" of the shape [8,192,2]`);
   });
 
+  test('are a way out for a file with all experts in one tensor of floats', () => {
+    const name = 'model.layers.0.mlp.experts.gate_up_proj';
+    const floats = (tensors: Tensors, place: TensorPlace) => tensors.set(name, { ...place, type: BFLOAT16 });
+    const [problem] = problemsAfter(floats, { quantization_config: null });
+    expect(problem).toContain(`has all experts in the tensor "${name}"; allowed: tensors of each expert`);
+    expect(problem).toContain('Use the checkpoint of its authors, which has the experts in MXFP4, or a GGUF file');
+  });
+
   test('that the configuration does not state are refused', () => {
     const problems = problemsAfter(() => undefined, { quantization_config: null });
     expect(problems.length).toBeGreaterThan(0);
