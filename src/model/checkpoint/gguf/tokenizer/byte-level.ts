@@ -8,7 +8,7 @@ import { addedTokensOf, postProcessorOf } from './special-tokens.ts';
 import { readTokens } from './token-list.ts';
 import { KEYS, refuse, type TokenizerMetadata } from './tokenizer-metadata.ts';
 
-/** @throws UnsupportedCheckpoint for an unknown rule of splitting texts, and for broken lists. */
+/** @throws UnsupportedTokenizer for an unknown rule of splitting texts, and for broken lists. */
 export function* byteLevelTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const rule = ruleOf(fields);
   const tokens = readTokens(fields);

@@ -19,7 +19,7 @@ const TOKENIZERS: ReadonlyMap<string, (fields: TokenizerMetadata) => Steps<Field
 /**
  * The files of the tokenizer. For a model with a tokenizer.json of its own, `deriveTokenFacts` gives the
  * other two.
- * @throws UnsupportedCheckpoint that names the key, its value and the allowed values
+ * @throws UnsupportedTokenizer that names the key, its value and the allowed values
  */
 export function* deriveTokenizer(
   metadata: Metadata,

@@ -24,7 +24,7 @@ const TAB_BYTE = '<0x09>';
 const spaceAsMark: Fields = { type: 'Replace', pattern: { String: ' ' }, content: MARK };
 const markAsSpace: Fields = { type: 'Replace', pattern: { String: MARK }, content: ' ' };
 
-/** @throws UnsupportedCheckpoint for broken lists, and for values that the stages cannot compute. */
+/** @throws UnsupportedTokenizer for broken lists, and for values that the stages cannot compute. */
 export function* sentencePieceTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const isGemma4 = fields.text(KEYS.model) === 'gemma4';
   if (fields.flag(KEYS.removeExtraSpaces) === true)

@@ -30,7 +30,7 @@ const SAMPLING = {
 /**
  * Both files, also for a tokenizer that `deriveTokenizer` does not support. Without tokens in the file, only
  * its flags and templates.
- * @throws UnsupportedCheckpoint for a value of another type or out of range
+ * @throws UnsupportedTokenizer for a value of another type or out of range
  */
 export function deriveTokenFacts(metadata: Metadata): Pick<DerivedFiles, 'tokenizerConfig' | 'generationConfig'> {
   const fields = new TokenizerMetadata(metadata);

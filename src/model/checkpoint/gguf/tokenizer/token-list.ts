@@ -20,7 +20,7 @@ export interface TokenList {
   readonly idOf: ReadonlyMap<string, number>;
 }
 
-/** @throws UnsupportedCheckpoint if a list is absent, or a token is too long or occurs twice. */
+/** @throws UnsupportedTokenizer if a list is absent, or a token is too long or occurs twice. */
 export function readTokens(fields: TokenizerMetadata): TokenList {
   const texts = fields.texts(KEYS.tokens, MAX_TOKENS);
   if (texts === undefined || texts.length === 0) refuse(`has no ${quoted(KEYS.tokens)}`);
