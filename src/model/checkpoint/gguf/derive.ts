@@ -17,7 +17,7 @@ export function* deriveFiles(model: GgufModel, hasTokenizer: boolean): Steps<Der
   const config = deriveConfig(model);
   try {
     const { metadata } = model;
-    const texts = hasTokenizer ? deriveTokenFacts(metadata) : yield* deriveTokenizer(metadata);
+    const texts = yield* hasTokenizer ? deriveTokenFacts(metadata) : deriveTokenizer(metadata);
     return { ...config, ...texts };
   } catch (error) {
     if (!(error instanceof UnsupportedTokenizer)) throw error;

@@ -11,8 +11,7 @@ import { KEYS, refuse, type TokenizerMetadata } from './tokenizer-metadata.ts';
 /** @throws UnsupportedTokenizer for an unknown rule of splitting texts, and for broken lists. */
 export function* byteLevelTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const rule = ruleOf(fields);
-  const tokens = readTokens(fields);
-  yield;
+  const tokens = yield* readTokens(fields);
   const merges = yield* readMerges(fields, tokens.idOf);
   return {
     version: '1.0',

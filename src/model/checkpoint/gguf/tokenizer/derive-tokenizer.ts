@@ -29,5 +29,5 @@ export function* deriveTokenizer(
   const allowed = `allowed: ${[...TOKENIZERS.keys()].join(', ')}`;
   if (model === undefined) return refuse(`has no ${quoted(KEYS.model)}; ${allowed}`);
   const derive = TOKENIZERS.get(model) ?? refuse(`has ${quoted(KEYS.model)} ${shown(model)}; ${allowed}`);
-  return { tokenizer: yield* derive(fields), ...deriveTokenFacts(metadata) };
+  return { tokenizer: yield* derive(fields), ...(yield* deriveTokenFacts(metadata)) };
 }

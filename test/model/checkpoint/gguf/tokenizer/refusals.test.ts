@@ -161,7 +161,7 @@ describe('SentencePiece metadata are refused', () => {
 });
 
 it('a tokenizer that is not supported has names, templates and ids all the same', () => {
-  const facts = deriveTokenFacts(byteLevel({ model: "bert", pre: "default", "tokenizer.chat_template": "x" }));
+  const facts = finished(deriveTokenFacts(byteLevel({ model: 'bert', pre: 'default', 'tokenizer.chat_template': 'x' })));
   expect(facts).toEqual({
     tokenizerConfig: { eos_token: '<|endoftext|>', chat_template: 'x' },
     generationConfig: { eos_token_id: [0, 4] },
@@ -204,7 +204,7 @@ it('any value under any key gives a tokenizer that opens, or one refusal', () =>
       else metadata.set(key, value);
     }
     try {
-      new Pipeline(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab a', true);
+      Pipeline.of(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab a', true);
       opened += 1;
     } catch (error) {
       if (!(error instanceof UnsupportedTokenizer)) throw error;
