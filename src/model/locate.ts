@@ -103,11 +103,7 @@ async function expectFolder(root: string): Promise<void> {
     throw new ModelError(dirname(root), [{ file: basename(root), problem }]);
   };
   const stats = await stat(root).catch((error: unknown) =>
-    refuse(
-      error instanceof Error && 'code' in error && error.code === 'ENOENT'
-        ? 'does not exist'
-        : unreadable(error),
-    ),
+    refuse(error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'does not exist' : unreadable(error)),
   );
   if (!stats.isDirectory() && !stats.isFile()) refuse('is not a regular file');
   if (!stats.isDirectory()) refuse('is a file: use its folder, or a .gguf file');

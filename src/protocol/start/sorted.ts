@@ -15,20 +15,20 @@ export function* sorted<T>(values: readonly T[], compare: Compare<T>): Steps<T[]
   }
   while (runs.length > 1) {
     const merged: T[][] = [];
-    for (let at = 0; at < runs.length; at += 2) merged.push(yield* mergedRuns(runs[at] ?? [], runs[at + 1] ?? [], compare));
+    for (let at = 0; at < runs.length; at += 2)
+      merged.push(yield* mergedRuns(runs[at] ?? [], runs[at + 1] ?? [], compare));
     runs = merged;
   }
   return runs[0] ?? [];
 }
 
-/** The elements of two sorted lists in order; those of the first list come before equal ones of the second. */
+/** The elements of two sorted lists in order; of equal ones, those of the first list come first. */
 function* mergedRuns<T>(left: readonly T[], right: readonly T[], compare: Compare<T>): Steps<T[]> {
   const merged: T[] = [];
   let [fromLeft, fromRight] = [0, 0];
   while (merged.length < left.length + right.length) {
     const takesLeft =
-      fromRight >= right.length ||
-      (fromLeft < left.length && compare(left[fromLeft] as T, right[fromRight] as T) <= 0);
+      fromRight >= right.length || (fromLeft < left.length && compare(left[fromLeft] as T, right[fromRight] as T) <= 0);
     merged.push((takesLeft ? left[fromLeft++] : right[fromRight++]) as T);
     if (merged.length % PART === 0) yield;
   }

@@ -202,7 +202,9 @@ export class Tokenizer {
 }
 
 /** The decoding half, and the encoding half if the event loop may use it. */
-function* parts(definition: Definition): Steps<{ readonly texts: TokenTexts; readonly pipeline: Pipeline | undefined }> {
+function* parts(
+  definition: Definition,
+): Steps<{ readonly texts: TokenTexts; readonly pipeline: Pipeline | undefined }> {
   const known = isKnownShape(definition) ? yield* Pipeline.steps(definition) : undefined;
   const pipeline = known && hasShortTokens(known) ? known : undefined;
   const vocabulary = pipeline?.model.vocabulary ?? (yield* vocabularyOfModel(definition.model));

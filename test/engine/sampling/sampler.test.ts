@@ -162,7 +162,9 @@ describe('logits without an id to draw', () => {
       const drawn = () => small.sample(Float32Array.from(values as number[]), sequence({ temperature }));
       expect(drawn).toThrow(reason);
       expect(drawn).toThrow(
-        expect.objectContaining({ messageOfOneDtype: expect.stringMatching(/^use another file of the model, or another --device: /) }),
+        expect.objectContaining({
+          messageOfOneDtype: expect.stringMatching(/^use another file of the model, or another --device: /),
+        }),
       );
     }
   });

@@ -19,11 +19,14 @@ it('keeps the order of equal elements, for lists of any length', () => {
   );
 });
 
-it.each([0, 1, 2047, 2048, 2049, 4096, 10_000])('sorts %i elements that are in order, or in the opposite one', (count) => {
-  const entries = entriesOf(Array.from({ length: count }, (_, at) => at));
-  expect(finished(sorted(entries, byKey))).toEqual(entries);
-  expect(finished(sorted(entries.toReversed(), byKey))).toEqual(entries);
-});
+it.each([0, 1, 2047, 2048, 2049, 4096, 10_000])(
+  'sorts %i elements that are in order, or in the opposite one',
+  (count) => {
+    const entries = entriesOf(Array.from({ length: count }, (_, at) => at));
+    expect(finished(sorted(entries, byKey))).toEqual(entries);
+    expect(finished(sorted(entries.toReversed(), byKey))).toEqual(entries);
+  },
+);
 
 it('takes many steps, and changes no list that it is given', () => {
   const entries = entriesOf(Array.from({ length: 20_000 }, (_, at) => (at * 7919) % 20_000));

@@ -230,7 +230,7 @@ export class HeaderBytes {
 }
 
 /** The text of a piece; undefined for bytes that are not UTF-8, if the decoder is fatal. */
-function decoded(decoder: TextDecoder, bytes: Uint8Array, stream: boolean): string | undefined {
+function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, stream: boolean): string | undefined {
   try {
     return decoder.decode(bytes, { stream });
   } catch {

@@ -115,7 +115,9 @@ class ValueReader {
     for (let at = 0; at < count; at++) {
       if (!bytes.has(LENGTH)) await bytes.ahead(LENGTH);
       const length = this.#length();
-      texts.push(bytes.has(length) && length <= MOST_AT_ONCE ? this.#decoded(length, at) : await this.#long(length, at));
+      texts.push(
+        bytes.has(length) && length <= MOST_AT_ONCE ? this.#decoded(length, at) : await this.#long(length, at),
+      );
     }
     return texts;
   }

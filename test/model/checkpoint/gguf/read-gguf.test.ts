@@ -144,7 +144,9 @@ describe('metadata', () => {
   });
 
   it('that are long leave turns to the event loop', async () => {
-    const folder = await folderWith({ 'a.gguf': ggufBytes({ tensors: W, metadata: { long: 'x'.repeat(8 * 2 ** 20) } }) });
+    const folder = await folderWith({
+      'a.gguf': ggufBytes({ tensors: W, metadata: { long: 'x'.repeat(8 * 2 ** 20) } }),
+    });
     let turns = 0;
     let isOpen = true;
     const count = (): void => {

@@ -161,7 +161,9 @@ describe('SentencePiece metadata are refused', () => {
 });
 
 it('a tokenizer that is not supported has names, templates and ids all the same', () => {
-  const facts = finished(deriveTokenFacts(byteLevel({ model: 'bert', pre: 'default', 'tokenizer.chat_template': 'x' })));
+  const facts = finished(
+    deriveTokenFacts(byteLevel({ model: 'bert', pre: 'default', 'tokenizer.chat_template': 'x' })),
+  );
   expect(facts).toEqual({
     tokenizerConfig: { eos_token: '<|endoftext|>', chat_template: 'x' },
     generationConfig: { eos_token_id: [0, 4] },

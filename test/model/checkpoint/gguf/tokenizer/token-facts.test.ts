@@ -32,9 +32,7 @@ describe('the ids that end an output', () => {
   });
 
   it('are absent if the file has none', () => {
-    expect(
-      factsOf(byteLevel({ tokens: ['a'], token_type: Int32Array.of(1), eos_token_id: undefined })),
-    ).toEqual({
+    expect(factsOf(byteLevel({ tokens: ['a'], token_type: Int32Array.of(1), eos_token_id: undefined }))).toEqual({
       tokenizerConfig: {},
       generationConfig: {},
     });
