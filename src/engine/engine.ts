@@ -22,7 +22,7 @@ import { PrefillBudget } from './prefill-budget.ts';
 import { type Result, Runner } from './runner.ts';
 import type { Constraint } from './sampling/constraint.ts';
 import { Grammars } from './sampling/grammars.ts';
-import { Sampler } from './sampling/sampler.ts';
+import { InvalidLogits, Sampler } from './sampling/sampler.ts';
 import { type Plan, Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { WaitEstimate } from './wait-estimate.ts';
@@ -41,6 +41,8 @@ export class Engine {
   readonly #runner: Runner;
   readonly #sampler: Sampler;
   readonly #grammars = new Grammars();
+  /** True if `--dtype` cannot choose other weights: the file has them in blocks. */
+  readonly #hasOneDtype: boolean;
   readonly #publish: Publish;
   /** Reports of invalid requests, which never became sequences. */
   #rejected: SequenceReport[] = [];
@@ -55,7 +57,9 @@ export class Engine {
   static open(options: EngineOptions, publish: Publish): Engine {
     return openSession(options, publish, ({ session, facts }) => {
       const began = now();
-      const engine = new Engine(facts, session, publish);
+      const { quantize } = options.candidates.find(({ device }) => device === facts.device) ?? {};
+      const hasOneDtype = facts.conversions !== undefined && quantize === undefined;
+      const engine = new Engine(facts, session, publish, hasOneDtype);
       engine.#warmUp();
       const warmupMs = facts.warmupMs + now() - began;
       const resident = residentBytes();
@@ -64,10 +68,11 @@ export class Engine {
     });
   }
 
-  private constructor(facts: EngineFacts, session: Session, publish: Publish) {
+  private constructor(facts: EngineFacts, session: Session, publish: Publish, hasOneDtype: boolean) {
     this.#facts = facts;
     this.#session = session;
     this.#publish = publish;
+    this.#hasOneDtype = hasOneDtype;
     const costs = new CostModel();
     this.cache = new KvCache({
       slots: facts.slots,
@@ -243,7 +248,8 @@ export class Engine {
       else if (sequence.isOver) sequence.end('eos', now());
       else sequence.accept(this.#sampler.sample(logits, sequence), now());
     } catch (error) {
-      const message = messageOf(error);
+      const isOfWeights = error instanceof InvalidLogits && this.#hasOneDtype;
+      const message = isOfWeights ? error.messageOfOneDtype : messageOf(error);
       sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());
       this.#runner.forget(sequence.slot);
     }

@@ -148,7 +148,7 @@ async function readModel(settings: ModelSettings): Promise<ReadModel> {
     return { files, spec, decoder: await readDecoder(files, settings.context ?? spec.contextLength) };
   } catch (error) {
     for (const { file, problem } of error instanceof ModelError ? error.problems : [])
-      if (file !== '') narrate('model.problem', { model_ref: modelName(settings), file, reason: problem });
+      narrate('model.problem', { model_ref: modelName(settings), file, reason: problem });
     throw error;
   }
 }

@@ -35,6 +35,9 @@ export interface GgufQuery {
 /** Maximum number of models that a problem lists. */
 const MAX_LISTED = 8;
 
+/** The GGUF files of a folder, in messages. */
+const ALL_MODELS = '*.gguf';
+
 /** The first bytes of a GGUF file. */
 const MAGIC = 'GGUF';
 
@@ -71,13 +74,13 @@ export function onlyModel(models: readonly string[], root: string, problems: Mod
   const [model, ...more] = models;
   if (model !== undefined && more.length === 0) return model;
   if (model === undefined) {
-    problems.push({ file: '*.gguf', problem: 'is missing' });
+    problems.push({ file: ALL_MODELS, problem: 'is missing' });
     return undefined;
   }
   const listed = models.slice(0, MAX_LISTED).join(', ');
   const others = models.length > MAX_LISTED ? ` and ${models.length - MAX_LISTED} more` : '';
-  const problem = `the folder has ${models.length} GGUF models: ${listed}${others}. Use --model ${root}/${model}`;
-  problems.push({ file: '', problem });
+  const problem = `matches ${models.length} models: ${listed}${others}. Use --model ${root}/${model}`;
+  problems.push({ file: ALL_MODELS, problem });
   return undefined;
 }
 

@@ -6,7 +6,6 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import type { DerivedFiles } from './checkpoint/gguf/derived-files.ts';
-import { isGgufName } from './checkpoint/gguf/gguf-names.ts';
 import type { DtypeChoice, FormatChoice } from './dtypes.ts';
 import { findGguf, type GgufQuery, ggufFileAt, ggufModelsIn, onlyModel } from './gguf-weights.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
@@ -101,19 +100,13 @@ export async function locateModel(
 
 async function expectFolder(root: string): Promise<void> {
   const refuse = (problem: string): never => {
-    throw new ModelError(root, [{ file: '', problem }]);
+    throw new ModelError(dirname(root), [{ file: basename(root), problem }]);
   };
   const stats = await stat(root).catch((error: unknown) =>
-    refuse(
-      error instanceof Error && 'code' in error && error.code === 'ENOENT'
-        ? `the ${isGgufName(root) ? 'file' : 'folder'} does not exist`
-        : `the folder ${unreadable(error)}`,
-    ),
+    refuse(error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'does not exist' : unreadable(error)),
   );
-  if (!stats.isDirectory() && !stats.isFile())
-    throw new ModelError(dirname(root), [{ file: basename(root), problem: 'is not a regular file' }]);
-  if (!stats.isDirectory())
-    throw new ModelError(dirname(root), [{ file: '', problem: 'the path is a file: use its folder, or a .gguf file' }]);
+  if (!stats.isDirectory() && !stats.isFile()) refuse('is not a regular file');
+  if (!stats.isDirectory()) refuse('is a file: use its folder, or a .gguf file');
 }
 
 type GgufWish = Omit<GgufQuery, 'hasTokenizer'> & { readonly format: FormatChoice };

@@ -6,9 +6,11 @@ import { type FileHandle, lstat } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import { openModelFile, RefusedFile } from './folder-files.ts';
 
-/** A problem of one file in a model's folder. `file` is relative to the folder; '' is the folder itself. */
+/** A problem of one file of a model. */
 export interface ModelProblem {
+  /** Name of the file, relative to the folder in the message: never empty. */
   readonly file: string;
+  /** Continues a sentence that begins with the name of the file. */
   readonly problem: string;
 }
 
@@ -18,7 +20,7 @@ export class ModelError extends Error {
   readonly problems: readonly ModelProblem[];
 
   constructor(folder: string, problems: readonly ModelProblem[]) {
-    const list = problems.map(({ file, problem }) => (file === '' ? problem : `${file} ${problem}`)).join('; ');
+    const list = problems.map(({ file, problem }) => `${file} ${problem}`).join('; ');
     // The problems come first: a path can be longer than a narrated sentence.
     super(`The model cannot be used: ${list}. Its folder is ${folder}.`);
     this.name = 'ModelError';

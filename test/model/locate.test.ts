@@ -198,11 +198,13 @@ describe('a broken folder', () => {
 
   it('that is missing or a file is refused', async () => {
     const folder = await modelFolder();
-    await expect(locateModel(join(folder, 'gone'))).rejects.toThrow(/the folder does not exist/);
-    await expect(locateModel(join(folder, 'gone.gguf'))).rejects.toThrow(/the file does not exist/);
+    await expect(locateModel(join(folder, 'gone'))).rejects.toThrow(`gone does not exist. Its folder is ${folder}.`);
+    await expect(locateModel(join(folder, 'gone.gguf'))).rejects.toThrow(
+      `gone.gguf does not exist. Its folder is ${folder}.`,
+    );
     await expect(locateModel('/dev/null')).rejects.toThrow('null is not a regular file. Its folder is /dev.');
     await expect(locateModel(join(folder, 'config.json'))).rejects.toThrow(
-      `the path is a file: use its folder, or a .gguf file. Its folder is ${folder}.`,
+      `config.json is a file: use its folder, or a .gguf file. Its folder is ${folder}.`,
     );
   });
 });

@@ -48,7 +48,7 @@ export async function expectGguf(
   } catch (error) {
     if (error instanceof NoRanges) return;
     if (!(error instanceof ModelError)) throw error;
-    const list = error.problems.map(({ file, problem }) => `${file} ${problem}`.trim()).join('; ');
+    const list = error.problems.map(({ file, problem }) => `${file} ${problem}`).join('; ');
     throw new PullError(`${nameOf(repository.reference)} is not downloaded, because no worker runs it: ${list}.`);
   }
 }

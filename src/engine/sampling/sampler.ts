@@ -42,8 +42,8 @@ export class Sampler {
    * @param logits `[vocab]`, not changed.
    * @returns the id; with `logprobs`, also its log-probability and the likeliest ids with theirs. They are
    * those of the model's own distribution: neither a grammar nor a sampling parameter changes them.
-   * @throws Error when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity; with a grammar,
-   * the logits of the ids that it allows.
+   * @throws InvalidLogits when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity; with a
+   * grammar, the logits of the ids that it allows.
    */
   sample(logits: Float32Array, sequence: SampledSequence): TokenReport {
     const { logprobs } = sequence.request;
@@ -55,7 +55,8 @@ export class Sampler {
   /**
    * Scores an id of the prompt under the logits `[vocab]` of the position before it.
    * @param count maximum length of `top`.
-   * @throws Error when the logits are no distribution: a logit is NaN or +Infinity, or all are -Infinity.
+   * @throws InvalidLogits when the logits are no distribution: a logit is NaN or +Infinity, or all are
+   * -Infinity.
    */
   score(logits: Float32Array, id: number, count: number): PromptScore {
     const { logprob, top } = this.#logProbabilities(logits, id, count);
@@ -146,26 +147,44 @@ const without = (ids: Int32Array, excluded: ReadonlySet<number>): number[] =>
 /**
  * The only id that the grammar allows. Takes a random number, so that the n-th token of a seed always gets
  * the n-th number.
- * @throws Error if the model excludes the id, or computed no number
+ * @throws InvalidLogits if the model excludes the id, or computed no number
  */
 function takeOnly(id: number, logits: Float32Array, random: Random): number {
   random.uniform();
   const logit = logits[id];
   if (logit !== undefined && Number.isFinite(logit)) return id;
-  throw new Error(logit === Number.NEGATIVE_INFINITY || logit === undefined ? NO_ALLOWED_ID : invalidLogit(id, logit));
+  const isExcluded = logit === Number.NEGATIVE_INFINITY || logit === undefined;
+  throw new InvalidLogits(isExcluded ? NO_ALLOWED_ID : invalidLogit(id, logit));
 }
 
-/** For an operator: damaged weights, and weights that a device computes wrong, give no numbers. */
-const REMEDY = 'use other weights (--dtype), or another --device';
-const NO_ID = `${REMEDY}: the logit of every id is -Infinity`;
-const NO_ALLOWED_ID =
-  'use another schema, other end ids or other weights (--dtype): no id that the grammar allows can be drawn, because their logits are -Infinity';
-const invalidLogit = (id: number, logit: number): string => `${REMEDY}: the logit of id ${id} is ${logit}`;
+/** A sentence for an operator, with the weights to use instead. */
+type Sentence = (weights: string) => string;
+
+/** No id can be drawn: damaged weights, and weights that a device computes wrong, give no numbers. */
+export class InvalidLogits extends Error {
+  override readonly name = 'InvalidLogits';
+  /** The message for a model whose file has one dtype, which `--dtype` cannot change. */
+  readonly messageOfOneDtype: string;
+
+  constructor(sentence: Sentence) {
+    super(sentence('other weights (--dtype)'));
+    this.messageOfOneDtype = sentence('another file of the model');
+  }
+}
+
+const withRemedy =
+  (problem: string): Sentence =>
+  (weights) =>
+    `use ${weights}, or another --device: ${problem}`;
+const NO_ID = withRemedy('the logit of every id is -Infinity');
+const NO_ALLOWED_ID: Sentence = (weights) =>
+  `use another schema, other end ids or ${weights}: no id that the grammar allows can be drawn, because their logits are -Infinity`;
+const invalidLogit = (id: number, logit: number): Sentence => withRemedy(`the logit of id ${id} is ${logit}`);
 
 /**
  * The id of the largest logit, the lowest id on a tie. The same pass finds an invalid logit.
  * @param none the error if all logits are -Infinity
- * @throws Error if a logit is NaN or +Infinity, or if all are -Infinity.
+ * @throws InvalidLogits if a logit is NaN or +Infinity, or if all are -Infinity.
  */
 export function argMax(logits: Float32Array, none = NO_ID): number {
   let best = Number.NEGATIVE_INFINITY;
@@ -174,10 +193,10 @@ export function argMax(logits: Float32Array, none = NO_ID): number {
     const logit = logits[index] ?? 0;
     // `logit > best` would skip NaN.
     if (logit <= best) continue;
-    if (!(logit < Number.POSITIVE_INFINITY)) throw new Error(invalidLogit(index, logit));
+    if (!(logit < Number.POSITIVE_INFINITY)) throw new InvalidLogits(invalidLogit(index, logit));
     best = logit;
     id = index;
   }
-  if (id < 0) throw new Error(none);
+  if (id < 0) throw new InvalidLogits(none);
   return id;
 }

@@ -2,13 +2,14 @@
  * Reads the decoder that a model's configuration and checkpoint describe. A model with ONNX weights has its
  * decoder in its graph.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import type { DecoderSpec } from '../../protocol/decoder/decoder-spec.ts';
 import { ModelError, type ModelProblem } from '../problems.ts';
 import { isFields, readFields } from '../spec/json-fields.ts';
 import type { Fields } from './families/config-fields.ts';
 import { checkFamily, decoderSpecOf } from './families/decoder-spec.ts';
+import { CONFIG_JSON } from './families/origin.ts';
 import { UnsupportedCheckpoint } from './families/unsupported.ts';
 import type { DerivedFiles } from './gguf/derived-files.ts';
 import type { CheckpointContent } from './shards.ts';
@@ -48,11 +49,12 @@ export async function readDecoder(
   const { checkpoint } = choices.find((choice) => choice.checkpoint !== undefined) ?? {};
   if (checkpoint === undefined) return undefined;
   const config = derived?.config ?? (await readConfig(folder, configFile));
+  const origin = derived?.origin ?? { ...CONFIG_JSON, tensorFile: basename(checkpoint.modelFile) };
   return supported(folder, () => {
-    const decoder = decoderSpecOf(config, checkpoint.tensors, context, derived?.origin);
+    const decoder = decoderSpecOf(config, checkpoint.tensors, context, origin);
     const problem = tableProblem(decoder, context);
     if (problem === undefined) return decoder;
-    throw new ModelError(folder, [{ file: '', problem }]);
+    throw new ModelError(folder, [{ file: origin.file, problem }]);
   });
 }
 
@@ -99,7 +101,7 @@ function tableProblem({ rotaries }: DecoderSpec, context: number): string | unde
   if (context <= most) return undefined;
   const needed = Math.ceil((context * angles * 2 * FLOAT_BYTES) / 2 ** 20);
   return (
-    `the rotary embedding of ${context} tokens needs tables of ${needed} MiB; allowed: ${MAX_TABLE_BYTES / 2 ** 20} MiB. ` +
+    `describes a rotary embedding whose tables for ${context} tokens need ${needed} MiB; allowed: ${MAX_TABLE_BYTES / 2 ** 20} MiB. ` +
     (most < LEAST_CONTEXT ? 'Use another model' : `Use --context ${Math.min(most, MOST_CONTEXT)} or less`)
   );
 }

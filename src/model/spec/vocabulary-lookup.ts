@@ -43,7 +43,7 @@ export class VocabularyLookup {
   /** @param texts and `ids`: all texts and ids that will be asked for */
   constructor({ added_tokens, model }: TokenizerFields, texts: ReadonlySet<string>, ids: ReadonlySet<number>) {
     if (texts.size === 0) return;
-    for (const [text, id] of entriesOf(model.vocab)) {
+    for (const [text, id] of ids.size === 0 ? entriesFor(texts, model.vocab) : entriesOf(model.vocab)) {
       if (texts.has(text)) this.#ids.set(text, id);
       if (ids.has(id)) this.#texts.set(id, text);
     }
@@ -67,6 +67,12 @@ export class VocabularyLookup {
   textOf(id: number): string | undefined {
     return this.#texts.get(id);
   }
+}
+
+/** The entries of the texts. A map of a GGUF file is not searched: that takes 20 ms for a large one. */
+function* entriesFor(texts: ReadonlySet<string>, vocab: object): Iterable<readonly [string, number]> {
+  if (!(vocab instanceof Map)) yield* entriesOf(vocab);
+  else for (const text of texts) if (vocab.has(text)) yield [text, vocab.get(text)];
 }
 
 /**

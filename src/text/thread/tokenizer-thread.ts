@@ -24,7 +24,7 @@ void start();
 async function start(): Promise<void> {
   try {
     const definition = await readDefinition(files, addedTokens);
-    const pipeline = naming(files.tokenizerFile, () => new Pipeline(definition));
+    const pipeline = await naming(files.tokenizerFile, () => Pipeline.of(definition));
     port?.on('message', async (job: EncodeJob) => post(await answerTo(job, pipeline)));
     post({ type: 'ready' });
     reportStarted();

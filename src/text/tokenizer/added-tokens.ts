@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { lazy } from '../../protocol/start/lazy.ts';
+import type { Steps } from '../../protocol/start/slices.ts';
 import { Trie } from './models/trie.ts';
 import { trimmedLength } from './stages/normalizers.ts';
 import { SPACE } from './stages/patterns.ts';
@@ -35,6 +36,9 @@ const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
 const STARTS_WITH_WORD = lazy(() => new RegExp(WORD, 'uy'));
 const ENDS_WITH_WORD = lazy(() => new RegExp(`${WORD}$`, 'u'));
 
+/** Tokens that are converted between two turns of the event loop. */
+const STEP_TOKENS = 512;
+
 export class AddedTokens {
   readonly #tokens: readonly AddedToken[];
   readonly #trie: Trie;
@@ -45,10 +49,15 @@ export class AddedTokens {
   readonly longest: number;
 
   /** @param textOf converts a token to the form of the searched texts: original or normalized */
-  constructor(tokens: readonly AddedToken[], textOf: (content: string) => string) {
-    const texts = tokens.map(({ content }) => textOf(content));
+  static *of(tokens: readonly AddedToken[], textOf: (content: string) => string): Steps<AddedTokens> {
+    const texts: string[] = [];
+    for (const { content } of tokens) if (texts.push(textOf(content)) % STEP_TOKENS === 0) yield;
+    return new AddedTokens(tokens, texts, yield* Trie.of(texts));
+  }
+
+  private constructor(tokens: readonly AddedToken[], texts: readonly string[], trie: Trie) {
     this.#tokens = tokens;
-    this.#trie = new Trie(texts);
+    this.#trie = trie;
     this.#first = new Set(texts.filter((text) => text !== '').map((text) => text.charCodeAt(0)));
     this.#lengths = texts.map((text) => text.length);
     this.longest = tokens.reduce(

@@ -2,6 +2,7 @@
  * The encoding half of a tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor.
  * The stages run in the order of the Rust library (`tokenizer/mod.rs`, `added_vocabulary.rs`). Pure.
  */
+import { finished, type Steps } from '../../protocol/start/slices.ts';
 import { AddedTokens, type Section } from './added-tokens.ts';
 import type { Definition } from './definition.ts';
 import { EncodeError, MAX_STAGE_UNITS } from './encode-error.ts';
@@ -41,28 +42,39 @@ export class Pipeline {
   /** UTF-16 units of the longest added token, in the form that is searched for. */
   readonly longestAdded: number;
 
-  /** @throws Error that names the missing or unsupported part. */
-  constructor(definition: Definition) {
-    const { added_tokens, normalizer, pre_tokenizer, post_processor, model } = definition;
-    const added = added_tokens ?? [];
-    this.#normalize = normalizerOf(normalizer);
+  private constructor(definition: Definition, { model, normalize, raw, normalized }: Parts) {
+    const { pre_tokenizer, post_processor } = definition;
+    this.model = model;
+    this.#normalize = normalize;
     this.#preTokenize = preTokenizerOf(pre_tokenizer);
-    this.model = modelOf(model);
     this.#frame = frameOf(post_processor);
+    this.#raw = raw;
+    this.#normalized = normalized;
+    this.longestAdded = Math.max(raw.longest, normalized.longest);
+    this.#leastTokens = this.#frame.hasText ? leastTokensOf(definition, model.vocabulary, this.longestAdded) : () => 0;
+  }
+
+  /** @throws Error that names the missing or unsupported part. */
+  static *steps(definition: Definition): Steps<Pipeline> {
+    const { added_tokens, normalizer } = definition;
+    const added = added_tokens ?? [];
+    const normalize = normalizerOf(normalizer);
     const isNormalized = ({ normalized, special }: (typeof added)[number]): boolean => normalized ?? !special;
-    this.#raw = new AddedTokens(
-      added.filter((token) => !isNormalized(token)),
-      (content) => content,
-    );
+    const originals = added.filter((token) => !isNormalized(token));
+    const model = yield* modelOf(definition.model);
+    const raw = yield* AddedTokens.of(originals, (content) => content);
     let left = MAX_ADDED_UNITS;
-    this.#normalized = new AddedTokens(added.filter(isNormalized), (content) => {
-      const text = normalizedToken(content, this.#normalize, left);
+    const normalized = yield* AddedTokens.of(added.filter(isNormalized), (content) => {
+      const text = normalizedToken(content, normalize, left);
       left -= text.length;
       return text;
     });
-    this.longestAdded = Math.max(this.#raw.longest, this.#normalized.longest);
-    const { vocabulary } = this.model;
-    this.#leastTokens = this.#frame.hasText ? leastTokensOf(definition, vocabulary, this.longestAdded) : () => 0;
+    return new Pipeline(definition, { model, normalize, raw, normalized });
+  }
+
+  /** All steps at once. @throws as `steps` */
+  static of(definition: Definition): Pipeline {
+    return finished(Pipeline.steps(definition));
   }
 
   /**
@@ -116,6 +128,14 @@ export class Pipeline {
       }
     }
   }
+}
+
+/** The parts of a pipeline that take long to make. */
+interface Parts {
+  readonly model: Model;
+  readonly normalize: Normalize;
+  readonly raw: AddedTokens;
+  readonly normalized: AddedTokens;
 }
 
 /** An added token as it is searched for. A search takes text × token. */

@@ -47,7 +47,7 @@ export function* sharedContent(fields: Readonly<Record<string, unknown>>): Steps
 /** JSON in parts: a vocabulary of 256 000 tokens takes longer than the event loop may wait. */
 function* jsonParts(value: unknown): Generator<string> {
   if (Array.isArray(value)) yield* listParts(value, '[]', (element) => JSON.stringify(element));
-  else if (value instanceof Map) yield* listParts([...value], '{}', (entry) => fieldText(entry));
+  else if (value instanceof Map) yield* listParts(value, '{}', (entry) => fieldText(entry));
   else if (typeof value === 'object' && value !== null) {
     let before = '{';
     for (const [key, field] of Object.entries(value)) {
@@ -62,13 +62,16 @@ function* jsonParts(value: unknown): Generator<string> {
 
 const fieldText = ([key, value]: readonly unknown[]): string => `${JSON.stringify(key)}:${JSON.stringify(value)}`;
 
-function* listParts<T>(list: readonly T[], [open, close]: string, textOf: (element: T) => string): Generator<string> {
-  yield open ?? '';
-  for (let at = 0; at < list.length; at += STEP_ELEMENTS) {
-    const texts = list.slice(at, at + STEP_ELEMENTS).map(textOf);
-    yield `${at > 0 ? ',' : ''}${texts.join()}`;
+function* listParts<T>(list: Iterable<T>, [open, close]: string, textOf: (element: T) => string): Generator<string> {
+  let before = open ?? '';
+  let texts: string[] = [];
+  for (const element of list) {
+    if (texts.push(textOf(element)) < STEP_ELEMENTS) continue;
+    yield `${before}${texts.join()}`;
+    before = ',';
+    texts = [];
   }
-  yield close ?? '';
+  yield `${texts.length > 0 || before !== ',' ? before : ''}${texts.join()}${close ?? ''}`;
 }
 
 const fields = z.looseObject({});
@@ -83,16 +86,16 @@ export async function readDefinition(
   added: readonly AddedToken[] = [],
 ): Promise<Definition> {
   const read = content === undefined ? await readFields(tokenizerFile) : fieldsOf(content);
-  return naming(tokenizerFile, () => withAddedTokens(definitionFields.parse(read), added));
+  return await naming(tokenizerFile, () => withAddedTokens(definitionFields.parse(read), added));
 }
 
 const fieldsOf = (content: TokenizerContent): unknown =>
   content instanceof SharedArrayBuffer ? JSON.parse(Buffer.from(content).toString()) : content;
 
 /** Runs a function. Its errors get the name of the file. */
-export function naming<T>(file: string, run: () => T): T {
+export async function naming<T>(file: string, run: () => T | Promise<T>): Promise<T> {
   try {
-    return run();
+    return await run();
   } catch (cause) {
     throw broken(file, cause);
   }

@@ -5,7 +5,7 @@
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import { cut, harmless } from '../../narration/sanitize.ts';
-import { inSlices } from '../../protocol/start/slices.ts';
+import { inSlices, type Steps } from '../../protocol/start/slices.ts';
 import type { Decoder } from '../output/detokenizer.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { Conversation } from '../template/conversation.ts';
@@ -13,6 +13,7 @@ import { RenderBudgetError, type RenderLimits } from '../template/render-limits.
 import { type EncodeThread, encodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
 import type { EncodeInput } from '../thread/thread-messages.ts';
 import type { AddedToken } from './added-tokens.ts';
+import type { Definition } from './definition.ts';
 import { EncodeError } from './encode-error.ts';
 import { hasShortTokens, isKnownShape } from './loop-shape.ts';
 import { vocabularyOfModel } from './models/model.ts';
@@ -103,12 +104,7 @@ export class Tokenizer {
       ...(threadLimits && { limits: threadLimits }),
       onReplaced,
     });
-    const { texts, pipeline } = naming(files.tokenizerFile, () => {
-      const known = isKnownShape(definition) ? new Pipeline(definition) : undefined;
-      const pipeline = known && hasShortTokens(known) ? known : undefined;
-      const vocabulary = pipeline?.model.vocabulary ?? vocabularyOfModel(definition.model);
-      return { texts: new TokenTexts(definition, vocabulary), pipeline };
-    });
+    const { texts, pipeline } = await naming(files.tokenizerFile, () => inSlices(parts(definition)));
     if (!pipeline) await thread.start();
     return new Tokenizer({ texts, pipeline, templates, thread });
   }
@@ -203,6 +199,16 @@ export class Tokenizer {
   async close(): Promise<void> {
     await this.#thread.close();
   }
+}
+
+/** The decoding half, and the encoding half if the event loop may use it. */
+function* parts(
+  definition: Definition,
+): Steps<{ readonly texts: TokenTexts; readonly pipeline: Pipeline | undefined }> {
+  const known = isKnownShape(definition) ? yield* Pipeline.steps(definition) : undefined;
+  const pipeline = known && hasShortTokens(known) ? known : undefined;
+  const vocabulary = pipeline?.model.vocabulary ?? (yield* vocabularyOfModel(definition.model));
+  return { texts: new TokenTexts(definition, vocabulary), pipeline };
 }
 
 /** The files for the thread. A copy of the fields of a large vocabulary would take long. */

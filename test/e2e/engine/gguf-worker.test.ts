@@ -168,6 +168,50 @@ describe('a GGUF file', () => {
     expect([code, problems]).toEqual([1, [expect.objectContaining({ file: 'broken.gguf' })]]);
     expect(problems[0].human).toMatch(/broken\.gguf/);
   });
+
+  test('whose weights are no numbers is refused: another file is the way out, because the dtype is that of the file', async () => {
+    const nothing = Object.entries(MODEL.tensors ?? {}).map(([name, tensor]) =>
+      name === 'output_norm.weight' ? [name, { ...tensor, data: tensor.data?.map(() => 0xff) }] : [name, tensor],
+    );
+    const wrong = join(root, 'wrong.gguf');
+    writeFileSync(wrong, ggufBytes({ ...MODEL, tensors: Object.fromEntries(nothing) }));
+    const { code, stdout } = await runCli(['serve', '--port', '0', ...flagsOf(wrong, join(root, 'weights'))]);
+    const lines = stdout.trimEnd().split('\n');
+    const failed = lines.map((line) => JSON.parse(line)).find(({ event }) => event === 'model.load_failed');
+    expect([code, failed?.reason]).toEqual([
+      1,
+      expect.stringMatching(/^use another file of the model, or another --device: the logit of id \d+ is NaN$/),
+    ]);
+  });
+
+  const two = { 'one.gguf': ggufBytes(MODEL), 'two.gguf': ggufBytes(MODEL) };
+  const others = Object.entries(MODEL.tensors ?? {}).filter(([name]) => name !== 'output_norm.weight');
+  test.each<[string, Readonly<Record<string, Uint8Array>>, string, RegExp]>([
+    [
+      'with an unknown tokenizer',
+      { 'a.gguf': ggufBytes(withKeys({ 'tokenizer.ggml.pre': 'unheard-of' })) },
+      'a.gguf',
+      /^has "tokenizer\.ggml\.pre" "unheard-of"; allowed: /,
+    ],
+    [
+      'without a tensor',
+      { 'a.gguf': ggufBytes({ ...MODEL, tensors: Object.fromEntries(others) }) },
+      'a.gguf',
+      /^lacks the tensor "output_norm\.weight" /,
+    ],
+    ['that is absent', {}, 'a.gguf', /^does not exist$/],
+    ['beside another one', two, '', /^matches 2 models: one\.gguf, two\.gguf\. Use --model .*one\.gguf$/],
+  ])('%s is a problem that names the file', async (_, files, name, reason) => {
+    const folder = mkdtempSync(join(root, 'problem-'));
+    for (const [path, bytes] of Object.entries(files)) writeFileSync(join(folder, path), bytes);
+    const { code, stdout } = await runCli(['serve', '--port', '0', ...flagsOf(join(folder, name), join(root, 'none'))]);
+    const lines = stdout.trimEnd().split('\n');
+    const problems = lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'model.problem');
+    expect([code, problems]).toEqual([
+      1,
+      [expect.objectContaining({ file: name || '*.gguf', reason: expect.stringMatching(reason) })],
+    ]);
+  });
 });
 
 test.each([

@@ -159,7 +159,13 @@ describe('logits without an id to draw', () => {
     for (const temperature of [0, 1]) {
       const small = new Sampler(3);
       const reason = new RegExp(`^use other weights \\(--dtype\\).*${name.split(' ')[0]}$`);
-      expect(() => small.sample(Float32Array.from(values as number[]), sequence({ temperature }))).toThrow(reason);
+      const drawn = () => small.sample(Float32Array.from(values as number[]), sequence({ temperature }));
+      expect(drawn).toThrow(reason);
+      expect(drawn).toThrow(
+        expect.objectContaining({
+          messageOfOneDtype: expect.stringMatching(/^use another file of the model, or another --device: /),
+        }),
+      );
     }
   });
 

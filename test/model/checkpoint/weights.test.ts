@@ -175,7 +175,7 @@ describe('the decoder of a checkpoint', () => {
     const files = await locateModel(folder);
     expect(await readDecoder(files, 2 ** 24)).toBeDefined();
     expect(await problemsIn(folder, readDecoder(files, 2 ** 24 + 1))).toEqual([
-      ' the rotary embedding of 16777217 tokens needs tables of 1025 MiB; allowed: 1024 MiB. ' +
+      'config.json describes a rotary embedding whose tables for 16777217 tokens need 1025 MiB; allowed: 1024 MiB. ' +
         'Use --context 1048576 or less',
     ]);
   });

@@ -28,7 +28,7 @@ import { builtThread, writeTokenizer } from './small-tokenizers.ts';
 const plain = { addSpecialTokens: false } as const;
 const gpt2 = definitionOf('gpt2') as Record<string, object>;
 const withParts = (parts: object): object => ({ ...gpt2, ...parts });
-const pipelineWith = (parts: object): Pipeline => new Pipeline(definitionFields.parse(withParts(parts)));
+const pipelineWith = (parts: object): Pipeline => Pipeline.of(definitionFields.parse(withParts(parts)));
 const sequenceOf = (kind: string, parts: readonly object[]): object => ({ type: 'Sequence', [kind]: parts });
 const replace = (from: string, content: string): object => ({ type: 'Replace', pattern: { String: from }, content });
 const repeated = (times: number, part: object): object[] => Array.from({ length: times }, () => part);
@@ -215,7 +215,7 @@ describe('many sections and long tokens', () => {
 
   it.each(FAMILIES)('but not for a tokenizer in the style of %s', (name) => {
     const definition = definitionFields.parse(definitionOf(name));
-    expect([isKnownShape(definition), hasShortTokens(new Pipeline(definition))]).toEqual([true, true]);
+    expect([isKnownShape(definition), hasShortTokens(Pipeline.of(definition))]).toEqual([true, true]);
   });
 });
 
@@ -224,7 +224,7 @@ describe('a decoder that could take long is refused, with a way out', () => {
     const model = { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [] };
     const definition = definitionFields.parse({ ...gpt2, added_tokens: [], pre_tokenizer: null, model, decoder });
     try {
-      new TokenTexts(definition, new Pipeline(definition).model.vocabulary);
+      new TokenTexts(definition, Pipeline.of(definition).model.vocabulary);
       return '';
     } catch (error) {
       return String(error);
@@ -275,7 +275,7 @@ describe('a decoder that could take long is refused, with a way out', () => {
 
   it.each(FAMILIES)('and not that of a tokenizer in the style of %s', (name) => {
     const definition = definitionFields.parse(definitionOf(name));
-    expect(() => new TokenTexts(definition, new Pipeline(definition).model.vocabulary)).not.toThrow();
+    expect(() => new TokenTexts(definition, Pipeline.of(definition).model.vocabulary)).not.toThrow();
   });
 });
 

@@ -55,7 +55,7 @@ export function definitionOf(name: string): object {
 }
 
 export function pipelineOf(name: string): Pipeline {
-  return new Pipeline(definitionFields.parse(definitionOf(name)));
+  return Pipeline.of(definitionFields.parse(definitionOf(name)));
 }
 
 /** The decoding half of a family's tokenizer. */

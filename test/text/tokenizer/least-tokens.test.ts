@@ -3,6 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { finished } from '../../../src/protocol/start/slices.ts';
 import { definitionFields } from '../../../src/text/tokenizer/definition.ts';
 import { COUNTED_UNITS, leastTokensOf } from '../../../src/text/tokenizer/least-tokens.ts';
 import { modelOf } from '../../../src/text/tokenizer/models/model.ts';
@@ -20,11 +21,11 @@ interface Built {
 }
 function built(raw: object): Built {
   const definition = definitionFields.parse(raw);
-  const { vocabulary } = modelOf(definition.model);
+  const { vocabulary } = finished(modelOf(definition.model));
   const longestAdded = Math.max(0, ...(definition.added_tokens ?? []).map(({ content }) => content.length));
   const longest = Math.max(vocabulary.longest, longestAdded);
   const atLeast = leastTokensOf(definition, vocabulary, longestAdded);
-  return { pipeline: new Pipeline(definition), least: (text) => atLeast(text, 0), longest };
+  return { pipeline: Pipeline.of(definition), least: (text) => atLeast(text, 0), longest };
 }
 
 const pieces = fc.oneof(

@@ -25,7 +25,7 @@ export class NativeIds {
     const wanted = expected.families[family];
     if (!wanted) throw new Error(`There are no ids of ${family}.`);
     const definition = definitionFields.parse(tokenizer);
-    this.#pipeline = new Pipeline(definition);
+    this.#pipeline = Pipeline.of(definition);
     this.#texts = new TokenTexts(definition, this.#pipeline.model.vocabulary);
     this.#wanted = wanted;
     this.#sample = sample;

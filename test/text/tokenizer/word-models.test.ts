@@ -3,6 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { finished } from '../../../src/protocol/start/slices.ts';
 import { Bpe } from '../../../src/text/tokenizer/models/bpe.ts';
 import { Unigram } from '../../../src/text/tokenizer/models/unigram.ts';
 import { sampleSize } from '../../support/sample.ts';
@@ -42,7 +43,7 @@ describe('byte-pair encoding', () => {
     fc.assert(
       fc.property(merges, words, ({ tokens, made }, word) => {
         const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
-        const ids = new Bpe({ vocab, merges: made } as never).encode(word);
+        const ids = finished(Bpe.of({ vocab, merges: made } as never)).encode(word);
         expect(ids.map((id) => tokens[id])).toEqual(slowly(word, made));
       }),
       { numRuns: sampleSize(3_000, 500) },
@@ -50,13 +51,13 @@ describe('byte-pair encoding', () => {
   });
 
   it('refuses a merge of missing tokens', () => {
-    expect(() => new Bpe({ vocab: { a: 0 }, merges: ['a b'] } as never)).toThrow('"b"');
+    expect(() => finished(Bpe.of({ vocab: { a: 0 }, merges: ['a b'] } as never))).toThrow('"b"');
   });
 
   it('gives one unknown token for each unknown character, or for each run of them', () => {
     const fields = { vocab: { '?': 0, a: 1 }, merges: [], unk_token: '?' };
-    expect(new Bpe({ ...fields } as never).encode('xxaxx')).toEqual([0, 0, 1, 0, 0]);
-    expect(new Bpe({ ...fields, fuse_unk: true } as never).encode('xxaxx')).toEqual([0, 1, 0]);
+    expect(finished(Bpe.of({ ...fields } as never)).encode('xxaxx')).toEqual([0, 0, 1, 0, 0]);
+    expect(finished(Bpe.of({ ...fields, fuse_unk: true } as never)).encode('xxaxx')).toEqual([0, 1, 0]);
   });
 });
 
@@ -74,7 +75,7 @@ describe('unigram encoding', () => {
     const short = fc.string({ unit: fc.constantFrom('a', 'b', '😀'), maxLength: 12 });
     fc.assert(
       fc.property(scored, short, (scores, word) => {
-        const ids = new Unigram({ vocab: pieces.map((piece, at) => [piece, scores[at]!]) }).encode(word);
+        const ids = finished(Unigram.of({ vocab: pieces.map((piece, at) => [piece, scores[at]!]) })).encode(word);
         expect(ids.map((id) => pieces[id]).join('')).toBe(word);
         expect(ids.reduce((sum, id) => sum + scores[id]!, 0)).toBe(best(word, scores));
       }),
@@ -83,7 +84,7 @@ describe('unigram encoding', () => {
   });
 
   it('refuses an unknown character only without an unknown token', () => {
-    expect(new Unigram({ vocab: [['?', -1]], unk_id: 0 }).encode('xyz')).toEqual([0]);
-    expect(() => new Unigram({ vocab: [['a', -1]] }).encode('x')).toThrow('no unknown token');
+    expect(finished(Unigram.of({ vocab: [['?', -1]], unk_id: 0 })).encode('xyz')).toEqual([0]);
+    expect(() => finished(Unigram.of({ vocab: [['a', -1]] })).encode('x')).toThrow('no unknown token');
   });
 });

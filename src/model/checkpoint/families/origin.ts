@@ -6,6 +6,8 @@
 export interface ConfigOrigin {
   /** Name of the file in messages. */
   readonly file: string;
+  /** Name in messages of the file that lists the tensors. */
+  readonly tensorFile: string;
   /** The name in the file of a field of config.json, with its path: `llama.attention.head_count`. */
   readonly fieldName: (field: string) => string;
   /** The name in the file of a tensor of transformers: `blk.0.attn_q.weight`. */
@@ -21,4 +23,9 @@ export interface ConfigOrigin {
 const same = (name: string): string => name;
 
 /** A folder of transformers. */
-export const CONFIG_JSON: ConfigOrigin = { file: 'config.json', fieldName: same, tensorName: same };
+export const CONFIG_JSON: ConfigOrigin = {
+  file: 'config.json',
+  tensorFile: 'model.safetensors',
+  fieldName: same,
+  tensorName: same,
+};

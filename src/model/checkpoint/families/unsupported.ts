@@ -17,7 +17,7 @@ export class UnsupportedCheckpoint extends Error {
   readonly problems: readonly ModelProblem[];
 
   constructor(problems: readonly ModelProblem[]) {
-    super(problems.map(({ file, problem }) => (file === '' ? problem : `${file} ${problem}`)).join('; '));
+    super(problems.map(({ file, problem }) => `${file} ${problem}`).join('; '));
     this.name = 'UnsupportedCheckpoint';
     this.problems = problems;
   }
@@ -42,14 +42,14 @@ export class Problems {
     this.#add({ file: this.origin.file, problem: `${text}. ${wayOut}` });
   }
 
-  /** A problem of the tensors: `text` continues a sentence that begins with "the checkpoint". */
+  /** A problem of the tensors: `text` continues a sentence that begins with the name of their file. */
   tensor(text: string, wayOut = WAY_OUT): void {
-    this.#add({ file: '', problem: `the checkpoint ${text}. ${wayOut}` });
+    this.#add({ file: this.origin.tensorFile, problem: `${text}. ${wayOut}` });
   }
 
   /** The problems, and the number of those that are left out. */
   get found(): readonly ModelProblem[] {
-    const more = { file: '', problem: `there are ${this.#omitted} more problems` };
+    const more = { file: this.origin.file, problem: `describes a model with ${this.#omitted} more problems` };
     return this.#omitted === 0 ? this.#found : [...this.#found, more];
   }
 

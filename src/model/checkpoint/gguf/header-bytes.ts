@@ -51,6 +51,8 @@ export const ggufBudget = (): GgufBudget => ({
 
 /** Bytes of one read. The tokens in it take about 3 ms; the event loop turns before the next read. */
 const WINDOW = 2 ** 18;
+/** Bytes of the longest text that is decoded in one turn of the event loop. */
+export const MOST_AT_ONCE = WINDOW;
 const REPLACEMENT = '\ufffd';
 
 /** A file from which ranges are read: on the disk, or on a server. */
@@ -183,6 +185,24 @@ export class HeaderBytes {
     return isText ? text : undefined;
   }
 
+  /** As `text`, for bytes that need not be in memory. Reads and decodes them in pieces, one in each turn. */
+  async longText(length: number, isExact: boolean): Promise<string | undefined> {
+    this.#checkLimit(length);
+    this.expect(length);
+    const decoder = new TextDecoder('utf-8', { fatal: isExact, ignoreBOM: true });
+    const pieces: string[] = [];
+    let isText = true;
+    for (let left = length; left > 0; left -= Math.min(left, WINDOW)) {
+      const count = Math.min(left, WINDOW);
+      await this.ahead(count);
+      const from = this.#take(count);
+      const piece = decoded(decoder, this.#window.subarray(from, from + count), left > count);
+      isText &&= piece !== undefined;
+      if (isText) pieces.push(piece ?? '');
+    }
+    return isText ? pieces.join('') : undefined;
+  }
+
   /** Steps over bytes that are in memory. Returns their place in the window. */
   #take(count: number): number {
     const from = this.#at;
@@ -206,6 +226,15 @@ export class HeaderBytes {
       at += bytesRead;
       this.#end += bytesRead;
     }
+  }
+}
+
+/** The text of a piece; undefined for bytes that are not UTF-8, if the decoder is fatal. */
+function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, stream: boolean): string | undefined {
+  try {
+    return decoder.decode(bytes, { stream });
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { BrokenCheckpoint, quoted } from '../safetensors.ts';
 import type { Metadata, MetadataArray, MetadataValue } from './gguf-file.ts';
-import { GGUF_LIMITS, type GgufBudget, type HeaderBytes } from './header-bytes.ts';
+import { GGUF_LIMITS, type GgufBudget, type HeaderBytes, MOST_AT_ONCE } from './header-bytes.ts';
 
 const STRING = 8;
 const ARRAY = 9;
@@ -115,17 +115,16 @@ class ValueReader {
     for (let at = 0; at < count; at++) {
       if (!bytes.has(LENGTH)) await bytes.ahead(LENGTH);
       const length = this.#length();
-      if (!bytes.has(length)) await bytes.ahead(length);
-      texts.push(this.#decoded(length, at));
+      texts.push(
+        bytes.has(length) && length <= MOST_AT_ONCE ? this.#decoded(length, at) : await this.#long(length, at),
+      );
     }
     return texts;
   }
 
   async #text(): Promise<string> {
     await this.#bytes.ahead(LENGTH);
-    const length = this.#length();
-    await this.#bytes.ahead(length);
-    return this.#decoded(length);
+    return await this.#long(this.#length());
   }
 
   #length(): number {
@@ -134,9 +133,25 @@ class ValueReader {
     return length;
   }
 
-  /** @param at index in an array */
+  /**
+   * A text that may not be in memory.
+   * @param at index in an array
+   */
+  async #long(length: number, at?: number): Promise<string> {
+    if (length > MOST_AT_ONCE) return this.#checked(await this.#bytes.longText(length, this.#isExact), at);
+    await this.#bytes.ahead(length);
+    return this.#decoded(length, at);
+  }
+
   #decoded(length: number, at?: number): string {
-    const text = this.#bytes.text(length, this.#key.startsWith(EXACT));
+    return this.#checked(this.#bytes.text(length, this.#isExact), at);
+  }
+
+  get #isExact(): boolean {
+    return this.#key.startsWith(EXACT);
+  }
+
+  #checked(text: string | undefined, at?: number): string {
     if (text === undefined) throw this.#fault(`${at === undefined ? '' : `has the text ${at}, which `}is not UTF-8`);
     return text;
   }

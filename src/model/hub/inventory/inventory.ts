@@ -143,5 +143,5 @@ function problemOf(error: unknown, formats: readonly WeightFormat[]): string {
   if (!formats.some((format) => RUNNABLE.has(format)))
     return `${formats.join(' and ')}: no worker can run this format yet`;
   if (!(error instanceof ModelError)) return messageOf(error);
-  return error.problems.map(({ file, problem }) => (file === '' ? problem : `${file} ${problem}`)).join('; ');
+  return error.problems.map(({ file, problem }) => `${file} ${problem}`).join('; ');
 }

@@ -4,6 +4,7 @@
  * log n steps. Pure except for its cache.
  */
 import { z } from 'zod';
+import type { Steps } from '../../../protocol/start/slices.ts';
 import { PairTable } from './pair-table.ts';
 import { byteIdsOf, entriesOf, type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
 
@@ -36,6 +37,8 @@ const LONGEST_CACHED = 64;
  * 2²⁷.
  */
 const POSITIONS = 2 ** 26;
+/** Merges that are read between two turns of the event loop. */
+const STEP_MERGES = 1024;
 
 export class Bpe implements WordModel {
   readonly vocabulary: Vocabulary;
@@ -46,19 +49,25 @@ export class Bpe implements WordModel {
   readonly #mergedIds: Int32Array;
   readonly #cache = new Map<string, readonly number[]>();
 
-  /** @throws Error if a merge names a token that the vocabulary lacks. */
-  constructor(fields: z.infer<typeof bpeFields>) {
+  private constructor(fields: z.infer<typeof bpeFields>, vocabulary: Vocabulary) {
     this.#fields = fields;
-    this.vocabulary = vocabularyOf(entriesOf(fields.vocab));
+    this.vocabulary = vocabulary;
     this.#unknown = fields.unk_token == null ? undefined : this.#idOf(fields.unk_token);
     this.#ranks = new PairTable(fields.merges.length);
     this.#mergedIds = new Int32Array(fields.merges.length);
+  }
+
+  /** @throws Error if a merge names a token that the vocabulary lacks. */
+  static *of(fields: z.infer<typeof bpeFields>): Steps<Bpe> {
+    const bpe = new Bpe(fields, yield* vocabularyOf(entriesOf(fields.vocab)));
     const prefixLength = fields.continuing_subword_prefix?.length ?? 0;
-    fields.merges.forEach((merge, rank) => {
+    for (const [rank, merge] of fields.merges.entries()) {
       const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ') : merge;
-      this.#ranks.set(this.#idOf(left), this.#idOf(right), rank);
-      this.#mergedIds[rank] = this.#idOf(left + right.slice(prefixLength));
-    });
+      bpe.#ranks.set(bpe.#idOf(left), bpe.#idOf(right), rank);
+      bpe.#mergedIds[rank] = bpe.#idOf(left + right.slice(prefixLength));
+      if (rank % STEP_MERGES === 0) yield;
+    }
+    return bpe;
   }
 
   encode(word: string): readonly number[] {

@@ -1,8 +1,9 @@
 /** The model of a tokenizer.json: its vocabulary, and the encoding of one word. Pure. */
 import { WordPiece } from '@huggingface/tokenizers';
 import { z } from 'zod';
+import type { Steps } from '../../../protocol/start/slices.ts';
 import { Bpe, bpeFields } from './bpe.ts';
-import { Unigram, unigramFields } from './unigram.ts';
+import { listedTokens, Unigram, unigramFields } from './unigram.ts';
 import { entriesOf, type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
 
 /** Characters of the longest word that WordPiece divides. Longer ones are one unknown token. */
@@ -30,27 +31,26 @@ function typeOf(model: ModelFields): 'Unigram' | 'BPE' | 'WordPiece' {
 }
 
 /** @throws Error for an unsupported or broken model. */
-export function modelOf(model: ModelFields): Model {
+export function* modelOf(model: ModelFields): Steps<Model> {
   switch (typeOf(model)) {
     case 'Unigram':
-      return new Unigram(unigramFields.parse(model));
+      return yield* Unigram.of(unigramFields.parse(model));
     case 'BPE':
-      return new Bpe(bpeFields.parse(model));
+      return yield* Bpe.of(bpeFields.parse(model));
     case 'WordPiece':
-      return wordPieceOf(model);
+      return yield* wordPieceOf(model);
   }
 }
 
 /** The vocabulary alone, for decoding. Takes a third of the time and memory of the model. */
-export function vocabularyOfModel(model: ModelFields): Vocabulary {
-  if (typeOf(model) === 'Unigram')
-    return vocabularyOf(unigramFields.parse(model).vocab.map(([token], id) => [token, id] as const));
+export function vocabularyOfModel(model: ModelFields): Steps<Vocabulary> {
+  if (typeOf(model) === 'Unigram') return vocabularyOf(listedTokens(unigramFields.parse(model).vocab));
   return vocabularyOf(entriesOf(z.object({ vocab: vocabularyField }).parse(model).vocab));
 }
 
-function wordPieceOf(model: object): Model {
+function* wordPieceOf(model: object): Steps<Model> {
   const { vocab, ...rest } = wordPieceFields.parse(model);
-  const vocabulary = vocabularyOf(entriesOf(vocab));
+  const vocabulary = yield* vocabularyOf(entriesOf(vocab));
   const library = new WordPiece({ type: 'WordPiece', vocab: Object.fromEntries(vocabulary.idOf), ...rest });
   return { vocabulary, encode: (word) => library.encode([word]).flatMap((token) => vocabulary.idOf.get(token) ?? []) };
 }

@@ -1,19 +1,29 @@
 /**
  * Prefix tree of texts: finds every known text that starts at a position of another text. Pure.
  */
+import type { Steps } from '../../../protocol/start/slices.ts';
 import { PairTable } from './pair-table.ts';
+
+/** Texts that are added between two turns of the event loop. */
+const STEP_TEXTS = 512;
 
 export class Trie {
   readonly #edges: PairTable;
   /** By node, the index of the text that ends there; −1 if none does. */
   readonly #ends: number[] = [-1];
 
+  private constructor(expected: number) {
+    this.#edges = new PairTable(expected);
+  }
+
   /** @param texts indexed from 0; the last of equal texts counts, and empty texts never match */
-  constructor(texts: readonly string[]) {
-    this.#edges = new PairTable(texts.length * 2);
-    texts.forEach((text, index) => {
-      if (text !== '') this.#ends[this.#nodeOf(text)] = index;
-    });
+  static *of(texts: readonly string[]): Steps<Trie> {
+    const trie = new Trie(texts.length * 2);
+    for (const [index, text] of texts.entries()) {
+      if (text !== '') trie.#ends[trie.#nodeOf(text)] = index;
+      if (index % STEP_TEXTS === 0) yield;
+    }
+    return trie;
   }
 
   /** Calls `onMatch` for every text that starts at `from` in `text`, shortest first. */

@@ -4,6 +4,7 @@
  * Pure.
  */
 import { z } from 'zod';
+import type { Steps } from '../../../protocol/start/slices.ts';
 import { EncodeError } from '../encode-error.ts';
 import { Trie } from './trie.ts';
 import { byteIdsOf, type Vocabulary, vocabularyOf, type WordModel } from './vocabulary.ts';
@@ -14,6 +15,11 @@ export const unigramFields = z.object({
   unk_id: z.number().nullish(),
   byte_fallback: z.boolean().nullish(),
 });
+
+/** The tokens with their ids. */
+export function* listedTokens(vocab: z.infer<typeof unigramFields>['vocab']): Iterable<readonly [string, number]> {
+  for (const [id, [token]] of vocab.entries()) yield [token, id];
+}
 
 /** An unknown character scores this much less than the worst token (SentencePiece's kUnkPenalty). */
 const UNKNOWN_PENALTY = 10;
@@ -26,14 +32,24 @@ export class Unigram implements WordModel {
   readonly #unknownScore: number;
   readonly #trie: Trie;
 
-  constructor({ vocab, unk_id, byte_fallback }: z.infer<typeof unigramFields>) {
-    this.vocabulary = vocabularyOf(vocab.map(([token], id) => [token, id] as const));
+  static *of(fields: z.infer<typeof unigramFields>): Steps<Unigram> {
+    const { vocab } = fields;
+    const vocabulary = yield* vocabularyOf(listedTokens(vocab));
+    return new Unigram(fields, vocabulary, yield* Trie.of(vocab.map(([token]) => token)));
+  }
+
+  private constructor(
+    { vocab, unk_id, byte_fallback }: z.infer<typeof unigramFields>,
+    vocabulary: Vocabulary,
+    trie: Trie,
+  ) {
+    this.vocabulary = vocabulary;
     this.#unknown = unk_id ?? undefined;
     this.#byteFallback = byte_fallback ?? false;
     this.#scores = Float64Array.from(vocab, ([, score]) => score);
     this.#unknownScore = this.#scores.reduce((least, score) => Math.min(least, score), Number.POSITIVE_INFINITY);
     this.#unknownScore -= UNKNOWN_PENALTY;
-    this.#trie = new Trie(vocab.map(([token]) => token));
+    this.#trie = trie;
   }
 
   /**

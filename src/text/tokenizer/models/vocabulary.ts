@@ -2,6 +2,7 @@
  * Types and helpers that all tokenizer models share: the vocabulary, and the encoding of one word. Pure.
  */
 import { z } from 'zod';
+import type { Steps } from '../../../protocol/start/slices.ts';
 
 export interface WordModel {
   /** Ids of one word that the pre-tokenizer cut from the text. */
@@ -19,16 +20,22 @@ export interface Vocabulary {
   readonly isUnique: boolean;
 }
 
-export function vocabularyOf(entries: Iterable<readonly [string, number]>): Vocabulary {
+/** Tokens and ids that are read between two turns of the event loop. */
+const STEP_ENTRIES = 2048;
+
+export function* vocabularyOf(entries: Iterable<readonly [string, number]>): Steps<Vocabulary> {
   const idOf = new Map<string, number>();
   const tokens: string[] = [];
   let longest = 0;
   let isUnique = true;
+  let count = 0;
   for (const [token, id] of entries) {
     if (token.length > longest) longest = token.length;
     if (tokens[id] !== undefined) isUnique = false;
     idOf.set(token, id);
     tokens[id] = token;
+    count += 1;
+    if (count % STEP_ENTRIES === 0) yield;
   }
   return { idOf, tokens, longest, isUnique };
 }

@@ -8,6 +8,6 @@ export function problemsOf(run: () => unknown): string[] {
     return [];
   } catch (error) {
     if (!(error instanceof UnsupportedCheckpoint)) throw error;
-    return error.problems.map(({ file, problem }) => (file === '' ? problem : `${file} ${problem}`));
+    return error.problems.map(({ file, problem }) => `${file} ${problem}`);
   }
 }

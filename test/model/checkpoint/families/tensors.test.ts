@@ -19,7 +19,7 @@ const place = (tensors: Tensors, name: string): TensorPlace => tensors.get(name)
 describe('the tensors of a checkpoint', () => {
   test('a missing tensor is named with its shape and the way out', () => {
     expect(problemsAfter((tensors) => tensors.delete(Q))).toEqual([
-      `the checkpoint lacks the tensor "${Q}" of the shape [576,576], which config.json needs. ` +
+      `model.safetensors lacks the tensor "${Q}" of the shape [576,576], which config.json needs. ` +
         'Download all files of the model again, or use an ONNX export',
     ]);
   });
@@ -51,7 +51,7 @@ describe('the tensors of a checkpoint', () => {
   ])('the unannounced tensor %s is refused by name', (name) => {
     const problems = problemsAfter((tensors) => tensors.set(name, place(tensors, 'model.norm.weight')));
     expect(problems).toEqual([
-      `the checkpoint has the unknown tensor "${name}"; allowed: the tensors of the model type llama in ` +
+      `model.safetensors has the unknown tensor "${name}"; allowed: the tensors of the model type llama in ` +
         'config.json. Use an ONNX export of the model',
     ]);
   });
@@ -77,7 +77,7 @@ describe('the tensors of a checkpoint', () => {
   test('a long list of problems is cut, and the number of the others is reported', () => {
     const problems = problemsAfter((tensors) => tensors.clear());
     expect(problems).toHaveLength(9);
-    expect(problems.at(-1)).toMatch(/^there are \d+ more problems$/);
+    expect(problems.at(-1)).toMatch(/^config\.json describes a model with \d+ more problems$/);
   });
 
   test('packed matrices of Phi-3 are ranges of rows: q, k, v, and gate, up', () => {

@@ -148,7 +148,7 @@ describe('a GGUF file', () => {
   it('with an unknown tokenizer needs a tokenizer.json beside it', async () => {
     const unknown = { ...NOTHING, 'a.gguf': ggufBytes(smallLlama({ 'tokenizer.ggml.pre': 'unheard-of' })) };
     expect(await problemsFor(unknown, {}, 'a.gguf')).toEqual([
-      expect.stringMatching(/"tokenizer.ggml.pre" "unheard-of"; allowed: /),
+      expect.stringMatching(/^a\.gguf has "tokenizer\.ggml\.pre" "unheard-of"; allowed: /),
     ]);
     const folder = await modelFolder({ ...unknown, 'tokenizer.json': TOKENIZER });
     const spec = await readSpec(await locate(join(folder, 'a.gguf')));
@@ -265,7 +265,7 @@ describe('a folder', () => {
       'with several models',
       { ...ONE, 'b.gguf': GGUF, ...PARTS },
       {},
-      [' the folder has 3 GGUF models: b.gguf, model-00001-of-00002.gguf, small.gguf. Use --model FOLDER/b.gguf'],
+      ['*.gguf matches 3 models: b.gguf, model-00001-of-00002.gguf, small.gguf. Use --model FOLDER/b.gguf'],
     ],
     [
       'with a broken ONNX file',
@@ -313,7 +313,7 @@ describe('a path', () => {
     const folder = await modelFolder({ ...NOTHING, 'sha256-0123': GGUF, other: 'GGU' });
     expect((await locate(join(folder, 'sha256-0123'))).choices[0]?.dtype).toBe('q8_0');
     expect(await problemsIn(folder, locate(join(folder, 'other')))).toEqual([
-      ' the path is a file: use its folder, or a .gguf file',
+      'other is a file: use its folder, or a .gguf file',
     ]);
   });
 });

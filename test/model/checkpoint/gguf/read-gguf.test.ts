@@ -114,12 +114,14 @@ describe('metadata', () => {
   it('larger than one part of the reader keep all values', async () => {
     const texts = Array.from({ length: 40_000 }, (_, at) => `token ${at} ${'ü'.repeat(at % 7)}`);
     const numbers = Float64Array.from({ length: 100_000 }, (_, at) => at / 3);
-    const long = 'long '.repeat(200_000);
-    const { metadata } = await read({ tensors: W, metadata: { texts, numbers, long, end: 7 } });
+    const long = '\ufefflänge €\0🌊 '.repeat(100_000);
+    const exact = { 'tokenizer.chat_template': long, 'tokenizer.list': ['a', long, 'b'] };
+    const { metadata } = await read({ tensors: W, metadata: { texts, numbers, long, ...exact, end: 7 } });
     expect([...metadata.entries()]).toEqual([
       ['texts', texts],
       ['numbers', numbers],
       ['long', long],
+      ...Object.entries(exact),
       ['end', 7],
     ]);
   });
@@ -128,6 +130,33 @@ describe('metadata', () => {
     const latin = Buffer.from('caf\xe9', 'latin1');
     const { metadata } = await read({ tensors: W, metadata: { 'general.name': typed('string', latin) } });
     expect(metadata.get('general.name')).toBe('caf\ufffd');
+  });
+
+  it('may describe the model in a long text that is not UTF-8, and not its template', async () => {
+    const text = typed('string', Buffer.from(`${'x'.repeat(600_000)}caf\xe9${'y'.repeat(600_000)}`, 'latin1'));
+    const { metadata } = await read({ tensors: W, metadata: { 'general.description': text, end: 7 } });
+    expect(metadata.get('general.description')).toBe(`${'x'.repeat(600_000)}caf\ufffd${'y'.repeat(600_000)}`);
+    expect(metadata.get('end')).toBe(7);
+    const broken = ggufBytes({ tensors: W, metadata: { 'tokenizer.chat_template': text } });
+    expect(await problemsIn({ 'a.gguf': broken }, 'a.gguf')).toEqual([
+      expect.stringMatching(/"tokenizer.chat_template" in its metadata is not UTF-8$/),
+    ]);
+  });
+
+  it('that are long leave turns to the event loop', async () => {
+    const folder = await folderWith({
+      'a.gguf': ggufBytes({ tensors: W, metadata: { long: 'x'.repeat(8 * 2 ** 20) } }),
+    });
+    let turns = 0;
+    let isOpen = true;
+    const count = (): void => {
+      turns += 1;
+      if (isOpen) setImmediate(count);
+    };
+    setImmediate(count);
+    await readFrom(folder, 'a.gguf');
+    isOpen = false;
+    expect(turns).toBeGreaterThan(20);
   });
 
   it('may have the character that stands for wrong bytes', async () => {

@@ -80,6 +80,7 @@ function architectureOf({ metadata }: Pick<GgufModel, 'metadata'>, file: string)
 function originOf({ name: architecture, parts }: Architecture, file: string): ConfigOrigin {
   return {
     file,
+    tensorFile: file,
     fieldName: (field) => fieldKey(field, architecture),
     tensorName: (name) => nameInFile(name, parts),
   };

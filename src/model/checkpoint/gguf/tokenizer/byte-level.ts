@@ -8,11 +8,10 @@ import { addedTokensOf, postProcessorOf } from './special-tokens.ts';
 import { readTokens } from './token-list.ts';
 import { KEYS, refuse, type TokenizerMetadata } from './tokenizer-metadata.ts';
 
-/** @throws UnsupportedCheckpoint for an unknown rule of splitting texts, and for broken lists. */
+/** @throws UnsupportedTokenizer for an unknown rule of splitting texts, and for broken lists. */
 export function* byteLevelTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const rule = ruleOf(fields);
-  const tokens = readTokens(fields);
-  yield;
+  const tokens = yield* readTokens(fields);
   const merges = yield* readMerges(fields, tokens.idOf);
   return {
     version: '1.0',

@@ -19,7 +19,7 @@ const TOKENIZERS: ReadonlyMap<string, (fields: TokenizerMetadata) => Steps<Field
 /**
  * The files of the tokenizer. For a model with a tokenizer.json of its own, `deriveTokenFacts` gives the
  * other two.
- * @throws UnsupportedCheckpoint that names the key, its value and the allowed values
+ * @throws UnsupportedTokenizer that names the key, its value and the allowed values
  */
 export function* deriveTokenizer(
   metadata: Metadata,
@@ -29,5 +29,5 @@ export function* deriveTokenizer(
   const allowed = `allowed: ${[...TOKENIZERS.keys()].join(', ')}`;
   if (model === undefined) return refuse(`has no ${quoted(KEYS.model)}; ${allowed}`);
   const derive = TOKENIZERS.get(model) ?? refuse(`has ${quoted(KEYS.model)} ${shown(model)}; ${allowed}`);
-  return { tokenizer: yield* derive(fields), ...deriveTokenFacts(metadata) };
+  return { tokenizer: yield* derive(fields), ...(yield* deriveTokenFacts(metadata)) };
 }

@@ -9,7 +9,7 @@ const MAX_MERGES = 2 ** 22;
 /** Merges between two turns of the event loop. */
 const STEP_MERGES = 1024;
 
-/** @throws UnsupportedCheckpoint if a merge has no two parts, or names a token that is absent. */
+/** @throws UnsupportedTokenizer if a merge has no two parts, or names a token that is absent. */
 export function* readMerges(fields: TokenizerMetadata, idOf: ReadonlyMap<string, number>): Steps<Merge[]> {
   const merges = fields.texts(KEYS.merges, MAX_MERGES);
   if (merges === undefined) return refuse(`has no ${quoted(KEYS.merges)}`);

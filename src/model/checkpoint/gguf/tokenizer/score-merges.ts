@@ -4,6 +4,7 @@
  * of one character, so it is the order of the files of transformers. Pure.
  */
 import type { Steps } from '../../../../protocol/start/slices.ts';
+import { sorted } from '../../../../protocol/start/sorted.ts';
 import { quoted } from '../../families/unsupported.ts';
 import { KEYS, type Numbers, refuse } from './tokenizer-metadata.ts';
 
@@ -22,6 +23,8 @@ export interface ScoredTokens {
 const MAX_STEPS = 2 ** 28;
 /** Tokens between two turns of the event loop. */
 const STEP_TOKENS = 256;
+/** Entries of a list that are copied between two turns of the event loop. */
+const STEP_ENTRIES = 4096;
 
 /**
  * The merges, first ones first. Takes 0.1 s of a core for 32 000 tokens and 1.6 s for 256 000.
@@ -32,7 +35,9 @@ const STEP_TOKENS = 256;
 export function* mergesOf({ idOf, scores }: ScoredTokens, longestFirst: boolean): Steps<Merge[]> {
   checkSteps(idOf.keys());
   const scoreOf = (id: number): number => scores[id] ?? 0;
-  const ordered = [...idOf].sort((a, b) => scoreOf(b[1]) - scoreOf(a[1]) || a[1] - b[1]);
+  const tokens: (readonly [text: string, id: number])[] = [];
+  for (const token of idOf) if (tokens.push(token) % STEP_ENTRIES === 0) yield;
+  const ordered = yield* sorted(tokens, (a, b) => scoreOf(b[1]) - scoreOf(a[1]) || a[1] - b[1]);
   const merges: Merge[] = [];
   for (let from = 0, to = 0; from < ordered.length; from = to) {
     const score = scoreOf(ordered[from]?.[1] ?? 0);
@@ -41,7 +46,7 @@ export function* mergesOf({ idOf, scores }: ScoredTokens, longestFirst: boolean)
       addSplits(ordered[to]?.[0] ?? '', idOf, equals);
       if (to % STEP_TOKENS === 0) yield;
     }
-    for (const merge of longestFirst ? byLength(equals) : equals) merges.push(merge);
+    for (const merge of longestFirst ? yield* byLength(equals) : equals) merges.push(merge);
   }
   return merges;
 }
@@ -69,12 +74,15 @@ function addSplits(text: string, idOf: ReadonlyMap<string, number>, merges: Merg
 }
 
 /** Sorts merges by the characters of the left part, then of the right part, longest first. */
-function byLength(merges: readonly Merge[]): readonly Merge[] {
+function* byLength(merges: readonly Merge[]): Steps<readonly Merge[]> {
   if (merges.length < 2) return merges;
-  return merges
-    .map((merge) => ({ merge, left: charactersOf(merge[0]), right: charactersOf(merge[1]) }))
-    .sort((a, b) => b.left - a.left || b.right - a.right)
-    .map(({ merge }) => merge);
+  const measured: { readonly merge: Merge; readonly left: number; readonly right: number }[] = [];
+  for (const merge of merges) {
+    const length = measured.push({ merge, left: charactersOf(merge[0]), right: charactersOf(merge[1]) });
+    if (length % STEP_ENTRIES === 0) yield;
+  }
+  const ordered = yield* sorted(measured, (a, b) => b.left - a.left || b.right - a.right);
+  return ordered.map(({ merge }) => merge);
 }
 
 /** Number of code points. */

@@ -24,14 +24,13 @@ const TAB_BYTE = '<0x09>';
 const spaceAsMark: Fields = { type: 'Replace', pattern: { String: ' ' }, content: MARK };
 const markAsSpace: Fields = { type: 'Replace', pattern: { String: MARK }, content: ' ' };
 
-/** @throws UnsupportedCheckpoint for broken lists, and for values that the stages cannot compute. */
+/** @throws UnsupportedTokenizer for broken lists, and for values that the stages cannot compute. */
 export function* sentencePieceTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const isGemma4 = fields.text(KEYS.model) === 'gemma4';
   if (fields.flag(KEYS.removeExtraSpaces) === true)
     refuse(`has ${quoted(KEYS.removeExtraSpaces)} true; allowed: false`);
-  const listed = readTokens(fields);
-  yield;
-  const tokens = withMarks(listed, fields.text('general.architecture') ?? '');
+  const listed = yield* readTokens(fields);
+  const tokens = yield* withMarks(listed, fields.text('general.architecture') ?? '');
   const { texts, idOf } = tokens;
   const hasPrefix = fields.flag(KEYS.addSpacePrefix) ?? !isGemma4;
   // Files of Gemma 4 state false, but its tokenizer.json adds the token. llama.cpp does so too.
@@ -71,7 +70,7 @@ export function* sentencePieceTokenizer(fields: TokenizerMetadata): Steps<Fields
  * The texts as in tokenizer.json. A converter writes the runs of marks that a model defines as spaces; as
  * spaces they would be found in the text before it is normalized.
  */
-function withMarks(list: TokenList, architecture: string): TokenList {
+function* withMarks(list: TokenList, architecture: string): Steps<TokenList> {
   const { texts, types, idOf } = list;
   const hasTab = !TAB_AS_TEXT.has(architecture) || idOf.has('\t');
   const restored = texts.map((text, id) => {
@@ -80,7 +79,8 @@ function withMarks(list: TokenList, architecture: string): TokenList {
     const marks = MARK.repeat(text.length);
     return idOf.has(marks) ? text : marks;
   });
-  return withTexts(list, restored);
+  yield;
+  return yield* withTexts(list, restored);
 }
 
 function rebuiltMerges(fields: TokenizerMetadata, { texts, types, idOf }: TokenList): Steps<Merge[]> {

@@ -2,7 +2,7 @@
  * The tokenizer_config.json and the generation_config.json of a GGUF file: names of special tokens, chat
  * templates, ids that end an output, sampling defaults. They do not need the rules of the tokenizer. Pure.
  */
-
+import type { Steps } from '../../../../protocol/start/slices.ts';
 import type { Fields } from '../../families/config-fields.ts';
 import type { DerivedFiles } from '../derived-files.ts';
 import type { Metadata } from '../gguf-file.ts';
@@ -30,11 +30,13 @@ const SAMPLING = {
 /**
  * Both files, also for a tokenizer that `deriveTokenizer` does not support. Without tokens in the file, only
  * its flags and templates.
- * @throws UnsupportedCheckpoint for a value of another type or out of range
+ * @throws UnsupportedTokenizer for a value of another type or out of range
  */
-export function deriveTokenFacts(metadata: Metadata): Pick<DerivedFiles, 'tokenizerConfig' | 'generationConfig'> {
+export function* deriveTokenFacts(
+  metadata: Metadata,
+): Steps<Pick<DerivedFiles, 'tokenizerConfig' | 'generationConfig'>> {
   const fields = new TokenizerMetadata(metadata);
-  const tokens = listedTokens(fields);
+  const tokens = yield* listedTokens(fields);
   const hasTokens = tokens.texts.length > 0;
   const defaults = fields.text(KEYS.model) === 'llama' ? LLAMA_IDS : {};
   const addBos = fields.flag(KEYS.addBos);

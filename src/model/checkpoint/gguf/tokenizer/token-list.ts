@@ -1,4 +1,5 @@
 /** The tokens of a GGUF file: texts, types and ids, checked. Pure. */
+import type { Steps } from '../../../../protocol/start/slices.ts';
 import { quoted, shown } from '../../families/unsupported.ts';
 import { KEYS, type Numbers, refuse, type TokenizerMetadata } from './tokenizer-metadata.ts';
 
@@ -11,6 +12,8 @@ const MOST_TYPE = 6;
 const MAX_TOKENS = 2 ** 20;
 /** UTF-16 units of the longest token, as for every tokenizer (`decoder-growth.ts`). */
 const MAX_TOKEN_UNITS = 1_024;
+/** Tokens between two turns of the event loop. */
+const STEP_TOKENS = 4096;
 
 export interface TokenList {
   /** By id. */
@@ -20,13 +23,13 @@ export interface TokenList {
   readonly idOf: ReadonlyMap<string, number>;
 }
 
-/** @throws UnsupportedCheckpoint if a list is absent, or a token is too long or occurs twice. */
-export function readTokens(fields: TokenizerMetadata): TokenList {
+/** @throws UnsupportedTokenizer if a list is absent, or a token is too long or occurs twice. */
+export function* readTokens(fields: TokenizerMetadata): Steps<TokenList> {
   const texts = fields.texts(KEYS.tokens, MAX_TOKENS);
   if (texts === undefined || texts.length === 0) refuse(`has no ${quoted(KEYS.tokens)}`);
   const types = fields.numbers(KEYS.types, texts.length);
   if (types === undefined) refuse(`has no ${quoted(KEYS.types)}, which tells special tokens from others`);
-  texts.forEach((text, id) => {
+  for (const [id, text] of texts.entries()) {
     const type = types[id] ?? 0;
     if (!Number.isInteger(type) || type < 0 || type > MOST_TYPE)
       refuse(`has ${shown(type)} in ${quoted(`${KEYS.types}[${id}]`)}; allowed: integers from 0 to ${MOST_TYPE}`);
@@ -34,36 +37,41 @@ export function readTokens(fields: TokenizerMetadata): TokenList {
       refuse(
         `has ${text.length} characters in ${quoted(`${KEYS.tokens}[${id}]`)}; allowed: at most ${MAX_TOKEN_UNITS}`,
       );
-  });
-  return { texts, types, idOf: idsOf(texts, types) };
+    if (id % STEP_TOKENS === 0) yield;
+  }
+  return { texts, types, idOf: yield* idsOf(texts, types) };
 }
 
 /**
  * The tokens as far as the file lists them, for a model whose tokenizer is in another file: no type is
  * needed, and the first of two equal tokens counts.
  */
-export function listedTokens(fields: TokenizerMetadata): TokenList {
+export function* listedTokens(fields: TokenizerMetadata): Steps<TokenList> {
   const texts = fields.texts(KEYS.tokens, MAX_TOKENS) ?? [];
   const types = fields.numbers(KEYS.types, texts.length) ?? new Uint8Array(texts.length);
   const idOf = new Map<string, number>();
-  for (const [id, text] of texts.entries()) if (text !== '' && !idOf.has(text)) idOf.set(text, id);
+  for (const [id, text] of texts.entries()) {
+    if (text !== '' && !idOf.has(text)) idOf.set(text, id);
+    if (id % STEP_TOKENS === 0) yield;
+  }
   return { texts, types, idOf };
 }
 
 /** The list with other texts. */
-export function withTexts(list: TokenList, texts: readonly string[]): TokenList {
-  return { texts, types: list.types, idOf: idsOf(texts, list.types) };
+export function* withTexts(list: TokenList, texts: readonly string[]): Steps<TokenList> {
+  return { texts, types: list.types, idOf: yield* idsOf(texts, list.types) };
 }
 
-function idsOf(texts: readonly string[], types: Numbers): ReadonlyMap<string, number> {
+function* idsOf(texts: readonly string[], types: Numbers): Steps<ReadonlyMap<string, number>> {
   const idOf = new Map<string, number>();
-  texts.forEach((text, id) => {
-    if (text === '' || isFiller(text, id, types)) return;
+  for (const [id, text] of texts.entries()) {
+    if (id % STEP_TOKENS === 0) yield;
+    if (text === '' || isFiller(text, id, types)) continue;
     const other = idOf.get(text);
     if (other !== undefined)
       refuse(`has the token ${shown(text)} twice in ${quoted(KEYS.tokens)}, with the ids ${other} and ${id}`);
     idOf.set(text, id);
-  });
+  }
   return idOf;
 }
 

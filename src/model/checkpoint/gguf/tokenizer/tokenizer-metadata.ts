@@ -2,7 +2,7 @@
  * Typed access to the metadata of a GGUF file that describe its tokenizer. A value of another type, of
  * another length or out of range is refused with the key, the value and the allowed values. Pure.
  */
-import { quoted, shown, UnsupportedCheckpoint } from '../../families/unsupported.ts';
+import { quoted, shown } from '../../families/unsupported.ts';
 import type { Metadata, MetadataValue } from '../gguf-file.ts';
 
 /** The last part of each sentence: a tokenizer.json replaces everything that the metadata state. */
@@ -32,9 +32,17 @@ export const idKey = (name: string): string => `${GGML}${name}_token_id`;
 /** An array of numbers of any type. */
 export type Numbers = ArrayLike<number>;
 
-/** @throws UnsupportedCheckpoint; `text` continues a sentence that begins with "the metadata". */
+/**
+ * The metadata describe a tokenizer that the worker does not compute. The message continues a sentence that
+ * begins with the name of the file.
+ */
+export class UnsupportedTokenizer extends Error {
+  override readonly name = 'UnsupportedTokenizer';
+}
+
+/** @throws UnsupportedTokenizer; `text` continues a sentence that begins with the name of the file. */
 export function refuse(text: string, wayOut: string = OWN_TOKENIZER): never {
-  throw new UnsupportedCheckpoint([{ file: '', problem: `the metadata ${text}. ${wayOut}` }]);
+  throw new UnsupportedTokenizer(`${text}. ${wayOut}`);
 }
 
 export class TokenizerMetadata {

@@ -51,7 +51,7 @@ it('byte-level: a whole word that is a token needs no merges if the rule says so
   const ids = (pre: string): number[] => {
     const more = { 'tokenizer.ggml.add_bos_token': false };
     const { tokenizer } = finished(deriveTokenizer(ggufMetadata(wholeOf('llama3'), { pre }, more)));
-    return new Pipeline(definitionFields.parse(tokenizer)).encode('xyzzy', true);
+    return Pipeline.of(definitionFields.parse(tokenizer)).encode('xyzzy', true);
   };
   expect([ids('llama-bpe').length, ids('dbrx').length]).toEqual([1, 5]);
 });
@@ -95,7 +95,7 @@ describe.each(SENTENCE_PIECE)(
 
 function partsOf(tokenizer: object): { readonly pipeline: Pipeline; readonly texts: TokenTexts } {
   const definition = definitionFields.parse(tokenizer);
-  const pipeline = new Pipeline(definition);
+  const pipeline = Pipeline.of(definition);
   return { pipeline, texts: new TokenTexts(definition, pipeline.model.vocabulary) };
 }
 

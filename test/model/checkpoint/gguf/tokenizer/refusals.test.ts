@@ -1,9 +1,9 @@
 /** Hostile and damaged metadata of a tokenizer: one sentence with the key, the value, the allowed values. */
 import { describe, expect, it } from 'vitest';
-import { UnsupportedCheckpoint } from '../../../../../src/model/checkpoint/families/unsupported.ts';
 import type { Metadata, MetadataValue } from '../../../../../src/model/checkpoint/gguf/gguf-file.ts';
 import { deriveTokenizer } from '../../../../../src/model/checkpoint/gguf/tokenizer/derive-tokenizer.ts';
 import { deriveTokenFacts } from '../../../../../src/model/checkpoint/gguf/tokenizer/token-facts.ts';
+import { UnsupportedTokenizer } from '../../../../../src/model/checkpoint/gguf/tokenizer/tokenizer-metadata.ts';
 import { finished } from '../../../../../src/protocol/start/slices.ts';
 import { definitionFields } from '../../../../../src/text/tokenizer/definition.ts';
 import { Pipeline } from '../../../../../src/text/tokenizer/pipeline.ts';
@@ -16,7 +16,7 @@ function problemOf(metadata: Metadata): string {
   try {
     finished(deriveTokenizer(metadata));
   } catch (error) {
-    if (error instanceof UnsupportedCheckpoint) return error.message;
+    if (error instanceof UnsupportedTokenizer) return error.message;
     throw error;
   }
   return 'none';
@@ -25,21 +25,21 @@ function problemOf(metadata: Metadata): string {
 describe('a tokenizer that no stage computes is refused by name', () => {
   it.each(['bert', 't5', 'rwkv', 'plamo2', 'none', 'no_vocab', 'replit', 'constructor'])('%s', (model) => {
     expect(problemOf(byteLevel({ model }))).toBe(
-      `the metadata has "tokenizer.ggml.model" "${model}"; allowed: gpt2, llama, gemma4. ${BESIDE}`,
+      `has "tokenizer.ggml.model" "${model}"; allowed: gpt2, llama, gemma4. ${BESIDE}`,
     );
   });
 
   it.each(['default', 'kimi-k2', 'superbpe', '', 'toString'])('with the rule %j', (pre) => {
     expect(problemOf(byteLevel({ pre }))).toMatch(
       new RegExp(
-        `^the metadata has "tokenizer\\.ggml\\.pre" "${pre}"; allowed: command-r, .*, gpt-2, .*, llama-bpe, .*, qwen2, .*, tekken\\. ${BESIDE}$`,
+        `^has "tokenizer\\.ggml\\.pre" "${pre}"; allowed: command-r, .*, gpt-2, .*, llama-bpe, .*, qwen2, .*, tekken\\. ${BESIDE}$`,
       ),
     );
   });
 
   it('without a rule', () => {
     expect(problemOf(byteLevel({ pre: undefined }))).toMatch(
-      /^the metadata has no "tokenizer\.ggml\.pre", which names the rule of splitting texts; allowed: command-r, /,
+      /^has no "tokenizer\.ggml\.pre", which names the rule of splitting texts; allowed: command-r, /,
     );
   });
 });
@@ -161,7 +161,9 @@ describe('SentencePiece metadata are refused', () => {
 });
 
 it('a tokenizer that is not supported has names, templates and ids all the same', () => {
-  const facts = deriveTokenFacts(byteLevel({ model: 'bert', pre: 'default', 'tokenizer.chat_template': 'x' }));
+  const facts = finished(
+    deriveTokenFacts(byteLevel({ model: 'bert', pre: 'default', 'tokenizer.chat_template': 'x' })),
+  );
   expect(facts).toEqual({
     tokenizerConfig: { eos_token: '<|endoftext|>', chat_template: 'x' },
     generationConfig: { eos_token_id: [0, 4] },
@@ -204,11 +206,11 @@ it('any value under any key gives a tokenizer that opens, or one refusal', () =>
       else metadata.set(key, value);
     }
     try {
-      new Pipeline(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab a', true);
+      Pipeline.of(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab a', true);
       opened += 1;
     } catch (error) {
-      if (!(error instanceof UnsupportedCheckpoint)) throw error;
-      expect(error.message).toMatch(/^the metadata has [^\n]{5,600}$/);
+      if (!(error instanceof UnsupportedTokenizer)) throw error;
+      expect(error.message).toMatch(/^has [^\n]{5,600}$/);
     }
   }
   expect(opened).toBeGreaterThan(100);

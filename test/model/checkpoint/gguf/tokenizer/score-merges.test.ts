@@ -36,7 +36,7 @@ it('the order decides about the ids of a run of spaces', () => {
   const idOf = new Map(runs.map((text, id) => [text, id]));
   const ids = (longestFirst: boolean): readonly number[] => {
     const merges = finished(mergesOf({ idOf, scores: new Float32Array(runs.length) }, longestFirst));
-    return new Bpe({ vocab: Object.fromEntries(idOf), merges }).encode('▁'.repeat(23));
+    return finished(Bpe.of({ vocab: Object.fromEntries(idOf), merges })).encode('▁'.repeat(23));
   };
   expect(ids(false)).not.toEqual(ids(true));
 });
@@ -54,7 +54,7 @@ it('a token that no two tokens make up has no merge, and a broken pair of surrog
 it('refuses long tokens whose parts would take minutes to find', () => {
   const idOf = new Map(Array.from({ length: 400 }, (_, id) => [String(id).padEnd(1000, 'x'), id]));
   expect(() => finished(mergesOf({ idOf, scores: new Float32Array(400) }, false))).toThrow(
-    'the metadata has too many long tokens: the sum of the squared lengths in "tokenizer.ggml.tokens" is 400000000; ' +
+    'has too many long tokens: the sum of the squared lengths in "tokenizer.ggml.tokens" is 400000000; ' +
       'allowed: at most 268435456. Put the tokenizer.json of the model beside the file',
   );
 });

@@ -1,5 +1,6 @@
 /** Names of special tokens, chat templates, ids that end an output and sampling defaults of a GGUF file. */
 import { describe, expect, it } from 'vitest';
+import type { Metadata } from '../../../../../src/model/checkpoint/gguf/gguf-file.ts';
 import { deriveTokenizer } from '../../../../../src/model/checkpoint/gguf/tokenizer/derive-tokenizer.ts';
 import { deriveTokenFacts } from '../../../../../src/model/checkpoint/gguf/tokenizer/token-facts.ts';
 import { finished } from '../../../../../src/protocol/start/slices.ts';
@@ -7,9 +8,11 @@ import { definitionFields } from '../../../../../src/text/tokenizer/definition.t
 import { Pipeline } from '../../../../../src/text/tokenizer/pipeline.ts';
 import { byteLevel, type Keys, sentencePiece } from './small-metadata.ts';
 
+const factsOf = (metadata: Metadata) => finished(deriveTokenFacts(metadata));
+
 describe('the ids that end an output', () => {
   const ends = (tokens: readonly string[], types: readonly number[], keys: Keys = {}): unknown =>
-    deriveTokenFacts(byteLevel({ tokens, token_type: Int32Array.from(types), eos_token_id: undefined, ...keys }))
+    factsOf(byteLevel({ tokens, token_type: Int32Array.from(types), eos_token_id: undefined, ...keys }))
       .generationConfig['eos_token_id'];
 
   it('are those that the file names, without repetition', () => {
@@ -29,9 +32,7 @@ describe('the ids that end an output', () => {
   });
 
   it('are absent if the file has none', () => {
-    expect(
-      deriveTokenFacts(byteLevel({ tokens: ['a'], token_type: Int32Array.of(1), eos_token_id: undefined })),
-    ).toEqual({
+    expect(factsOf(byteLevel({ tokens: ['a'], token_type: Int32Array.of(1), eos_token_id: undefined }))).toEqual({
       tokenizerConfig: {},
       generationConfig: {},
     });
@@ -40,19 +41,19 @@ describe('the ids that end an output', () => {
   it('need no tokens in the file, no types, and no other tokens than once', () => {
     const without = { tokens: undefined, token_type: undefined, merges: undefined, eos_token_id: 7 };
     const template = { 'tokenizer.chat_template': 'T' };
-    expect(deriveTokenFacts(byteLevel({ ...without, ...template }))).toEqual({
+    expect(factsOf(byteLevel({ ...without, ...template }))).toEqual({
       tokenizerConfig: { chat_template: 'T' },
       generationConfig: {},
     });
     const twice = { tokens: ['a', '</s>', '</s>'], token_type: undefined, eos_token_id: 1 };
-    expect(deriveTokenFacts(byteLevel(twice))).toMatchObject({
+    expect(factsOf(byteLevel(twice))).toMatchObject({
       tokenizerConfig: { eos_token: '</s>' },
       generationConfig: { eos_token_id: [1] },
     });
   });
 
   it('are those of Llama for a SentencePiece file without the keys', () => {
-    expect(deriveTokenFacts(sentencePiece())).toEqual({
+    expect(factsOf(sentencePiece())).toEqual({
       tokenizerConfig: { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
       generationConfig: { eos_token_id: [2] },
     });
@@ -60,7 +61,7 @@ describe('the ids that end an output', () => {
 });
 
 describe('the chat template', () => {
-  const template = (keys: Keys): unknown => deriveTokenFacts(byteLevel(keys)).tokenizerConfig['chat_template'];
+  const template = (keys: Keys): unknown => factsOf(byteLevel(keys)).tokenizerConfig['chat_template'];
   const more: Keys = {
     'tokenizer.chat_templates': ['tool_use', 'rag'],
     'tokenizer.chat_template.tool_use': 'T',
@@ -83,7 +84,7 @@ describe('the chat template', () => {
 });
 
 it('sampling defaults have the names of generation_config.json, and the numbers as their authors wrote them', () => {
-  const { generationConfig } = deriveTokenFacts(
+  const { generationConfig } = factsOf(
     byteLevel({
       'general.sampling.temp': Math.fround(0.7),
       'general.sampling.top_k': 20,
@@ -105,7 +106,7 @@ it('sampling defaults have the names of generation_config.json, and the numbers 
 
 describe('the tokens around a text', () => {
   const around = (metadata: ReturnType<typeof byteLevel>): number[] =>
-    new Pipeline(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab', true);
+    Pipeline.of(definitionFields.parse(finished(deriveTokenizer(metadata)).tokenizer)).encode('ab', true);
 
   it('are those that the flags of the file state', () => {
     expect(around(byteLevel({ bos_token_id: 0 }))).toEqual([3]);
