@@ -11,7 +11,7 @@ export interface PreRule {
   /** A word that is a token is that token, however its parts merge. */
   readonly ignoreMerges: boolean;
   /**
-   * Adds the token of the beginning, if the file names one, where `tokenizer.ggml.add_bos_token` is absent, as
+   * Adds the token of the beginning if the file names one and lacks `tokenizer.ggml.add_bos_token`, as
    * llama.cpp does.
    */
   readonly addBos: boolean;
