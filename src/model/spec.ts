@@ -125,7 +125,8 @@ export async function readSpec(files: ModelFiles, { context }: SpecOptions = {})
   const tokenizer = await readFields(sources.tokenizer, tokenizerFields, problems, large);
   await checkTemplate(files, problems);
   const shape = isShapeRead ? shapeOf(config, genai, { context, problems, source: sources.config }) : undefined;
-  const tokens = tokenizer && mergeTokens(tokenizer, statements, problems);
+  const named = tokenizer && { file: sourceName(sources.tokenizer), fields: tokenizer };
+  const tokens = named && mergeTokens(named, statements, problems);
   if (shape === undefined || tokenizer === undefined || tokens === undefined || problems.length > 0)
     throw new ModelError(files.folder, problems);
   const eos = [generation?.eos_token_id, genai?.model.eos_token_id, config?.eos_token_id, tokens.eosId];

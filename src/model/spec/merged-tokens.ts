@@ -29,7 +29,6 @@ export interface TokenDifferences {
   readonly files: readonly string[];
 }
 
-const TOKENIZER = 'tokenizer.json';
 /** Differences that are reported with their texts. */
 export const MAX_DIFFERENCES = 5;
 /** Problems of one file that are reported. */
@@ -42,11 +41,18 @@ const MAX_QUOTE = 40;
  */
 const PROMPT_NAMES: ReadonlySet<string> = new Set(['bos_token', 'eos_token', 'sep_token', 'cls_token', 'mask_token']);
 
+/** A tokenizer with the name of its file. */
+export interface NamedTokenizer {
+  /** Name of the file in reports: tokenizer.json, or the GGUF file from which the tokenizer is derived. */
+  readonly file: string;
+  readonly fields: TokenizerFields;
+}
+
 /**
  * @param problems receives each token whose id belongs to another text
  */
 export function mergeTokens(
-  tokenizer: TokenizerFields,
+  tokenizer: NamedTokenizer,
   statements: AllStatements,
   problems: ModelProblem[],
 ): ModelTokens {
@@ -68,10 +74,12 @@ export function mergeTokens(
 }
 
 class Merge {
-  /** Texts and ids of tokenizer.json, as far as a statement asks for them. */
+  /** Texts and ids of the tokenizer, as far as a statement asks for them. */
   readonly #lookup: VocabularyLookup;
+  /** Name of its file. */
+  readonly #file: string;
   readonly changed = new Map<string, MergedToken>();
-  /** Texts of the ids that tokenizer.json lacks. */
+  /** Texts of the ids that the tokenizer lacks. */
   readonly #newTexts = new Map<number, string>();
   readonly #problems: ModelProblem[];
   readonly #problemsBefore: number;
@@ -79,20 +87,21 @@ class Merge {
   readonly #first: string[] = [];
   readonly #files = new Set<string>();
 
-  constructor(tokenizer: TokenizerFields, statements: AllStatements, problems: ModelProblem[]) {
+  constructor({ file, fields }: NamedTokenizer, statements: AllStatements, problems: ModelProblem[]) {
+    this.#file = file;
     this.#problems = problems;
     this.#problemsBefore = problems.length;
     const { config, map, list } = statements;
     const [texts, ids] = [new Set<string>(), new Set<number>()];
-    for (const file of [config, map, list]) {
-      for (const token of file?.named.values() ?? []) if (token) texts.add(token.content);
-      for (const { content } of file?.special ?? []) texts.add(content);
-      for (const { content, id } of file?.numbered ?? []) {
+    for (const stated of [config, map, list]) {
+      for (const token of stated?.named.values() ?? []) if (token) texts.add(token.content);
+      for (const { content } of stated?.special ?? []) texts.add(content);
+      for (const { content, id } of stated?.numbered ?? []) {
         texts.add(content);
         ids.add(id);
       }
     }
-    this.#lookup = new VocabularyLookup(tokenizer, texts, ids);
+    this.#lookup = new VocabularyLookup(fields, texts, ids);
   }
 
   get differences(): TokenDifferences {
@@ -125,16 +134,16 @@ class Merge {
     }
     if (known !== id)
       this.#differ(
-        [TOKENIZER, file],
-        `the id of ${quoted(content)} is ${known} in ${TOKENIZER} (used) and ${id} in ${file}`,
+        [this.#file, file],
+        `the id of ${quoted(content)} is ${known} in ${this.#file} (used) and ${id} in ${file}`,
       );
     if (weight !== 'wins' && entry) return;
     for (const flag of FLAGS) {
       const stated = token[flag];
       if (entry && typeof stated === 'boolean' && stated !== entry[flag])
         this.#differ(
-          [TOKENIZER, file],
-          `${flag} of ${quoted(content)} is ${entry[flag]} in ${TOKENIZER} and ${stated} in ${file} (used)`,
+          [this.#file, file],
+          `${flag} of ${quoted(content)} is ${entry[flag]} in ${this.#file} and ${stated} in ${file} (used)`,
         );
     }
     this.#set(token, known, entry);
@@ -179,7 +188,7 @@ class Merge {
       return;
     }
     const id = this.#lookup.idOf(content);
-    if (id === undefined) this.#differ([TOKENIZER, file], `no file states the id of ${quoted(content)} in ${file}`);
+    if (id === undefined) this.#differ([this.#file, file], `no file states the id of ${quoted(content)} in ${file}`);
     else this.#set({ ...token, normalized: token.normalized ?? false, special: true }, id, undefined);
   }
 
@@ -206,7 +215,7 @@ class Merge {
 
   #addProblem({ id, content }: NumberedToken, file: string, holder: string): void {
     if (this.#problems.length - this.#problemsBefore >= MAX_PROBLEMS) return;
-    const problem = `gives ${quoted(content)} the id ${id}, which is ${quoted(holder)} in ${TOKENIZER}`;
+    const problem = `gives ${quoted(content)} the id ${id}, which is ${quoted(holder)} in ${this.#file}`;
     this.#problems.push({ file, problem: `${problem}: use the files of one export of the model` });
   }
 }

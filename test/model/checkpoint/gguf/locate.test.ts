@@ -112,6 +112,19 @@ describe('a GGUF file', () => {
     }
   });
 
+  it('is named in the report about a token that its tokenizer lacks', async () => {
+    const filler = { 'tokenizer.ggml.tokens': TOKENS.with(258, '[PAD258]') };
+    const token_type = new Int32Array(TOKENS.length).fill(1).fill(3, 257).fill(5, 258);
+    const bytes = ggufBytes(smallLlama({ ...filler, 'tokenizer.ggml.token_type': token_type }));
+    const folder = await modelFolder({ ...NOTHING, 'small.gguf': bytes });
+    const { tokens } = await readSpec(await locate(join(folder, 'small.gguf')));
+    expect(tokens.differences).toEqual({
+      count: 1,
+      first: ['no file states the id of "[PAD258]" in small.gguf'],
+      files: ['small.gguf'],
+    });
+  });
+
   it('does not use the configuration of the folder', async () => {
     const beside = { 'config.json': { ...CONFIG, vocab_size: 7 }, 'generation_config.json': { eos_token_id: 1 } };
     const folder = await modelFolder({ ...ONE, ...beside });

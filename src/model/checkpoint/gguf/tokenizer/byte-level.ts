@@ -13,12 +13,13 @@ export function* byteLevelTokenizer(fields: TokenizerMetadata): Steps<Fields> {
   const rule = ruleOf(fields);
   const tokens = yield* readTokens(fields);
   const merges = yield* readMerges(fields, tokens.idOf);
+  const addsBos = rule.addBos && fields.id('bos', tokens.texts.length) !== undefined;
   return {
     version: '1.0',
     added_tokens: addedTokensOf(tokens, fields),
     normalizer: rule.normalizer,
     pre_tokenizer: rule.preTokenizer,
-    post_processor: postProcessorOf(tokens, fields, { addBos: fields.flag(KEYS.addBos) ?? rule.addBos }),
+    post_processor: postProcessorOf(tokens, fields, { addBos: fields.flag(KEYS.addBos) ?? addsBos }),
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
       type: 'BPE',

@@ -10,7 +10,10 @@ export interface PreRule {
   readonly preTokenizer: Fields;
   /** A word that is a token is that token, however its parts merge. */
   readonly ignoreMerges: boolean;
-  /** Adds the token of the beginning if `tokenizer.ggml.add_bos_token` is absent, as llama.cpp does. */
+  /**
+   * Adds the token of the beginning if the file names one and lacks `tokenizer.ggml.add_bos_token`, as
+   * llama.cpp does.
+   */
   readonly addBos: boolean;
 }
 

@@ -119,6 +119,7 @@ describe('the tokens around a text', () => {
   it('are those of the rule if the file has no flag', () => {
     expect(around(byteLevel({ pre: 'llama-bpe', bos_token_id: 0 }))).toEqual([0, 3]);
     expect(around(byteLevel({ pre: 'llama-bpe', bos_token_id: 0, add_bos_token: false }))).toEqual([3]);
+    expect(around(byteLevel({ pre: 'llama-bpe' }))).toEqual([3]);
     expect(around(sentencePiece())).toEqual([1, 0, 6]);
     expect(around(sentencePiece({ add_bos_token: false, add_space_prefix: false }))).toEqual([6]);
   });
