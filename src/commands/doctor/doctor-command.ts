@@ -11,7 +11,7 @@ would use, and the parts that are missing. Generates ten tokens on each device,
 and compares them with those of the CPU.
 
   --json               the report as JSON
-  --model <model>      folder, .gguf file, or org/name of a pulled model
+  --model <model>      folder, .gguf file or org/name[:tag]; default: embedded
   --device <device>    auto, cpu, cuda, webgpu, coreml; default: auto
   --dtype <type>       data type of the weights, such as q4; default: auto
 

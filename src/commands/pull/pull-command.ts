@@ -10,7 +10,7 @@ Run it with: rbees-workerd serve --model <org/model>
 
   :Q4_K_M, /file.gguf  the GGUF file with this tag, or of this name
   --format <onnx|safetensors|gguf|auto>
-      auto: ONNX, else safetensors, else GGUF (Q4_K_M, Q4_0, Q8_0 or the only)
+      auto: ONNX, else safetensors, else GGUF (only file, Q4_K_M, Q4_0, Q8_0)
   --dtype <type>       data type of the weights, such as q4
   --device <device>    choose the weights for this device; default: for the CPU
   --verify             check the checksum of every file of the model that is in

@@ -15,9 +15,9 @@ Its page for browsers is http://<host>:<port>. OpenAI clients use
 http://<host>:<port>/v1, Anthropic clients http://<host>:<port>.
 
 Common settings. Each has a variable: --api-token is RBEES_API_TOKEN.
-  --model <model>      folder, .gguf file, or org/name of a pulled model
+  --model <model>      folder, .gguf file or org/name[:tag]; default: embedded
   --device <device>    auto, cpu, cuda, webgpu, coreml; default: auto
-  --dtype <type>       data type of the weights, such as q4; default: auto
+  --dtype <type>       type of weights; q8, q4 quantize floats; default: auto
   --host, --port       address to listen on; default: 127.0.0.1, 8080
   --page auto|on|off   web page at /; auto: on loopback only; default: auto
   --api-token <token>  bearer token that callers must send; default: none
