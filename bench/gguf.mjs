@@ -4,7 +4,6 @@
  *
  * BENCH_GGUF=<shape>:<format>,…   only these files, for example `135 M:q4_0,0.5 B:q4_k_m`
  * BENCH_PARTS=<part>,…            only these parts: starts, alone, many, memory
- * BENCH_STAND_IN=1                the worker serves the ONNX file of the same weights; `135 M:q4_0` and `135 M:q8_0` only
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +25,7 @@ import {
   table,
   totalRate,
 } from './measure.mjs';
-import { ggufFile, mixedGgufFile, modelFolder } from './models.mjs';
+import { mixedGgufFile } from './models.mjs';
 import { childOf, memory } from './process-figures.mjs';
 import { startPeer, startWorker } from './processes.mjs';
 
@@ -87,15 +86,8 @@ function chosenFiles() {
  * of one file share the folder of converted weights.
  */
 function starters(shape, format, folder) {
-  const dtype = format.slice(0, 2);
-  const standIn = process.env.BENCH_STAND_IN !== undefined;
-  if (standIn && (shape !== '135 M' || format === 'q4_k_m'))
-    throw new Error(
-      `There is no ONNX file in place of ${shape}:${format}. BENCH_STAND_IN allows 135 M:q4_0 and 135 M:q8_0.`,
-    );
-  const file = standIn ? ggufFile(dtype) : mixedGgufFile(format, shape);
-  const model = standIn ? ['--model', modelFolder(dtype), '--dtype', dtype] : ['--model', file];
-  const flags = [...model, '--device', 'cpu', '--speculation', 'off', '--weights-cache', folder];
+  const file = mixedGgufFile(format, shape);
+  const flags = ['--model', file, '--device', 'cpu', '--speculation', 'off', '--weights-cache', folder];
   return {
     [OURS]: async (slots, context) => {
       const server = await startWorker([...flags, '--slots', slots, '--context', context].map(String));

@@ -96,7 +96,7 @@ FORMATS = {
 
 
 def size(kind, values):
-    """Bytes of so many values in a format."""
+    """Bytes of `values` values in a format."""
     _, of, width, _ = FORMATS[kind]
     return values // of * width
 

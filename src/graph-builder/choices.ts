@@ -27,12 +27,13 @@ export interface Choices {
    */
   readonly widenedTables: readonly number[];
   /**
-   * The device computes mixtures of experts. Only the CPU: its operator QMoE was compared with numpy. The
-   * one of WebGPU refuses zero points and weights of the routing, the one of CUDA has other layouts.
+   * The device computes mixtures of experts. Only the CPU does: its operator QMoE was compared with numpy.
+   * QMoE of WebGPU refuses zero points and routing weights, and QMoE of CUDA has other layouts.
    */
   readonly experts: boolean;
   /**
-   * `accuracy_level` of MatMulNBits. 4: the product rounds the activations to 8 bits, in blocks. 0: none.
+   * `accuracy_level` of MatMulNBits. 4: the product rounds the activations to 8 bits, in blocks. 0: it does
+   * not round them.
    */
   readonly accuracyLevel: 0 | 4;
   /** MatMulNBits of the device adds a bias. */

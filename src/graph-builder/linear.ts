@@ -21,7 +21,8 @@ export function addLinear(
 /**
  * Several products of one input as one: the results one after the other in the last dimension. Matrices that
  * are neighbours in the file are one matrix, which the runtime maps; other matrices of plain elements are
- * joined when the model is opened. Returns undefined for other matrices of integers, which nothing joins.
+ * joined when the model is opened. Returns undefined for matrices of integers that are no neighbours: no
+ * operator joins them.
  */
 export function addJoinedLinears(
   graph: DecoderGraph,
@@ -53,8 +54,8 @@ function joinedBias(
 }
 
 /**
- * Several weights as one, with the rows of one behind those of the other. The runtime joins those that are no
- * neighbours in the file when it opens the model.
+ * Several weights as one, the rows of each behind the rows of the one before. Weights that are no neighbours
+ * in the file are joined when the runtime opens the model.
  */
 export function addJoinedWeights(graph: DecoderGraph, places: readonly TensorPlace[], name: string): string {
   const whole = joinPlaces(places);

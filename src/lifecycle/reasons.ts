@@ -145,7 +145,7 @@ export function failureText(error: unknown): string {
   if (loss)
     return loss.isOutOfMemory
       ? lossText(loss)
-      : `the engine process ended, and had not opened the model: ${lossText(loss)}`;
+      : `the engine process ended before it opened the model: ${lossText(loss)}`;
   return messageOf(error);
 }
 

@@ -151,7 +151,7 @@ export interface GgufChoice extends ChosenDtype<string> {
  * The dtype of a GGUF file, if the device computes checkpoints and `--dtype` allows it. A file of floats is a
  * checkpoint of floats; another file has its own dtype only.
  */
-export function chooseGguf(device: DeviceName, choice: DtypeChoice, dtype: string): GgufChoice | undefined {
+export function chooseGgufDtype(device: DeviceName, choice: DtypeChoice, dtype: string): GgufChoice | undefined {
   const plain = PLAIN_GGUF.get(dtype);
   if (plain !== undefined && choice !== 'auto') return chooseCheckpoint(device, choice, plain);
   if (!runsCheckpoints(device) || choice !== 'auto') return undefined;

@@ -1,6 +1,6 @@
 /**
- * The weights of a GGUF model, and the contents of configuration and tokenizer that its metadata give. Reads
- * headers, but no weights.
+ * The weights of a GGUF model, and the configuration and the tokenizer that are derived from its metadata.
+ * Reads headers, but no weights.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
@@ -13,7 +13,7 @@ import type { GgufModel } from './checkpoint/gguf/gguf-file.ts';
 import { ggufModelsAmong, isGgufName } from './checkpoint/gguf/gguf-names.ts';
 import type { GgufOpener } from './checkpoint/gguf/read-file.ts';
 import { readGguf } from './checkpoint/gguf/read-gguf.ts';
-import { chooseGguf, type DtypeChoice } from './dtypes.ts';
+import { chooseGgufDtype, type DtypeChoice } from './dtypes.ts';
 import { openModelFile } from './folder-files.ts';
 import type { ModelProblem } from './problems.ts';
 import type { ChosenWeights, FoundWeights } from './weights.ts';
@@ -43,9 +43,9 @@ const MAGIC = 'GGUF';
 
 /**
  * The GGUF file that a setting names; undefined for a folder and for another file. The name of a file need
- * not end in `.gguf`: the collections of some programs name their files by digests. A link leads to its file,
- * because the operator named the link. A link to a blob of a hub cache stays, because its name states the
- * part.
+ * not end in `.gguf`: the collections of some programs name their files by digests. A link is replaced by its
+ * target, because the operator named the link; but not a link to a blob of a hub cache, whose own name states
+ * the part.
  */
 export async function ggufFileAt(path: string): Promise<string | undefined> {
   const real = await realpath(path).catch(() => undefined);
@@ -123,13 +123,13 @@ function chosenFor(
   { modelFile, files, bytes, dtype }: GgufModel,
   { tensors }: DerivedFiles,
 ): ChosenWeights[] {
-  const chosen = chooseGguf(device, choice, dtype);
+  const chosen = chooseGgufDtype(device, choice, dtype);
   const checkpoint = { modelFile, files, tensors, bytes, dtype };
   return chosen ? [{ device, ...chosen, modelFile, weightFiles: files, bytes, checkpoint }] : [];
 }
 
 function unsuitable(file: string, { dtype, devices }: GgufQuery, model: GgufModel): ModelProblem {
-  if (chooseGguf(CPU, dtype, model.dtype))
+  if (chooseGgufDtype(CPU, dtype, model.dtype))
     return { file, problem: `does not run on ${devices.join(', ')}: use --device cpu, webgpu or cuda` };
   return { file, problem: `has the dtype ${model.dtype}, and not ${dtype}: use --dtype auto` };
 }

@@ -56,9 +56,8 @@ const BESIDE_TOKENIZER = ['tokenizerConfigFile', 'specialTokensFile', 'addedToke
 /**
  * Finds all files of a GGUF model, or of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows
  * links as openModelFile does. The weights of a folder are the file that `genai_config.json` names,
- * `onnx/model<suffix>.onnx`, `model<suffix>.onnx` beside the configuration, or the checkpoint
- * `model.safetensors`, also in shards.
- * A folder without these may have one GGUF model.
+ * `onnx/model<suffix>.onnx`, `model<suffix>.onnx` beside the configuration, the checkpoint
+ * `model.safetensors`, also in shards, or else its only GGUF model.
  * @param path a folder or a GGUF file
  * @param devices devices for each of which weights are chosen
  * @param format `auto`: .onnx files, and the checkpoint where none suits, or else the GGUF model
@@ -109,14 +108,14 @@ async function expectFolder(root: string): Promise<void> {
   if (!stats.isDirectory()) refuse('is a file: use its folder, or a .gguf file');
 }
 
-type GgufWish = Omit<GgufQuery, 'hasTokenizer'> & { readonly format: FormatChoice };
+type GgufSelection = Omit<GgufQuery, 'hasTokenizer'> & { readonly format: FormatChoice };
 
 /** The model of a folder that has no other weights. */
-async function locateOnlyGguf(root: string, models: readonly string[], wish: GgufWish): Promise<ModelFiles> {
+async function locateOnlyGguf(root: string, models: readonly string[], selection: GgufSelection): Promise<ModelFiles> {
   const problems: ModelProblem[] = [];
   const file = onlyModel(models, root, problems);
   if (file === undefined) throw new ModelError(root, problems);
-  return await locateGguf(join(root, file), wish);
+  return await locateGguf(join(root, file), selection);
 }
 
 /**
@@ -124,7 +123,7 @@ async function locateOnlyGguf(root: string, models: readonly string[], wish: Ggu
  * a folder can belong to another model. A tokenizer.json takes precedence over the metadata, with the files
  * that belong to it. A template file takes precedence too.
  */
-async function locateGguf(path: string, { format, ...query }: GgufWish): Promise<ModelFiles> {
+async function locateGguf(path: string, { format, ...query }: GgufSelection): Promise<ModelFiles> {
   const [root, file] = [dirname(path), basename(path)];
   const problems: ModelProblem[] = [];
   if (format !== 'auto' && format !== 'gguf') problems.push({ file, problem: `is not in the format ${format}` });

@@ -144,7 +144,7 @@ export const FIELDS = {
   dtype: text('Data type of the weights', 'fp32'),
   exact_weights: text('Formats whose converted weights equal those of the file, up to float32 rounding', 'q8_0, q4_k'),
   rounded_weights: text('Formats whose converted weights differ from the file, each by a percentage', 'bf16 (0.21 %)'),
-  float_weights: text('Matrices that --dtype cannot quantize: rows of no multiple of 32', 'layers.0.mlp.down'),
+  float_weights: text('Matrices that stay floats: their rows are no multiple of 32 weights', 'layers.0.mlp.down'),
   file: text('Path of a model file, relative to the folder of the model', 'onnx/model.onnx'),
   files: text('Names of model files, separated by commas', 'tokenizer.json, tokenizer_config.json'),
   field: text('Name of a field in a model file', 'top_p'),

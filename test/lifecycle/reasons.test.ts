@@ -170,7 +170,7 @@ describe('a lack of memory', () => {
       'raise the memory limit, or use less --cache-memory, fewer --slots or smaller weights (--dtype): the kernel killed the engine for lack of memory: out_of_memory (signal SIGKILL)',
     );
     expect(lossText({ ...killed, signal: 'SIGABRT' })).toContain(': the engine got no memory: ');
-    expect(failureText(errorOf(lost))).toMatch(/^the engine process ended, .*: signal SIGKILL$/);
+    expect(failureText(errorOf(lost))).toMatch(/^the engine process ended before it opened the model: signal SIGKILL$/);
     expect(failureText(new EngineLostError('the worker stops'))).toBe('the worker stops');
   });
 

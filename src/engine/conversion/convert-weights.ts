@@ -13,6 +13,7 @@ import { sourceBytes } from './plan/plan-conversion.ts';
 import { SourceFiles } from './source-files.ts';
 import { readSplitBlocks } from './split-blocks.ts';
 
+/** The files of a conversion. */
 export interface ConversionTarget {
   /** Paths of the weight files, in the order of `Candidate.weightFiles`. */
   readonly weightFiles: readonly string[];
@@ -92,7 +93,7 @@ class Conversion {
 
   #write({ source, form, values, scales, minimums, zeroPoints }: ConversionTask, start: number, count: number): void {
     const kernels = this.#kernels;
-    // The function is linear: the size of a row, the position of the piece without gaps, and its size.
+    // rowBytesOf is linear, so it also gives the position of the piece, without gaps, and its size.
     const [row, first, size] = [source.shape[1] ?? 0, start, count].map((weights) => rowBytesOf(form, weights));
     const write = (rows: Rows, part: keyof RowBytes, bytes: Uint8Array): void => {
       if (!row || !first || !size) return;

@@ -4,7 +4,7 @@ import type { ConvertedWeights } from '../../protocol/decoder/conversion.ts';
 import { type ConvertedParts, dequantized, reconstructed } from './dequantize.ts';
 import type { ConversionTask } from './plan/conversion-plan.ts';
 
-/** Weights in a sample: one block of the K formats. 1 ‰ of large matrices, so that it costs no time. */
+/** Weights in a sample: one block of the K formats. A piece of 2^20 weights has one, which costs no time. */
 const SAMPLE = 256;
 
 interface Sums {

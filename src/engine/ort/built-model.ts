@@ -36,8 +36,9 @@ export function modelOf(candidate: GraphCandidate, device: DeviceName, options: 
 }
 
 /**
- * Bytes of the weights on a device: those of the files. Of a checkpoint, the bytes that its graph reads: it
- * also has rotary tables, and half floats that the device does not compute with are widened to float32.
+ * Bytes of the weights on a device. For an .onnx file: the size of its files. For a checkpoint: the bytes
+ * that its graph reads, and its rotary tables; half floats count as float32 if the device does not compute
+ * with them.
  * @param positions maximum number of tokens in a row
  */
 export function weightBytesOn(device: DeviceName, { weightFiles, decoder }: GraphCandidate, positions: number): number {

@@ -10,8 +10,9 @@ import { BFLOAT16, FLOAT16, FLOAT32, GRAPH, MODEL, NODE, UINT8 } from '../../onn
 export const LEAST_SAVED_BYTES = 64 * 2 ** 20;
 
 /**
- * Operators over integers whose prepacked forms are not saved, because nobody has compared them. MatMulNBits
- * is not among them: its saved forms are right at addresses that are multiples of 64 (save-weights.ts).
+ * Operators over integers whose prepacked forms are not saved, because their logits were not compared.
+ * MatMulNBits is not among them: its saved forms are right at addresses that are multiples of 64
+ * (save-weights.ts).
  */
 const OVER_INTEGERS = /Quantize(?!d)|Dynamic|Integer|QMoE|QLinear|Bnb4|QGemm|QAttention|MatMulFpQ4/;
 /** The prepacked form of a quantized matrix also has a scale and a sum for each block, in float32. */

@@ -4,6 +4,7 @@ import { externalTensors } from '../../onnx/saved/external-tensors.ts';
 import type { FileParts } from '../load/read-ahead.ts';
 
 /**
+ * The parts of each source, in the order of `paths`.
  * @param folder the folder to which the places in the graph are relative
  * @param paths the sources
  */

@@ -46,7 +46,7 @@ const MAX_LISTED = 8;
 /** The selection on the command line, and the weights that files of the repository name. */
 export interface Selection {
   readonly dtype: DtypeChoice;
-  /** `auto`: .onnx files, and the checkpoint where none suits. */
+  /** `auto`: .onnx files, the checkpoint where none suits, and a GGUF model without both. */
   readonly format: FormatChoice;
   /** Device for which `auto` chooses: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
   readonly device: DeviceName;

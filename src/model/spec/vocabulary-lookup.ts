@@ -79,7 +79,10 @@ function* entriesFor(texts: ReadonlySet<string>, vocab: object): Iterable<readon
  * Texts and ids of a vocabulary. Entries of another shape are skipped: opening the tokenizer reports them.
  */
 function* entriesOf(vocab: object): Iterable<readonly [string, number]> {
-  if (vocab instanceof Map) yield* vocab;
+  if (vocab instanceof Map) {
+    yield* vocab;
+    return;
+  }
   if (!Array.isArray(vocab)) {
     for (const [text, id] of Object.entries(vocab)) if (typeof id === 'number') yield [text, id];
     return;

@@ -75,7 +75,7 @@ export const HOST_EVENTS = {
     actor: ENGINE,
     action: 'weights_share',
     level: 'INFO',
-    when: 'another worker saves or converts the weights; one event for each quarter of the file, as far as it is written',
+    when: 'another worker saves or converts the weights; one event for each quarter of the file that is written',
     required: ['device', 'percent'],
     target: (f) => f.device,
     human: (f) => `Engine waits for weights that another worker saves: ${f.percent} % are written`,

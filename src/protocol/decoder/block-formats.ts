@@ -29,6 +29,6 @@ export const BLOCK_FORMATS = {
 
 export type BlockFormat = keyof typeof BLOCK_FORMATS;
 
-/** Bytes of so many values in a row, which are whole blocks. */
+/** Bytes of a row of `values` values, a multiple of the block. */
 export const blockBytes = (format: BlockFormat, values: number): number =>
   (values / BLOCK_FORMATS[format].values) * BLOCK_FORMATS[format].bytes;

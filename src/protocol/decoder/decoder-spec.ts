@@ -35,7 +35,7 @@ export interface BlockTensor {
 
 /**
  * A matrix of MXFP4 whose scales are a tensor of their own, as the authors of gpt-oss publish it. No graph
- * reads it. A block of 32 values has 16 bytes: of two values in a byte, the first one is low.
+ * reads it. A block of 32 values has 16 bytes; the first of two values in a byte is in its low 4 bits.
  */
 export interface SplitBlocks extends BlockTensor {
   readonly format: 'mxfp4';
@@ -57,7 +57,10 @@ export interface QuantizedMatrix {
   readonly bits: 4 | 8;
   /** Weights in a block: 16, 32, 64, 128 or 256. Divides `in`. */
   readonly blockSize: number;
-  /** uint8 `[out, in / blockSize, blockSize × bits / 8]`. Of two weights in a byte, the first one is low. */
+  /**
+   * uint8 `[out, in / blockSize, blockSize × bits / 8]`. The first of two weights in a byte is in its low 4
+   * bits.
+   */
   readonly values: TensorPlace;
   /** float32 `[out, in / blockSize]`. */
   readonly scales: TensorPlace;

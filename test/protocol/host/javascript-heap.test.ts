@@ -6,8 +6,8 @@ import { expect, it } from 'vitest';
 import { collectGarbage, withSmallHeap } from '../../../src/protocol/host/javascript-heap.ts';
 
 /**
- * Prints the largest heap of new objects in bytes while 400 000 objects are made that stay. V8 makes the heap
- * smaller when it likes: the last size says little.
+ * Prints the largest heap of new objects in bytes while 400 000 objects are made that stay. V8 can shrink the
+ * heap at any time, so the last size is not compared.
  */
 const MAKE_OBJECTS = `
   import { getHeapSpaceStatistics } from 'node:v8';

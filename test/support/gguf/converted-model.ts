@@ -20,7 +20,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 };
 /** The converters that derive from that of Llama. */
 const IN_NEIGHBOURS = ['llama', 'granite', 'smollm3'];
-/** Architectures whose files say `post_attention_norm`. */
+/** Architectures whose files have the name `post_attention_norm`. */
 const NORM_BEHIND = ['gemma2', 'gemma3', 'olmo2', 'gpt-oss'];
 const PARTS: Readonly<Record<string, string>> = {
   'self_attn.q_proj': 'attn_q',

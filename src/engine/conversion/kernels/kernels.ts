@@ -20,7 +20,7 @@ declare const WebAssembly: {
 
 /** Weights that are converted together: a multiple of every block. The memory of a piece fits into caches. */
 export const PIECE = 2 ** 20;
-/** Weights that are floats at a time, between two steps of a conversion: they stay in a cache of level 2. */
+/** Weights of a slice. Between two steps of a conversion, its float32 stay in the level 2 cache. */
 const SLICE = 2 ** 14;
 const PAGE = 65_536;
 const ALIGNMENT = 64;

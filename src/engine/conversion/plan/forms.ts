@@ -57,7 +57,7 @@ export function commonForm(forms: readonly Form[]): Form | undefined {
 /** Bytes of a row of each part. */
 export interface RowBytes {
   readonly values: number;
-  /** Of scales and of minimums. */
+  /** Bytes of the scales, and of the minimums. */
   readonly scales: number;
   readonly zeroPoints: number;
 }

@@ -34,7 +34,7 @@ const FLOAT_FORMATS: Readonly<Record<number, SourceFormat>> = {
 };
 const FLOAT_BYTES = { f32: 4, f16: 2, bf16: 2 };
 
-/** Bytes of so many weights in a weight file; whole blocks. */
+/** Bytes of `weights` weights in a weight file, a multiple of the block. */
 export const sourceBytes = (from: SourceFormat, weights: number): number =>
   from === 'f32' || from === 'f16' || from === 'bf16' ? weights * FLOAT_BYTES[from] : blockBytes(from, weights);
 
@@ -47,6 +47,7 @@ interface Wanted {
 }
 
 /**
+ * The plan for all matrices that no graph reads.
  * @returns undefined if there is nothing to convert.
  * @throws RangeError with the name of the matrix if its shape, its bytes or its type do not fit its format;
  *   and if the caller quantizes and no matrix can be quantized

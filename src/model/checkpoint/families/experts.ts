@@ -10,8 +10,8 @@ import type {
 import type { ConfigFields } from './config-fields.ts';
 import type { CheckpointTensors } from './tensors.ts';
 
-/** Experts of the largest models of these families: 128. */
-const MOST_EXPERTS = 1024;
+/** Most experts of a layer; the largest models of these families have 128. */
+export const MOST_EXPERTS = 1024;
 /** Values in a block of MXFP4. */
 const BLOCK = 32;
 
@@ -56,7 +56,7 @@ export function sparseLayers(fields: ConfigFields): ExpertsPlan['isSparse'] {
   return (layer) => (layer + 1) % step === 0 && !(isList && dense.includes(layer));
 }
 
-/** Where the tensors of one mixture are. */
+/** The place of the tensors of one mixture. */
 export interface ExpertsPlace {
   readonly tensors: CheckpointTensors;
   /** Prefix of the tensors of the mixture, with a dot behind it. */

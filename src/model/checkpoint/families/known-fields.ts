@@ -17,8 +17,8 @@ const ABOUT = names(`
 /** Fields of training. */
 const TRAINING = names(`
   initializer_range attention_dropout resid_pdrop embd_pdrop hidden_dropout hidden_dropout_prob
-  attention_probs_dropout_prob gradient_checkpointing neftune_noise_alpha z_loss_coefficient router_aux_loss_coef output_router_logits
-  keys_to_ignore_at_inference`);
+  attention_probs_dropout_prob gradient_checkpointing neftune_noise_alpha z_loss_coefficient
+  router_aux_loss_coef output_router_logits keys_to_ignore_at_inference`);
 /**
  * Forms of the same computation in torch. `pretraining_tp` splits the matrices and adds the parts;
  * transformers 4.57.6 and 5.18.0 do not read it.
@@ -70,7 +70,7 @@ const QUANTIZATION = ['quantization_config', 'quantization', 'compression_config
 const MXFP4_FIELD = 'quantization_config';
 
 /** True for gpt-oss with experts in MXFP4, as its authors publish it. */
-export function hasMxfp4({ model_type: type, [MXFP4_FIELD]: value }: Fields): boolean {
+function hasMxfp4({ model_type: type, [MXFP4_FIELD]: value }: Fields): boolean {
   return type === 'gpt_oss' && isObject(value) && value['quant_method'] === 'mxfp4';
 }
 

@@ -46,6 +46,7 @@ export function layerOf(plan: LayerPlan, { body, layer }: LayerPlace, kind: Laye
   };
 }
 
+/** The place of the tensors of a layer. */
 export interface LayerPlace {
   /** Prefix of the decoder, with a dot behind it. */
   readonly body: string;

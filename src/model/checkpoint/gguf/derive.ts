@@ -9,6 +9,7 @@ import { deriveTokenFacts } from './tokenizer/token-facts.ts';
 import { UnsupportedTokenizer } from './tokenizer/tokenizer-metadata.ts';
 
 /**
+ * All files of a model.
  * @param hasTokenizer true for a model with a tokenizer.json of its own: the tokenizer of the file need not
  *   be a known one
  * @throws UnsupportedCheckpoint for an architecture or a tokenizer that the worker does not compute

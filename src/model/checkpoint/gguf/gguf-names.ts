@@ -4,11 +4,14 @@ import { GGUF_LIMITS } from './header-bytes.ts';
 const GGUF = /\.gguf$/i;
 /** Name of a part: the name of the model, the number of the part from 1, and the number of all parts. */
 const PART = /^(.+)-(\d{5})-of-(\d{5})\.gguf$/;
-/** The projection of images of a model, which has a file of its own. */
-const PROJECTOR = /^mmproj|[-._]mmproj[-._]/i;
+/** Files that are no models of text: projectors of images, and matrices of importance. */
+const NO_MODEL = /(?:^|[-._])(?:mmproj|imatrix)[-._]/i;
 
-/** True for the name of a GGUF file, also of a projection. */
+/** True for the name of a GGUF file, also of a projector. */
 export const isGgufName = (file: string): boolean => GGUF.test(file);
+
+/** True for the name of a GGUF file of a model of text. */
+export const isGgufModelName = (file: string): boolean => isGgufName(file) && !NO_MODEL.test(file);
 
 interface Part {
   readonly name: string;
@@ -49,11 +52,11 @@ export function namesOf(file: string): GgufNames {
 
 /**
  * The models among the files of a folder: one file of each, the first one of a split model if it is there.
- * Sorted. Projections of images are no models.
+ * Sorted.
  */
 export function ggufModelsAmong(names: readonly string[]): string[] {
   const models = new Map<string, string>();
-  for (const name of names.filter((one) => isGgufName(one) && !PROJECTOR.test(one)).sort()) {
+  for (const name of names.filter(isGgufModelName).sort()) {
     const part = partOf(name);
     const first = part === undefined ? name : partName(part, 1);
     if (!models.has(first)) models.set(first, name);

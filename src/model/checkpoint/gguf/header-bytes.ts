@@ -34,7 +34,7 @@ export const GGUF_LIMITS = {
   factors: 2 ** 16,
 } as const;
 
-/** What the headers of a model may still take. One object for all files of a model. */
+/** The remaining limits for the headers of a model. One object for all files of a model. */
 export interface GgufBudget {
   bytes: number;
   elements: number;
@@ -42,6 +42,7 @@ export interface GgufBudget {
   tensors: number;
 }
 
+/** The limits before the first file is read. */
 export const ggufBudget = (): GgufBudget => ({
   bytes: GGUF_LIMITS.allBytes,
   elements: GGUF_LIMITS.elements,
@@ -64,7 +65,7 @@ export interface ByteSource {
 export class HeaderBytes {
   readonly #handle: ByteSource;
   readonly #size: number;
-  /** Bytes that the header may have. */
+  /** Maximum size of the header in bytes. */
   readonly #most: number;
   #window = Buffer.alloc(0);
   /** Position in the window. */
@@ -83,17 +84,20 @@ export class HeaderBytes {
     return this.#end - this.#window.length + this.#at;
   }
 
-  /** Bytes of the file from the next one on. */
+  /** Bytes of the file that have not been read. */
   get left(): number {
     return this.#size - this.position;
   }
 
-  /** True if so many bytes are in memory, or all bytes of the file that are left. */
+  /** True if the next `count` bytes are in memory, or all remaining bytes of the file. */
   has(count: number): boolean {
     return this.#window.length - this.#at >= Math.min(count, this.left);
   }
 
-  /** Reads until `has(count)` is true. */
+  /**
+   * Reads until `has(count)` is true.
+   * @throws BrokenCheckpoint for a header beyond its limit, or a file that became shorter
+   */
   async ahead(count: number): Promise<void> {
     if (this.has(count)) return;
     this.#checkLimit(count);
@@ -106,7 +110,7 @@ export class HeaderBytes {
     this.#at = 0;
   }
 
-  /** A copy of so many bytes. */
+  /** A copy of the next `count` bytes. @throws BrokenCheckpoint as `ahead`, or if the file is too short */
   async copy(count: number): Promise<Uint8Array<ArrayBuffer>> {
     this.expect(count);
     this.#checkLimit(count);
@@ -168,15 +172,15 @@ export class HeaderBytes {
     return exact(this.#window.readBigInt64LE(this.#take(8)));
   }
 
-  /** A length or a number of things: rounded beyond 2^53, where it is larger than every limit. */
+  /** A length or a count. Rounded beyond 2^53, where it exceeds every limit. */
   count(): number {
     const at = this.#take(8);
     return this.#window.readUInt32LE(at) + this.#window.readUInt32LE(at + 4) * 2 ** 32;
   }
 
   /**
-   * The text of so many bytes. For bytes that are not UTF-8: undefined, or U+FFFD instead of them if the text
-   * need not be exact.
+   * The text of the next `length` bytes. For bytes that are not UTF-8: undefined, or U+FFFD in their place if
+   * the text need not be exact.
    */
   text(length: number, isExact: boolean): string | undefined {
     const from = this.#take(length);

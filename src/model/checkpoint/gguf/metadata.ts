@@ -45,8 +45,8 @@ const NUMBERS: ReadonlyMap<number, NumberKind> = new Map<number, NumberKind>([
 ]);
 
 /**
- * Reads so many entries.
- * @throws BrokenCheckpoint
+ * Reads the keys and their values.
+ * @throws BrokenCheckpoint for an entry that is damaged or beyond the limits
  */
 export async function readMetadata(bytes: HeaderBytes, entries: number, budget: GgufBudget): Promise<Metadata> {
   if (entries > GGUF_LIMITS.entries)

@@ -28,7 +28,10 @@ interface ListedTensor {
   readonly offset: number;
 }
 
-/** @throws BrokenCheckpoint */
+/**
+ * Reads the list of tensors.
+ * @throws BrokenCheckpoint for an entry that is damaged or beyond the limits
+ */
 export async function readTensorList(bytes: HeaderBytes, count: number, budget: GgufBudget): Promise<ListedTensor[]> {
   budget.tensors -= count;
   if (budget.tensors < 0) throw new BrokenCheckpoint(`exceeds the limit of ${GGUF_LIMITS.tensors} tensors for a model`);

@@ -10,7 +10,7 @@ const OTHER_WEIGHTS = /(?:\.onnx|\.safetensors|(?:^|\/)genai_config\.json)$/i;
 
 /**
  * The GGUF file that a reference selects: by its tag or name, by the format, or because the folder has no
- * other weights. Of a split set, the first file.
+ * other weights. For a split set, its first file.
  * @param folder the folder of the reference in a snapshot
  * @returns undefined if the model is the folder
  * @throws Error with the tags and files that the cache has

@@ -3,7 +3,7 @@
  * model is one file, or the files of a split set. Decides by names alone.
  */
 import { posix } from 'node:path';
-import { ggufModelName, isGgufName, namesOf } from '../../checkpoint/gguf/gguf-names.ts';
+import { ggufModelName, isGgufModelName, namesOf } from '../../checkpoint/gguf/gguf-names.ts';
 import type { HubReference } from '../reference.ts';
 import { hasTag, tagIn } from './quantization-tag.ts';
 
@@ -28,16 +28,13 @@ export class NoGguf extends Error {
 const DEFAULT_TAGS = ['Q4_K_M', 'Q4_0', 'Q8_0'] as const;
 /** Maximum number of tags or files that a message lists. Repositories have about 25 tags. */
 const MAX_LISTED = 40;
-/** Files that are no models of text: projectors of images, and matrices of importance. */
-const NO_MODEL = /(?:^|[-._])(?:mmproj|imatrix)(?:[-._]|$)/i;
 
 /** The models among the files, sorted by path. */
 export function ggufSets(paths: readonly string[]): GgufSet[] {
   const sets = new Map<string, { paths: [string, ...string[]]; count: number; stem: string }>();
-  for (const path of paths.filter(isGgufName).sort()) {
+  for (const path of paths.filter((one) => isGgufModelName(posix.basename(one))).sort()) {
     const name = posix.basename(path);
     const [stem, count] = [ggufModelName(name), namesOf(name).files.length];
-    if (NO_MODEL.test(stem)) continue;
     const key = `${posix.dirname(path)} ${stem} ${count}`;
     const set = sets.get(key);
     if (set) set.paths.push(path);

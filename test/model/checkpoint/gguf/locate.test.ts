@@ -245,8 +245,8 @@ describe('a folder', () => {
     ['with one GGUF file', ONE, {}, ['cpu small.gguf q8_0']],
     ['with one split model', { ...NOTHING, ...PARTS }, {}, [`cpu ${partName('model', 0, 2)} q8_0`]],
     [
-      'with a projection of images beside the model',
-      { ...ONE, 'mmproj-F16.gguf': 'x', 'small-mmproj-f16.gguf': 'x' },
+      'with a projection of images and a matrix of importance beside the model',
+      { ...ONE, 'mmproj-F16.gguf': 'x', 'small-mmproj-f16.gguf': 'x', 'small.imatrix.gguf': 'x', 'imatrix.gguf': 'x' },
       {},
       ['cpu small.gguf q8_0'],
     ],

@@ -26,6 +26,7 @@ export interface KnownSizes {
   readonly headSize: number;
 }
 
+/** A row of the table. */
 export interface Architecture {
   /** `general.architecture`. */
   readonly name: string;

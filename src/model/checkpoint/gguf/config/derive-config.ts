@@ -1,10 +1,11 @@
 /**
  * Derives the configuration of a model and the names of its tensors from its GGUF file, in the form in which
- * transformers has them, so that the table of families describes the decoder. Nothing is guessed: a key or a
- * tensor that nobody knows is refused by name. Pure.
+ * transformers has them, so that the table of families describes the decoder. Nothing is guessed: an unknown
+ * key or tensor is refused by name. Pure.
  */
 import { basename } from 'node:path';
 import type { Fields } from '../../families/config-fields.ts';
+import { MOST_EXPERTS } from '../../families/experts.ts';
 import type { ConfigOrigin } from '../../families/origin.ts';
 import { Problems, quoted, UnsupportedCheckpoint } from '../../families/unsupported.ts';
 import type { DerivedFiles } from '../derived-files.ts';
@@ -15,7 +16,6 @@ import { MetadataFields, shownValue } from './metadata-fields.ts';
 import { type RopeFields, ropeFields } from './rope-config.ts';
 import { EMBEDDING, HEAD, nameInFile, tensorsOf } from './tensor-names.ts';
 
-const MOST_EXPERTS = 1024;
 /** Kinds of GGUF files with a model: `general.type`. A file without the key is older than the key. */
 const MODEL = 'model';
 
@@ -34,7 +34,7 @@ export function deriveConfig(
   const fields = new MetadataFields(metadata, architecture.name, problems);
   const { headSize, ...sizes } = sizesOf(fields);
   const rope = ropeFields(fields, architecture.rope ?? {}, headSize, ropeFactors);
-  const experts = expertsOf(fields, architecture);
+  const experts = expertCount(fields, architecture);
   const config: Fields = {
     model_type: architecture.modelType,
     vocab_size: tensors.get(EMBEDDING)?.shape[0],
@@ -104,7 +104,8 @@ function sizesOf(fields: MetadataFields) {
   return { hidden, heads, layers: fields.number('block_count'), headSize };
 }
 
-function expertsOf(fields: MetadataFields, { hasExperts }: Architecture): number {
+/** Number of experts in a layer; 0 for an architecture without them. Reports another number. */
+function expertCount(fields: MetadataFields, { hasExperts }: Architecture): number {
   const experts = fields.number('expert_count') ?? 0;
   const [least, most] = hasExperts ? [1, MOST_EXPERTS] : [0, 0];
   if (experts < least || experts > most) fields.refuse('expert_count', hasExperts ? `a number up to ${most}` : '0');

@@ -1,6 +1,6 @@
 /**
  * Typed access to the keys of one architecture in the metadata of a GGUF file. Remembers the keys that were
- * read, so that a key which nobody reads cannot be ignored silently. Pure.
+ * read, so that no unread key is ignored silently. Pure.
  */
 import { type Problems, quoted, shown } from '../../families/unsupported.ts';
 import type { Metadata, MetadataArray, MetadataValue } from '../gguf-file.ts';
@@ -68,7 +68,7 @@ export class MetadataFields {
   }
 
   /**
-   * Reports the keys of the architecture that nobody has read.
+   * Reports the unread keys of the architecture.
    * @param neutral values without an effect, by key; null = any value.
    */
   refuseUnread(neutral: Readonly<Record<string, readonly MetadataValue[] | null>>): void {

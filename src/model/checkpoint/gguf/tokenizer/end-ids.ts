@@ -30,7 +30,7 @@ const ENDS: ReadonlySet<string> = new Set([
 
 /** Tokens that end no output if all tokens of a list exist. */
 const EXCEPTIONS: readonly { readonly kept: string; readonly beside: readonly string[] }[] = [
-  // The messages of harmony end with it; the output goes on with the next channel.
+  // Each message of harmony ends with this token, and the output continues with the next channel.
   { kept: '<|end|>', beside: ['<|return|>', '<|call|>'] },
   { kept: '<|end|>', beside: ['<|flush|>', '<|calls|>'] },
   { kept: '</s>', beside: ['<|tool_response>'] },

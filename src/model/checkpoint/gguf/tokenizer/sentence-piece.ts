@@ -107,9 +107,7 @@ function checkedScores(scores: Numbers, types: Numbers): Numbers {
     most = Math.max(most, score);
   }
   if (least === most)
-    refuse(
-      `has the value ${shown(least)} for every normal token in ${quoted(KEYS.scores)}, which tells no order of merges`,
-    );
+    refuse(`has the value ${shown(least)} for every normal token in ${quoted(KEYS.scores)}: the merges have no order`);
   return ranked;
 }
 

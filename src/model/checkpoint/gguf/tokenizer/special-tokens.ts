@@ -74,14 +74,14 @@ export function postProcessorOf({ texts }: TokenList, fields: TokenizerMetadata,
   };
 }
 
-/** A token of a frame. */
+/** A token that the post-processor adds. */
 interface Frame {
   readonly item: Fields;
   readonly id: number;
   readonly text: string;
 }
 
-/** `bos_token` and the other names of tokenizer_config.json, as far as the file has ids for them. */
+/** `bos_token` and the other names of tokenizer_config.json for which the file has ids. */
 export function namedTokensOf(
   { texts }: TokenList,
   fields: TokenizerMetadata,

@@ -43,8 +43,8 @@ export function* readTokens(fields: TokenizerMetadata): Steps<TokenList> {
 }
 
 /**
- * The tokens as far as the file lists them, for a model whose tokenizer is in another file: no type is
- * needed, and the first of two equal tokens counts.
+ * The listed tokens, for a model whose tokenizer is in another file: no type is needed, and the first of two
+ * equal tokens counts.
  */
 export function* listedTokens(fields: TokenizerMetadata): Steps<TokenList> {
   const texts = fields.texts(KEYS.tokens, MAX_TOKENS) ?? [];

@@ -116,7 +116,7 @@ function texts(): string[] {
 
 /**
  * The tokenizer.json of a published model: all tokens in the vocabulary, all merges that the converter of
- * transformers finds, and the flags that a GGUF file or its architecture tells.
+ * transformers finds, and the flags that a GGUF file or its architecture states.
  */
 function asTransformersWrites(whole: WholeTokenizer, longestFirst: boolean, isPhi3: boolean): WholeTokenizer {
   const added_tokens = whole.added_tokens.map((token) => ({

@@ -143,7 +143,7 @@ describe('SentencePiece metadata are refused', () => {
     [
       'with equal scores',
       { scores: new Float32Array(8).fill(-1000) },
-      'has the value -1000 for every normal token in "tokenizer.ggml.scores", which tells no order of merges',
+      'has the value -1000 for every normal token in "tokenizer.ggml.scores": the merges have no order',
     ],
     [
       'with dropped spaces',
