@@ -28,8 +28,10 @@ export class NoGguf extends Error {
 const DEFAULT_TAGS = ['Q4_K_M', 'Q4_0', 'Q8_0'] as const;
 /** Maximum number of tags or files that a message lists. Repositories have about 25 tags. */
 const MAX_LISTED = 40;
-/** Files that are no models of text: projectors of images, and matrices of importance. */
-const NO_MODEL = /(?:^|[-._])(?:mmproj|imatrix)(?:[-._]|$)/i;
+/** Projectors of images. */
+const PROJECTOR = /(?:^|[-._])mmproj(?:[-._]|$)/i;
+/** Matrices of importance, and models that were made with one: their names have a tag before the word. */
+const IMATRIX = /(?:^|[-._])imatrix(?:[-._]|$)/i;
 
 /** The models among the files, sorted by path. */
 export function ggufSets(paths: readonly string[]): GgufSet[] {
@@ -37,13 +39,19 @@ export function ggufSets(paths: readonly string[]): GgufSet[] {
   for (const path of paths.filter(isGgufName).sort()) {
     const name = posix.basename(path);
     const [stem, count] = [ggufModelName(name), namesOf(name).files.length];
-    if (NO_MODEL.test(stem)) continue;
+    if (!isModel(stem)) continue;
     const key = `${posix.dirname(path)} ${stem} ${count}`;
     const set = sets.get(key);
     if (set) set.paths.push(path);
     else sets.set(key, { paths: [path], count, stem });
   }
   return [...sets.values()].map((set) => ({ ...set, tag: tagIn(set.stem) }));
+}
+
+/** False for files that are no models of text. */
+function isModel(stem: string): boolean {
+  const at = stem.search(IMATRIX);
+  return !PROJECTOR.test(stem) && (at < 0 || tagIn(stem.slice(0, at)) !== undefined);
 }
 
 /**
@@ -80,9 +88,15 @@ export function chooseGguf(sets: readonly GgufSet[], { repo, folder, file, tag }
   throw new NoGguf(`has no single GGUF file of ${DEFAULT_TAGS.join(', ')}; ${listOf(sets)}. Use ${place}${selector}`);
 }
 
-/** The models whose quantization is the tag; without these, the models that have the tag in their names. */
+/**
+ * The models whose names end with the tag as their quantization; without these, the models of this
+ * quantization, and then the models that have the tag in their names.
+ */
 function withTag(sets: readonly GgufSet[], tag: string): readonly GgufSet[] {
-  const exact = sets.filter((set) => set.tag === tag.toUpperCase());
+  const kind = tag.toUpperCase();
+  const exact = sets.filter((set) => set.tag === kind);
+  const atEnd = exact.filter(({ stem }) => stem.toUpperCase().endsWith(kind));
+  if (atEnd.length > 0) return atEnd;
   return exact.length > 0 ? exact : sets.filter(({ stem }) => hasTag(stem, tag));
 }
 
