@@ -17,6 +17,7 @@ import { narrate } from '../narration/narrate.ts';
 import type { DecoderSpec } from '../protocol/decoder/decoder-spec.ts';
 import { type DeviceName, devicesToTry, isCpu } from '../protocol/devices.ts';
 import { withSmallHeap } from '../protocol/host/javascript-heap.ts';
+import { sourceFiles } from '../protocol/host/weights-cache.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { GrammarCompiler } from '../text/grammar/grammar-compiler.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
@@ -200,7 +201,7 @@ export const candidateOf = (
   decoder: DecoderSpec | undefined,
 ): Candidate => ({
   ...{ device, modelFile, weightFiles },
-  ...(checkpoint && decoder && { decoder, ...(quantize && { quantize }) }),
+  ...(checkpoint && decoder && { decoder, sources: sourceFiles(weightFiles), ...(quantize && { quantize }) }),
 });
 
 /**

@@ -53,6 +53,9 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
       `use --device cpu or cuda: ${operator} of this device ignores ${attribute}${value === undefined ? '' : `=${formatFloat(value)}`} of the model`,
   ),
   no_experts: present(() => 'use --device cpu: this device does not compute mixtures of experts'),
+  weights_changed: present(
+    ({ file }) => `start the worker again: ${file} has changed since the worker read its header`,
+  ),
   cannot_convert: present(({ message }) => message),
   disk_full: present(
     ({ folder, needed, free }) =>

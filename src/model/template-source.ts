@@ -18,7 +18,7 @@ export interface TemplateFiles {
   readonly folder?: string;
   /** If absent, the template names no special token. */
   readonly tokenizerConfigFile?: string;
-  /** The tokenizer_config.json of a GGUF file; without a file `tokenizerConfigFile`. */
+  /** The metadata of a GGUF file, for a `tokenizerConfigFile` that is absent or has no template. */
   readonly derived?: DerivedFiles;
   /**
    * `chat_template.jinja`, or a JSON file with the field `chat_template`. Takes precedence over
@@ -75,15 +75,16 @@ export function namedTokens(template: string): string[] {
 /**
  * Reads every template; no two have the same name. The first file in this list takes precedence:
  * `additional_chat_templates/NAME.jinja`, then the template file, and without a template in it
- * tokenizer_config.json.
+ * tokenizer_config.json, and then the metadata of a GGUF file.
  * @throws Error for a tokenizer_config.json that cannot be read or is not JSON.
  */
 export async function readTemplates(files: TemplateFiles): Promise<FoundTemplate[]> {
-  const { folder, chatTemplateFile: templatePath } = files;
+  const { folder, chatTemplateFile: templatePath, derived } = files;
   const { tokenizerConfig } = sourcesOf(files);
   const config = tokenizerConfig === undefined ? {} : await fieldsFrom(tokenizerConfig);
   const own = templatePath === undefined ? [] : await templatesOfFile(templatePath);
   if (own.length === 0) own.push(...templatesIn(config, sourceName(tokenizerConfig)));
+  if (own.length === 0 && derived) own.push(...templatesIn(derived.tokenizerConfig, derived.origin.file));
   if (own.length === 0 && templatePath !== undefined)
     own.push(unusable(DEFAULT_TEMPLATE, basename(templatePath), 'it lacks "chat_template"'));
   const more = folder === undefined ? [] : await additionalTemplates(folder);

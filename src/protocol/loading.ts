@@ -6,6 +6,7 @@ import type { ConversionProgress, Exactness } from './decoder/conversion.ts';
 import type { DecoderSpec } from './decoder/decoder-spec.ts';
 import type { WeightsProgress } from './decoder/sharing.ts';
 import type { DeviceName } from './devices.ts';
+import type { SourceFile } from './host/weights-cache.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import type { Reason } from './reasons.ts';
 import type { ThreadCount } from './threads.ts';
@@ -42,6 +43,11 @@ export interface Candidate {
    * they are; the engine opens no other file.
    */
   readonly weightFiles: readonly string[];
+  /**
+   * The files of a checkpoint as they were when the worker read their headers: the places of the tensors do
+   * not hold for other files. Absent for an .onnx file, which states its places itself.
+   */
+  readonly sources?: readonly SourceFile[];
   /**
    * The engine quantizes the matrices of a checkpoint of floats, to nearest in blocks of 32: with 8 bits, or
    * with 4 bits. Absent: as the files store them.

@@ -76,6 +76,8 @@ interface ReasonDetails {
   operator_ignores: { readonly operator: string; readonly attribute: string; readonly value?: number };
   /** The model has mixtures of experts, which the worker does not compute on this kind of device. */
   no_experts: NoDetails;
+  /** A file of a checkpoint is not the one whose header the worker has read. */
+  weights_changed: { readonly file: string };
   /**
    * The weights cannot be converted into the form of a graph: their bytes are wrong, or cannot be read. The
    * message begins with the remedy.

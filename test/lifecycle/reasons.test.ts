@@ -38,6 +38,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   cache_too_small: { code: 'cache_too_small', cacheMemory: 2 ** 20, tokens: 22, least: 256, leastMemory: 12 * 2 ** 20 },
   computes_wrong: { code: 'computes_wrong', difference: 0.314 },
   no_logits: { code: 'no_logits' },
+  weights_changed: { code: 'weights_changed', file: '/models/model.gguf' },
   cannot_convert: {
     code: 'cannot_convert',
     message: 'download model.gguf again: row 0 of the matrix layers.0.attention.q has a scale that is no finite number',

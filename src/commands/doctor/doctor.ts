@@ -166,11 +166,11 @@ class SmokeTest {
   }
 
   #generate(candidate: Candidate): Promise<SmokeTestRun> {
-    const { files, spec, prompt } = this.#model;
+    const { files, spec, decoder, prompt } = this.#model;
     const context = Math.min(CONTEXT, spec.contextLength);
     const settings = { ...this.#config, slots: 1, context, speculation: 'off' as const };
     return generateTen(
-      { ...engineOptions(settings, files, spec), candidates: [candidate] },
+      { ...engineOptions(settings, files, spec, decoder), candidates: [candidate] },
       prompt,
       engineEnvironment(),
     );

@@ -58,6 +58,7 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
     words: 'another device for this model: this one does not compute mixtures of experts',
     command: '--device cpu',
   }),
+  weights_changed: () => ({ words: 'files that no program replaces: run the command again' }),
   cannot_convert: () => ({ words: 'weights that can be converted: see the reason' }),
   disk_full: () => ({ words: 'a folder on a disk with more space', command: '--weights-cache <folder>' }),
   not_written: () => ({ words: 'a folder that the worker can write', command: '--weights-cache <folder>' }),

@@ -2,7 +2,9 @@
 import type { ConversionProgress } from '../../protocol/decoder/conversion.ts';
 import { type DecoderSpec, type GraphMatrix, isPlain } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';
+import { hasSameContent } from '../../protocol/host/weights-cache.ts';
 import type { Candidate, EngineFacts } from '../../protocol/loading.ts';
+import { LoadError } from '../load/load-error.ts';
 import type { FileParts } from '../load/read-ahead.ts';
 import type { GraphCandidate } from '../ort/built-model.ts';
 import { type ConversionTarget, convertedFile } from './converted-file.ts';
@@ -35,15 +37,17 @@ export interface ConversionHooks {
 
 /**
  * The candidate with matrices that a graph reads. Converts the others into one file, or finds that file.
- * @throws LoadError as `convertedFile`; the error of `check`
+ * @throws LoadError `weights_changed`, and as `convertedFile`; the error of `check`
  */
 export function readableCandidate(
   candidate: Candidate,
   options: ConversionTarget['options'],
   { report, check }: ConversionHooks,
 ): ReadableCandidate {
-  const { decoder, quantize, ...files } = candidate;
+  const { decoder, quantize, sources = [], ...files } = candidate;
   if (!decoder) return { candidate: files, facts: {}, release: nothing };
+  const changed = sources.find((source) => !hasSameContent(source));
+  if (changed) throw new LoadError({ code: 'weights_changed', file: changed.path });
   const { weightFiles } = files;
   const plan = planConversion(decoder, { file: weightFiles.length, ...(quantize && { quantize }) });
   if (!plan) return { candidate: { ...files, decoder: plainDecoder(decoder) }, facts: {}, release: nothing };

@@ -130,6 +130,19 @@ export function sourceFile(path: string): SourceFile | undefined {
   }
 }
 
+/** The files that exist, as they are now. */
+export const sourceFiles = (paths: readonly string[]): SourceFile[] =>
+  paths.map(sourceFile).filter((file): file is SourceFile => file !== undefined);
+
+/**
+ * True if size and time of the file are the same. Other than `isUnchanged`, does not compare the number of
+ * the file: some network disks give a file another number.
+ */
+export function hasSameContent(source: SourceFile): boolean {
+  const now = sourceFile(source.path);
+  return now?.bytes === source.bytes && now.modifiedMs === source.modifiedMs;
+}
+
 /** True if the file has not changed since. */
 export function isUnchanged(source: SourceFile): boolean {
   const now = sourceFile(source.path);

@@ -2,8 +2,12 @@
  * `doctor`: lists devices and problems, names the device to use, and compares ten tokens on each device with
  * the CPU's.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { quantizedModel, writeModel } from '../../engine/quantized/quantized-model.ts';
 import { runCli } from '../../support/cli.ts';
 import { examined, MODELS, played } from './examined.ts';
 
@@ -40,6 +44,14 @@ describe('a machine that can run the model', () => {
     expect([code, report.model.name]).toEqual([0, 'hub']);
     expect(report.model.dtypes).toContain('q4f16');
     expect(device('cpu')).toMatchObject({ dtype: 'q4', run: { works: true } });
+  });
+
+  test('runs a GGUF file without a folder of shared weights', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'doctor-'));
+    const model = writeModel(folder, quantizedModel({ name: 'llama-2', formats: { others: 'q4_0' } }));
+    const { code, device } = await examined(['--model', model, '--device', 'cpu', '--weights-cache', 'off']);
+    rmSync(folder, { recursive: true });
+    expect([code, device('cpu')?.run]).toMatchObject([0, { works: true, tokens: 10 }]);
   });
 
   test('reports no secret of the environment', async () => {

@@ -1,5 +1,5 @@
 /** Workers that serve GGUF files, and a checkpoint that is quantized at load. */
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { quantizedModel, writeModel } from '../../engine/quantized/quantized-mod
 import { candidateOf } from '../../support/checkpoints/candidate.ts';
 import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
 import { CONTEXT, checkpointNamed } from '../../support/checkpoints/models.ts';
-import { runCli } from '../../support/cli.ts';
+import { enginePid, runCli } from '../../support/cli.ts';
 import { ggufBytes, splitGguf, type TestGguf, type TestValue, writeFiles } from '../../support/gguf/gguf-bytes.ts';
 import { pathsIn } from '../../support/hub-models.ts';
 import { COMMIT } from '../../support/hub-server.ts';
@@ -149,6 +149,17 @@ describe('a GGUF file', () => {
     writeFileSync(join(snapshot, 'small-Q8_0.gguf'), 'not a model');
     const worker = await serve('org/small:Q4_K_M', { env: { HF_HUB_CACHE: join(root, 'hub') } });
     expect(await idsAfterQuestion(worker)).toEqual(beforeEnd());
+  });
+
+  test('that is replaced while it is served is not read by the next engine: the worker ends and says why', async () => {
+    const replaced = writeModel(join(root, 'replaced'), withKeys({}));
+    const other = quantizedModel({ name: 'llama-2', formats: { others: 'q8_0' } });
+    const worker = await serve(replaced);
+    renameSync(writeModel(join(root, 'other'), other), replaced);
+    process.kill(enginePid(worker), 'SIGKILL');
+    expect((await worker.exited).code).toBe(1);
+    const { reason } = await worker.line('engine.lost', (line) => line['signal'] === undefined);
+    expect(reason).toMatch(/^start the worker again: .*model\.gguf has changed since the worker read its header/);
   });
 
   test('answers with ask', async () => {

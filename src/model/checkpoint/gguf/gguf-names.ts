@@ -1,17 +1,25 @@
 /** The names of GGUF files: one file, or the parts of a split model. Pure. */
+import { tagIn } from '../../hub/gguf/quantization-tag.ts';
 import { GGUF_LIMITS } from './header-bytes.ts';
 
 const GGUF = /\.gguf$/i;
 /** Name of a part: the name of the model, the number of the part from 1, and the number of all parts. */
 const PART = /^(.+)-(\d{5})-of-(\d{5})\.gguf$/;
-/** Files that are no models of text: projectors of images, and matrices of importance. */
-const NO_MODEL = /(?:^|[-._])(?:mmproj|imatrix)[-._]/i;
+/** Projectors of images. */
+const PROJECTOR = /(?:^|[-._])mmproj(?:[-._]|$)/i;
+/** Matrices of importance, and models that were made with one: their names have a tag before the word. */
+const IMATRIX = /(?:^|[-._])imatrix(?:[-._]|$)/i;
 
 /** True for the name of a GGUF file, also of a projector. */
 export const isGgufName = (file: string): boolean => GGUF.test(file);
 
 /** True for the name of a GGUF file of a model of text. */
-export const isGgufModelName = (file: string): boolean => isGgufName(file) && !NO_MODEL.test(file);
+export function isGgufModelName(file: string): boolean {
+  if (!isGgufName(file)) return false;
+  const stem = ggufModelName(file);
+  const at = stem.search(IMATRIX);
+  return !PROJECTOR.test(stem) && (at < 0 || tagIn(stem.slice(0, at)) !== undefined);
+}
 
 interface Part {
   readonly name: string;

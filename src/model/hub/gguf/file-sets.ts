@@ -77,9 +77,15 @@ export function chooseGguf(sets: readonly GgufSet[], { repo, folder, file, tag }
   throw new NoGguf(`has no single GGUF file of ${DEFAULT_TAGS.join(', ')}; ${listOf(sets)}. Use ${place}${selector}`);
 }
 
-/** The models whose quantization is the tag; without these, the models that have the tag in their names. */
+/**
+ * The models whose names end with the tag as their quantization; without these, the models of this
+ * quantization, and then the models that have the tag in their names.
+ */
 function withTag(sets: readonly GgufSet[], tag: string): readonly GgufSet[] {
-  const exact = sets.filter((set) => set.tag === tag.toUpperCase());
+  const kind = tag.toUpperCase();
+  const exact = sets.filter((set) => set.tag === kind);
+  const atEnd = exact.filter(({ stem }) => stem.toUpperCase().endsWith(kind));
+  if (atEnd.length > 0) return atEnd;
   return exact.length > 0 ? exact : sets.filter(({ stem }) => hasTag(stem, tag));
 }
 

@@ -146,16 +146,18 @@ describe('a GGUF file', () => {
     expect(await opened.tokenizer.encode('az', { addSpecialTokens: false })).toEqual([0, 1]);
     expect(opened.templates.map(({ file }) => file)).toEqual(['small.gguf']);
     await opened.tokenizer.close();
-    const both = await modelFolder({
-      ...ONE,
-      'tokenizer.json': tokenizer,
-      'tokenizer_config.json': { chat_template: `${TEMPLATE} ` },
-    });
-    const { templates, tokenizer: second } = await openText(await locate(join(both, 'small.gguf')), {
-      tokens: { added: [], named: {} },
-    });
-    await second.close();
-    expect(templates.map(({ file }) => file)).toEqual(['tokenizer_config.json']);
+  });
+
+  it.each([
+    ['tokenizer_config.json', { chat_template: `${TEMPLATE} ` }],
+    ['small.gguf', { bos_token: '<|begin|>' }],
+  ])('has the template of %s beside a tokenizer.json and the configuration %j', async (file, config) => {
+    const stages = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+    const beside = { 'tokenizer.json': { ...TOKENIZER, ...stages }, 'tokenizer_config.json': config };
+    const files = await locate(join(await modelFolder({ ...ONE, ...beside }), 'small.gguf'));
+    const { templates, tokenizer } = await openText(files, { tokens: { added: [], named: {} } });
+    await tokenizer.close();
+    expect(templates.map((one) => [one.file, one.reason])).toEqual([[file, undefined]]);
   });
 
   it('with an unknown tokenizer needs a tokenizer.json beside it', async () => {

@@ -56,7 +56,11 @@ describe('a key of the metadata', () => {
   it.each<readonly [string, Readonly<Record<string, MetadataValue | undefined>>, string]>([
     ['llama-2', { 'general.architecture': 'mamba' }, 'model.gguf has "general.architecture" "mamba"; allowed: llama, '],
     ['llama-2', { 'general.architecture': undefined }, 'lacks "general.architecture"; allowed: llama, '],
-    ['llama-2', { 'general.type': 'mmproj' }, 'has "general.type" "mmproj"; allowed: model. Use a GGUF file'],
+    [
+      'llama-2',
+      { 'general.type': 'mmproj' },
+      'has "general.type" "mmproj"; allowed: model. Use a GGUF file of the model itself',
+    ],
     ['llama-2', { 'llama.embedding_length': undefined }, 'model.gguf lacks "llama.embedding_length"; allowed: an'],
     ['llama-2', { 'llama.attention.head_count': 'four' }, 'has "llama.attention.head_count" "four"; allowed: a num'],
     [

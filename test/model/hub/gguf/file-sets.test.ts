@@ -81,6 +81,15 @@ test('the models of a repository are its files and split sets, without projector
   expect(sets.map((set) => selectorOf(set, sets))).toEqual([':BF16', ':Q4_K_M', ':Q4_K_S', ':UD-Q4_K_XL', ':Q8_0']);
 });
 
+test('a model may have the word imatrix after its tag, and the tag selects the model without it', () => {
+  const paths = ['imatrix-m-Q8_0.gguf', 'm-Q4_K_M-imatrix.gguf', 'm-Q4_K_M.gguf', 'm-imatrix.gguf'];
+  const models = ['m-Q4_K_M-imatrix.gguf', 'm-Q4_K_M.gguf'] as const;
+  expect(ggufSets(paths).flatMap((set) => set.paths)).toEqual(models);
+  for (const reference of ['org/name:Q4_K_M', 'org/name']) expect(chosen(reference, paths)).toEqual([models[1]]);
+  for (const reference of ['org/name:q4_k_m-imatrix', `org/name/${models[0]}`])
+    expect(chosen(reference, paths)).toEqual([models[0]]);
+});
+
 test('a tag of two models selects none of them: their files do', () => {
   const sets = ggufSets(['a-Q4_0.gguf', 'b-Q4_0.gguf', 'c.gguf']);
   expect(sets.map((set) => selectorOf(set, sets))).toEqual(['/a-Q4_0.gguf', '/b-Q4_0.gguf', '/c.gguf']);

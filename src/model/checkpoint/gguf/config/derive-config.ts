@@ -67,7 +67,7 @@ function architectureOf({ metadata }: Pick<GgufModel, 'metadata'>, file: string)
   const refuse = (key: string, allowed: string): never => {
     const value = metadata.get(key);
     const start = value === undefined ? `lacks ${quoted(key)}` : `has ${quoted(key)} ${shownValue(value)}`;
-    const wayOut = 'Use a GGUF file of one of them, or an ONNX export of the model';
+    const wayOut = `Use a GGUF file of ${allowed === MODEL ? 'the model itself' : 'one of them'}, or an ONNX export of the model`;
     throw new UnsupportedCheckpoint([{ file, problem: `${start}; allowed: ${allowed}. ${wayOut}` }]);
   };
   const type = metadata.get('general.type') ?? MODEL;

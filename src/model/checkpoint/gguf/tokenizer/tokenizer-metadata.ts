@@ -29,6 +29,9 @@ export const KEYS = {
 /** Key of the id of a special token: `bos`, `eos`, `eot` … */
 export const idKey = (name: string): string => `${GGML}${name}_token_id`;
 
+/** The id of no token in llama.cpp, -1 as uint32. Some converters write it (llama2.c). */
+const NO_TOKEN = 2 ** 32 - 1;
+
 /** An array of numbers of any type. */
 export type Numbers = ArrayLike<number>;
 
@@ -97,7 +100,7 @@ export class TokenizerMetadata {
   id(name: string, tokens: number): number | undefined {
     const key = idKey(name);
     const value = this.value(key);
-    if (value === undefined) return undefined;
+    if (value === undefined || value === NO_TOKEN) return undefined;
     if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < tokens) return value;
     return this.#refuseType(key, `an id from 0 to ${tokens - 1}`, OTHER_FILE);
   }

@@ -52,6 +52,13 @@ describe('the ids that end an output', () => {
     });
   });
 
+  it('are not the number that llama.cpp has for no token', () => {
+    const none = 2 ** 32 - 1;
+    expect(ends(['a', '<|x|>'], [1, 3], { eos_token_id: 1, eot_token_id: none })).toEqual([1]);
+    const keys = { seperator_token_id: none, padding_token_id: none, eos_token_id: none };
+    expect(deriveTokenFacts(sentencePiece(keys))).toEqual(deriveTokenFacts(sentencePiece()));
+  });
+
   it('are those of Llama for a SentencePiece file without the keys', () => {
     expect(factsOf(sentencePiece())).toEqual({
       tokenizerConfig: { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
