@@ -3,7 +3,7 @@
  * `org/name/file.gguf`. Names come from the command line and become parts of paths and URLs, so only names
  * that match the pattern are accepted. Pure.
  */
-import { normalTag } from './gguf/quantization-tag.ts';
+import { normalTag } from '../checkpoint/gguf/quantization-tag.ts';
 
 /** A model on the hub at one revision. */
 export interface HubReference {

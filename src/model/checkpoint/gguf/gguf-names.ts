@@ -1,6 +1,7 @@
 /** The names of GGUF files: one file, or the parts of a split model. Pure. */
-import { tagIn } from '../../hub/gguf/quantization-tag.ts';
+
 import { GGUF_LIMITS } from './header-bytes.ts';
+import { tagIn } from './quantization-tag.ts';
 
 const GGUF = /\.gguf$/i;
 /** Name of a part: the name of the model, the number of the part from 1, and the number of all parts. */

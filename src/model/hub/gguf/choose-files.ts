@@ -4,12 +4,12 @@
  */
 import { posix } from 'node:path';
 import type { DeviceName } from '../../../protocol/devices.ts';
+import { isFloatTag } from '../../checkpoint/gguf/quantization-tag.ts';
 import { type DtypeChoice, dtypeNamed, type FormatChoice, runsCheckpoints } from '../../dtypes.ts';
 import { PullError } from '../pull-error.ts';
 import { nameOf, nameWithoutRevision, selectsGguf } from '../reference.ts';
 import type { Repository, RepositoryFile } from '../repository.ts';
 import { chooseGguf, type GgufSet, ggufSets, NoGguf } from './file-sets.ts';
-import { isFloatTag } from './quantization-tag.ts';
 
 /** Files beside the model that take precedence over its metadata, if the repository has them. */
 const TEMPLATES = ['chat_template.jinja', 'chat_template.json'] as const;

@@ -4,8 +4,8 @@
  */
 import { posix } from 'node:path';
 import { ggufModelName, isGgufModelName, namesOf } from '../../checkpoint/gguf/gguf-names.ts';
+import { hasTag, tagIn } from '../../checkpoint/gguf/quantization-tag.ts';
 import type { HubReference } from '../reference.ts';
-import { hasTag, tagIn } from './quantization-tag.ts';
 
 /** A model. Paths are relative to the folder of the query. */
 export interface GgufSet {

@@ -1,7 +1,7 @@
 /** The GGUF models of a repository by the names of their files, and the one that a reference selects. */
 import { describe, expect, test } from 'vitest';
+import { hasTag, tagIn } from '../../../../src/model/checkpoint/gguf/quantization-tag.ts';
 import { chooseGguf, ggufSets, selectorOf } from '../../../../src/model/hub/gguf/file-sets.ts';
-import { hasTag, tagIn } from '../../../../src/model/hub/gguf/quantization-tag.ts';
 import { parseReference } from '../../../../src/model/hub/reference.ts';
 
 const REPOSITORY = [
