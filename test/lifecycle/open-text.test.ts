@@ -53,6 +53,7 @@ describe('a chat template', () => {
     ['a refusal', "{{ raise_exception('No users') }}", /^it cannot render one message of a user: No users$/],
     ['an open tag', '{% for %}', /^it cannot be parsed: /],
     ['20 000 parentheses', `{{ ${'('.repeat(20_000)}a${')'.repeat(20_000)} }}`, /^it cannot be parsed/],
+    ['an expression without a value', '{{ }}', /^it cannot be parsed: unexpected CloseExpression$/],
     ['too many characters', 'x'.repeat(MAX_TEMPLATE + 1), /^it has 262145 characters; at most 262144 /],
     ['a prompt without the message', '{{ bos_token }}user: assistant:', /^its prompt lacks the text of the message$/],
     ['no text', '', /^its prompt lacks the text of the message$/],

@@ -47,7 +47,7 @@ export class ChatTemplate {
     try {
       this.#template = new JinjaTemplate(text);
     } catch (cause) {
-      throw new Error(`The chat template in ${file} cannot be parsed: ${reasonOf(cause)}`, { cause });
+      throw new Error(`The chat template in ${file} cannot be parsed: ${syntaxError(cause)}`, { cause });
     }
   }
 
@@ -94,6 +94,9 @@ export function ownMessage(error: unknown): string | undefined {
   if (message?.startsWith(REFUSAL) !== true) return undefined;
   return message.slice(REFUSAL.length).replace(/^[:.] ?/, '');
 }
+
+/** The reason of the parser. The narration takes the word after `token:` for a secret. */
+const syntaxError = (cause: unknown): string => reasonOf(cause).replace(/^Unexpected token(?: type)?: /, 'unexpected ');
 
 function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : '';

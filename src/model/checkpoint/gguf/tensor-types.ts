@@ -108,12 +108,16 @@ const KINDS: ReadonlyMap<number, GgufDtype> = new Map(
 /** Added to a kind that the writer has not stated but guessed. */
 const GUESSED = 1024;
 
+/** The types of floats, which are also labels of files. */
+const FLOATS: ReadonlySet<string> = new Set(PLAIN.map(([, { name }]) => name));
+
 /**
- * The label of a file: its kind, or the type of most bytes of its tensors.
+ * The label of a file: its kind, or the type of most bytes of its tensors. A kind of floats counts only if
+ * most bytes are floats.
  * @param fileType `general.file_type`
  */
 export function dtypeOf(fileType: unknown, bytesByType: ReadonlyMap<string, number>): string {
   const kind = typeof fileType === 'number' ? KINDS.get(fileType & ~GUESSED) : undefined;
   const [main = 'f32'] = [...bytesByType].sort(([, a], [, b]) => b - a)[0] ?? [];
-  return kind ?? main;
+  return kind === undefined || (FLOATS.has(kind) && !FLOATS.has(main)) ? main : kind;
 }

@@ -213,7 +213,8 @@ describe('tensors', () => {
 
   it.each([
     ['the kind that the file states', { 'general.file_type': 15 }, 'q4_k_m'],
-    ['a kind that its writer has guessed', { 'general.file_type': 1024 + 1 }, 'f16'],
+    ['a kind that its writer has guessed', { 'general.file_type': 1024 + 15 }, 'q4_k_m'],
+    ['the type of most bytes if the kind states floats wrongly', { 'general.file_type': 1 }, 'q8_0'],
     ['the type of most bytes without a known kind', { 'general.file_type': 99 }, 'q8_0'],
     ['the type of most bytes without a kind', {}, 'q8_0'],
   ])('have as dtype %s', async (_, metadata, dtype) => {
