@@ -11,9 +11,11 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
+import { quantizedModel } from '../../engine/quantized/quantized-model.ts';
 import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
 import { checkpointNamed } from '../../support/checkpoints/models.ts';
 import { ROOT, type ShellBlock, shellBlocks } from '../../support/documents.ts';
+import { ggufBytes } from '../../support/gguf/gguf-bytes.ts';
 import { filesOf } from '../../support/hub-models.ts';
 import { HubServer } from '../../support/hub-server.ts';
 import { track } from '../../support/processes.ts';
@@ -38,6 +40,7 @@ const PORTS = /\b(?:8080|9100|9200)\b/g;
 /** The models that documents pull, and the weights that they name. */
 const MODELS = ['onnx-community/Qwen3-0.6B-ONNX'];
 const CHECKPOINT = 'Qwen/Qwen2.5-0.5B-Instruct';
+const GGUF = 'bartowski/Qwen2.5-0.5B-Instruct-GGUF';
 
 let hub: HubServer;
 let home: string;
@@ -50,6 +53,8 @@ beforeAll(async () => {
   const checkpoint = join(home, 'checkpoint');
   writeCheckpoint(checkpoint, checkpointNamed('qwen2'));
   hub.put(CHECKPOINT, { files: await filesOf(checkpoint) });
+  const gguf = quantizedModel({ name: 'llama-2', formats: { others: 'q4_k' } });
+  hub.put(GGUF, { files: { 'Qwen2.5-0.5B-Instruct-Q4_K_M.gguf': { bytes: ggufBytes(gguf), lfs: true } } });
   await mkdir(join(home, 'bin'));
   const node = JSON.stringify(process.execPath);
   await program('rbees-workerd', `exec ${node} ${JSON.stringify(CLI)} "$@"`);

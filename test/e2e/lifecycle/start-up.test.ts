@@ -205,7 +205,7 @@ describe('a start that fails', () => {
   }
 
   test('without the model folder', async () => {
-    await loadFails(['--model', join(folder, 'nothing-here')], /the folder does not exist/);
+    await loadFails(['--model', join(folder, 'nothing-here')], /nothing-here does not exist/);
   });
 
   test('with an empty folder', async () => {

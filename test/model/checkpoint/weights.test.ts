@@ -1,4 +1,5 @@
 /** Folders with a checkpoint: the choice between it and .onnx files, by device, dtype and format. */
+import { statSync } from 'node:fs';
 import { realpath, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -190,7 +191,8 @@ describe('the decoder of a checkpoint', () => {
     const [choice] = files.choices;
     if (!choice) throw new Error('no choice');
     const { modelFile, weightFiles } = choice;
-    expect(candidateOf(choice, decoder)).toEqual({ device: 'cpu', modelFile, weightFiles, decoder });
+    const sources = [expect.objectContaining({ path: modelFile, bytes: statSync(modelFile).size })];
+    expect(candidateOf(choice, decoder)).toEqual({ device: 'cpu', modelFile, weightFiles, decoder, sources });
     const [quantized] = (await locateModel(folder, 'q4')).choices;
     expect(quantized).toMatchObject({ dtype: 'q4', quantize: 'q4', reason: 'the fp16 weights, quantized at load' });
     expect(quantized && candidateOf(quantized, decoder)).toEqual({ ...candidateOf(choice, decoder), quantize: 'q4' });
