@@ -14,7 +14,7 @@ import { SourceFiles } from './source-files.ts';
 import { readSplitBlocks } from './split-blocks.ts';
 
 /** The files of a conversion. */
-export interface ConversionTarget {
+export interface ConversionFiles {
   /** Paths of the weight files, in the order of `Candidate.weightFiles`. */
   readonly weightFiles: readonly string[];
   /** The converted file. It is created, or replaced. */
@@ -30,7 +30,7 @@ export interface ConversionTarget {
  * @throws Error that names the file if a weight file ends early, or if a scale in it is not finite; and the
  *   errors of the system: a full disk is ENOSPC. The caller removes the converted file then.
  */
-export function convertWeights(plan: ConversionPlan, target: ConversionTarget): Exactness[] {
+export function convertWeights(plan: ConversionPlan, target: ConversionFiles): Exactness[] {
   const { weightFiles, path, exists = false, onProgress } = target;
   const files = new SourceFiles(weightFiles);
   const output = openSync(path, exists ? 'r+' : 'w+');

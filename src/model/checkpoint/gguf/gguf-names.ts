@@ -1,5 +1,4 @@
 /** The names of GGUF files: one file, or the parts of a split model. Pure. */
-
 import { GGUF_LIMITS } from './header-bytes.ts';
 import { tagIn } from './quantization-tag.ts';
 
