@@ -13,7 +13,7 @@ import {
   isUnchanged,
   namesIn,
   type SourceFile,
-  sourceFile,
+  sourceFiles,
   WEIGHTS_LAYOUT,
   type WeightsManifest,
 } from '../../protocol/host/weights-cache.ts';
@@ -109,15 +109,12 @@ function unsharedReason({ reason }: LoadError): UnsharedReason {
 
 function sharedFile(target: ConversionTarget, path: string): ConvertedFile {
   const root = inFolder(path, () => openRoot(path));
-  const sources = sourcesOf(target.weightFiles);
+  const sources = sourceFiles(target.weightFiles);
   const folder = new WeightsFolder(root, keyOf(target, sources));
   const { converted } = folder.read() ?? writeOnce(target, folder, sources);
   if (!converted) throw new LoadError({ code: 'not_written', folder: root, message: 'its files are damaged' });
   return { path: folder.file('weights'), weights: converted.weights, isShared: true, release: () => undefined };
 }
-
-const sourcesOf = (paths: readonly string[]): SourceFile[] =>
-  paths.map(sourceFile).filter((file): file is SourceFile => file !== undefined);
 
 /**
  * The result of `use`.
@@ -197,7 +194,7 @@ function write(target: ConversionTarget, folder: string, path: string, exists = 
     const ms = performance.now() - began;
     report({ state: 'progress', percent, expectedMs: Math.ceil((ms * (sourceBytes - done)) / done) });
   };
-  const sources = sourcesOf(weightFiles);
+  const sources = sourceFiles(weightFiles);
   const weights = convertWeights(plan, { weightFiles, path, exists, onProgress });
   if (!sources.every(isUnchanged))
     throw new LoadError({

@@ -1,8 +1,7 @@
 /** Measures on samples how far converted weights are from the weights of the file. */
-
-import type { ConvertedWeights } from '../../protocol/decoder/conversion.ts';
 import { type ConvertedParts, dequantized, reconstructed } from './dequantize.ts';
 import type { ConversionTask } from './plan/conversion-plan.ts';
+import { kindKey, kindOf, type WeightsKind } from './plan/weights-kind.ts';
 
 /** Weights in a sample: one block of the K formats. A piece of 2^20 weights has one, which costs no time. */
 const SAMPLE = 256;
@@ -11,8 +10,6 @@ interface Sums {
   squares: number;
   differences: number;
 }
-/** The fields that identify `ConvertedWeights`. */
-type Kind = Pick<ConvertedWeights, 'from' | 'bits' | 'blockSize' | 'hasMinimums' | 'hasZeroPoints'>;
 
 export class Differences {
   readonly #sums = new Map<string, Sums>();
@@ -29,14 +26,7 @@ export class Differences {
     const sampled = Math.min(SAMPLE, count);
     const expected = dequantized(from, bytes, sampled);
     const actual = reconstructed(form, parts, sampled);
-    const sums = this.#sumsOf(
-      keyOf({
-        ...form,
-        from,
-        hasMinimums: form.extra === 'minimums',
-        ...(form.extra === 'zeroPoints' && { hasZeroPoints: true }),
-      }),
-    );
+    const sums = this.#sumsOf(kindOf({ from, form }));
     for (const [index, weight] of expected.entries()) {
       sums.squares += weight * weight;
       sums.differences += (weight - (actual[index] ?? 0)) ** 2;
@@ -44,17 +34,15 @@ export class Differences {
   }
 
   /** Root mean square of the differences, relative to the root mean square of the weights. */
-  of(weights: Kind): number {
-    const { squares, differences } = this.#sumsOf(keyOf(weights));
+  of(weights: WeightsKind): number {
+    const { squares, differences } = this.#sumsOf(weights);
     return differences === 0 ? 0 : Math.sqrt(differences / squares);
   }
 
-  #sumsOf(key: string): Sums {
+  #sumsOf(kind: WeightsKind): Sums {
+    const key = kindKey(kind);
     const sums = this.#sums.get(key) ?? { squares: 0, differences: 0 };
     this.#sums.set(key, sums);
     return sums;
   }
 }
-
-const keyOf = ({ from, bits, blockSize, hasMinimums, hasZeroPoints }: Kind): string =>
-  [from, bits, blockSize, hasMinimums, hasZeroPoints].join(':');

@@ -4,12 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { UnsharedReason, WeightsProgress } from '../../protocol/decoder/sharing.ts';
-import {
-  type SourceFile,
-  sourceFile,
-  WEIGHTS_LAYOUT,
-  type WeightsManifest,
-} from '../../protocol/host/weights-cache.ts';
+import { sourceFiles, WEIGHTS_LAYOUT, type WeightsManifest } from '../../protocol/host/weights-cache.ts';
 import type { EngineOptions } from '../../protocol/loading.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { ThreadCount } from '../../protocol/threads.ts';
@@ -117,7 +112,7 @@ interface Keyed {
 
 function find(target: ShareTarget, root: string): SharedWeights {
   const { api, model, options, weightFiles } = target;
-  const sources = weightFiles.map(sourceFile).filter((file): file is SourceFile => file !== undefined);
+  const sources = sourceFiles(weightFiles);
   const processor = processorOf();
   const graph = model.edited.bytes;
   const [runtime, library] = [api.version, options.runtimeLibrary];

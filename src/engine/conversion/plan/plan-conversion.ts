@@ -17,6 +17,7 @@ import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-pl
 import { EXACT_FORMS, FLOAT_FORMS, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
 import { planExperts } from './plan-experts.ts';
+import { kindKey, kindOf } from './weights-kind.ts';
 
 export interface ConversionOptions {
   /** Quantizes the matrices of floats; absent = they stay as they are. */
@@ -224,23 +225,12 @@ class Layout {
 const keyOf = (matrix: StoredMatrix): string =>
   [matrix.file, matrix.offset, isPlain(matrix) ? matrix.type : matrix.format, matrix.shape].join(':');
 
-/** The identity of the `ConvertedWeights` of a task. */
-const kindOf = ({ from, form }: ConversionTask): string => [from, form.bits, form.blockSize, form.extra].join(':');
-
 function countWeights(tasks: readonly ConversionTask[]): ConvertedWeights[] {
   const counted = new Map<string, ConvertedWeights>();
   for (const task of tasks) {
-    const { from, form, source } = task;
-    const before = counted.get(kindOf(task));
-    counted.set(kindOf(task), {
-      from,
-      bits: form.bits,
-      blockSize: form.blockSize,
-      hasMinimums: form.extra === 'minimums',
-      ...(form.extra === 'zeroPoints' && { hasZeroPoints: true }),
-      matrices: (before?.matrices ?? 0) + 1,
-      count: (before?.count ?? 0) + (source.shape[0] ?? 0) * (source.shape[1] ?? 0),
-    });
+    const [kind, [rows = 0, columns = 0]] = [kindOf(task), task.source.shape];
+    const { matrices, count } = counted.get(kindKey(kind)) ?? { matrices: 0, count: 0 };
+    counted.set(kindKey(kind), { ...kind, matrices: matrices + 1, count: count + rows * columns });
   }
   return [...counted.values()];
 }
