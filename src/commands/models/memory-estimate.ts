@@ -5,8 +5,8 @@
 import type { CheckpointContent } from '../../model/checkpoint/shards.ts';
 import type { CacheShape } from '../../model/spec/cache-shape.ts';
 import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../onnx/types.ts';
-import type { BlockFormat } from '../../protocol/decoder/block-formats.ts';
 import { isPlain, type StoredMatrix } from '../../protocol/decoder/decoder-spec.ts';
+import { EXACT_FORMS, type Form } from '../../protocol/decoder/exact-forms.ts';
 
 /** Sizes in bytes. */
 export interface MemoryEstimate {
@@ -33,27 +33,10 @@ const [FULL_BYTES, HALF_BYTES] = [4, 2];
 const CONTEXT_STEP = 256;
 const LEAST_CONTEXT = 512;
 
-/** The integers that the weights of a format become: their bits, and the weights in a block. */
-type Integers = readonly [bits: 4 | 8, blockSize: 16 | 32, minimums?: 'minimums'];
-const INTEGERS: Readonly<Record<BlockFormat, Integers>> = {
-  q4_0: [4, 32],
-  q4_1: [4, 32, 'minimums'],
-  q5_0: [8, 32],
-  q5_1: [8, 32, 'minimums'],
-  q8_0: [8, 32],
-  q2_k: [4, 16, 'minimums'],
-  q3_k: [4, 16],
-  q4_k: [4, 32, 'minimums'],
-  q5_k: [8, 32, 'minimums'],
-  q6_k: [8, 16],
-  iq4_nl: [8, 32],
-  iq4_xs: [8, 32],
-  mxfp4: [8, 32],
-};
 /** A block has a scale and a sum in float32, and a minimum in float32. */
 const [SCALE_BITS, MINIMUM_BITS] = [64, 32];
 /** Experts in a format with minimums are rounded to 8 bits in blocks of 32. */
-const ROUNDED: Integers = [8, 32];
+const ROUNDED: Form = { bits: 8, blockSize: 32 };
 const EXPERT = '.experts.';
 /** The table of a model and its projection to the vocabulary, by the ends of their names. */
 const [TABLE, HEAD] = ['embed_tokens.weight', 'lm_head.weight'];
@@ -103,15 +86,15 @@ function tensorBytes(name: string, tensor: StoredMatrix): number {
     const { type, bytes } = tensor;
     if (type === FLOAT32) return bytes;
     // A part of MXFP4: 17 bytes for 32 weights.
-    if (type === UINT8) return (bytes * 4 * bitsOf(INTEGERS.mxfp4)) / 17;
+    if (type === UINT8) return (bytes * 4 * bitsOf(EXACT_FORMS.mxfp4)) / 17;
     return type === FLOAT16 || type === BFLOAT16 ? (bytes / HALF_BYTES) * FULL_BYTES : 0;
   }
   const weights = tensor.shape.reduce((product, size) => product * size, 1);
-  const integers = INTEGERS[tensor.format];
-  const isRounded = integers[2] === 'minimums' && name.includes(EXPERT);
-  return (weights * bitsOf(isRounded ? ROUNDED : integers)) / 8;
+  const form = EXACT_FORMS[tensor.format];
+  const isRounded = form.extra === 'minimums' && name.includes(EXPERT);
+  return (weights * bitsOf(isRounded ? ROUNDED : form)) / 8;
 }
 
 /** Bits of a weight with its share of the numbers of a block. */
-const bitsOf = ([bits, blockSize, minimums]: Integers): number =>
-  bits + (SCALE_BITS + (minimums ? MINIMUM_BITS : 0)) / blockSize;
+const bitsOf = ({ bits, blockSize, extra }: Form): number =>
+  bits + (SCALE_BITS + (extra === 'minimums' ? MINIMUM_BITS : 0)) / blockSize;

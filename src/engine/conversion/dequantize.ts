@@ -2,11 +2,12 @@
  * The weights of a few blocks as numbers, by the rules of ggml-quants.c, and of their converted form: a
  * conversion compares both on a sample. Slow and short; kernels.wat is the fast way. Pure.
  */
+
 import { floatOf } from '../../onnx/half-float.ts';
 import { BFLOAT16, FLOAT16 } from '../../onnx/types.ts';
 import { BLOCK_FORMATS, type BlockFormat } from '../../protocol/decoder/block-formats.ts';
 import type { SourceFormat } from '../../protocol/decoder/conversion.ts';
-import type { Form } from './plan/conversion-plan.ts';
+import type { Form } from '../../protocol/decoder/exact-forms.ts';
 
 /** The integer and the numbers of a weight: `scale × q - minimum`. */
 interface Weight {

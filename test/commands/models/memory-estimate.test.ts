@@ -1,10 +1,11 @@
 /** The estimated memory of a model, and the context that fits. */
+
 import { describe, expect, test } from 'vitest';
 import { estimateMemory } from '../../../src/commands/models/memory-estimate.ts';
-import { EXACT_FORMS } from '../../../src/engine/conversion/plan/forms.ts';
 import { FLOAT32 } from '../../../src/onnx/types.ts';
 import { type BlockFormat, blockBytes } from '../../../src/protocol/decoder/block-formats.ts';
 import type { StoredMatrix } from '../../../src/protocol/decoder/decoder-spec.ts';
+import { EXACT_FORMS } from '../../../src/protocol/decoder/exact-forms.ts';
 
 const MB = 2 ** 20;
 /** 1 KiB a token in half floats. */

@@ -2,12 +2,13 @@
  * The kernels against the rules of each format (ggml-rules.ts), on random and extreme blocks: the weights of
  * the converted form are equal bit for bit, or differ by the rounding of the minimum.
  */
+
 import { describe, expect, test } from 'vitest';
 import { dequantized } from '../../../src/engine/conversion/dequantize.ts';
 import { Kernels } from '../../../src/engine/conversion/kernels/kernels.ts';
-import type { Form } from '../../../src/engine/conversion/plan/conversion-plan.ts';
-import { EXACT_FORMS, hasAllWeights, REQUANTIZED } from '../../../src/engine/conversion/plan/forms.ts';
+import { hasAllWeights, REQUANTIZED } from '../../../src/engine/conversion/plan/forms.ts';
 import { BLOCK_FORMATS, type BlockFormat } from '../../../src/protocol/decoder/block-formats.ts';
+import { EXACT_FORMS, type Form } from '../../../src/protocol/decoder/exact-forms.ts';
 import { randomBlocks, setScale, weightsOf } from './blocks.ts';
 
 const FORMATS = Object.keys(BLOCK_FORMATS) as BlockFormat[];

@@ -2,11 +2,12 @@
  * The conversion of weights in WebAssembly SIMD (kernels.wat), and the memory that it shares with JavaScript,
  * allocated once for pieces of `PIECE` weights.
  */
+
 import { BLOCK_FORMATS, type BlockFormat } from '../../../protocol/decoder/block-formats.ts';
 import type { SourceFormat } from '../../../protocol/decoder/conversion.ts';
+import { EXACT_FORMS, type Form } from '../../../protocol/decoder/exact-forms.ts';
 import { messageOf } from '../../../protocol/text/error-message.ts';
-import type { Form } from '../plan/conversion-plan.ts';
-import { EXACT_FORMS, hasAllWeights, isSameForm } from '../plan/forms.ts';
+import { hasAllWeights, isSameForm } from '../plan/forms.ts';
 import { KERNELS } from './kernels.wasm.ts';
 
 /**

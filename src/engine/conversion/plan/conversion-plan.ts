@@ -1,14 +1,7 @@
 /** The conversion of a decoder's matrices into the forms that a graph reads. Types only. */
 import type { ConvertedWeights, SourceFormat } from '../../../protocol/decoder/conversion.ts';
 import type { DecoderSpec, GraphMatrix, StoredMatrix } from '../../../protocol/decoder/decoder-spec.ts';
-
-/** The form of a converted matrix: see `QuantizedMatrix`. */
-export interface Form {
-  readonly bits: 4 | 8;
-  readonly blockSize: 16 | 32;
-  /** The numbers that each block has besides its scale; absent = none. Zero points need 8 bits. */
-  readonly extra?: 'minimums' | 'zeroPoints';
-}
+import type { Form } from '../../../protocol/decoder/exact-forms.ts';
 
 /** The plan of a conversion: one file with all converted matrices. */
 export interface ConversionPlan {

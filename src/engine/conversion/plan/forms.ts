@@ -1,29 +1,8 @@
 /**
- * The table of converted forms: the form of each block format that has the same weights. All devices read the
- * same forms, so that they share one converted file. Plain data and pure functions.
+ * The forms of converted matrices that do not have all weights of their source, and the comparison and sizes
+ * of forms. Plain data and pure functions.
  */
-import type { BlockFormat } from '../../../protocol/decoder/block-formats.ts';
-import type { Form } from './conversion-plan.ts';
-
-/**
- * The weights of a form without minimums equal the weights of the format bit for bit. With minimums, the one
- * difference is that the minimum is rounded to float32.
- */
-export const EXACT_FORMS: Readonly<Record<BlockFormat, Form>> = {
-  q4_0: { bits: 4, blockSize: 32 },
-  q4_1: { bits: 4, blockSize: 32, extra: 'minimums' },
-  q5_0: { bits: 8, blockSize: 32 },
-  q5_1: { bits: 8, blockSize: 32, extra: 'minimums' },
-  q8_0: { bits: 8, blockSize: 32 },
-  q2_k: { bits: 4, blockSize: 16, extra: 'minimums' },
-  q3_k: { bits: 4, blockSize: 16 },
-  q4_k: { bits: 4, blockSize: 32, extra: 'minimums' },
-  q5_k: { bits: 8, blockSize: 32, extra: 'minimums' },
-  q6_k: { bits: 8, blockSize: 16 },
-  iq4_nl: { bits: 8, blockSize: 32 },
-  iq4_xs: { bits: 8, blockSize: 32 },
-  mxfp4: { bits: 8, blockSize: 32 },
-};
+import type { Form } from '../../../protocol/decoder/exact-forms.ts';
 
 /** 8 bits with a zero point: the weights of any format, rounded to 255 steps in each block. */
 export const REQUANTIZED: Form = { bits: 8, blockSize: 32, extra: 'zeroPoints' };

@@ -2,6 +2,7 @@
  * Plans the conversion of a decoder's matrices: the form of each matrix, and the layout of the converted
  * file. Reads no file.
  */
+
 import { BFLOAT16, FLOAT16, FLOAT32, UINT8 } from '../../../onnx/types.ts';
 import { BLOCK_FORMATS, blockBytes } from '../../../protocol/decoder/block-formats.ts';
 import type { ConvertedWeights, SourceFormat } from '../../../protocol/decoder/conversion.ts';
@@ -13,8 +14,9 @@ import {
   type StoredMatrix,
   type TensorPlace,
 } from '../../../protocol/decoder/decoder-spec.ts';
-import type { ConversionPlan, ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { EXACT_FORMS, FLOAT_FORMS, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
+import { EXACT_FORMS, type Form } from '../../../protocol/decoder/exact-forms.ts';
+import type { ConversionPlan, ConversionTask, Rows } from './conversion-plan.ts';
+import { FLOAT_FORMS, isSameForm, type RowBytes, rowBytesOf } from './forms.ts';
 import { mapMatrices, matrixGroups, type NamedMatrix } from './matrices.ts';
 import { planExperts } from './plan-experts.ts';
 import { kindKey, kindOf } from './weights-kind.ts';

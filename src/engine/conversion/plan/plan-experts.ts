@@ -2,6 +2,7 @@
  * Plans the conversion of mixtures of experts: the form of their matrices, and their places in the converted
  * file, where all experts of a layer are one matrix. Reads no file.
  */
+
 import { FLOAT32, UINT8 } from '../../../onnx/types.ts';
 import type { SourceFormat } from '../../../protocol/decoder/conversion.ts';
 import {
@@ -19,8 +20,9 @@ import {
   type StoredMatrix,
   type TensorPlace,
 } from '../../../protocol/decoder/decoder-spec.ts';
-import type { ConversionTask, Form, Rows } from './conversion-plan.ts';
-import { commonForm, EXACT_FORMS, FLOAT_FORMS, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
+import { EXACT_FORMS, type Form } from '../../../protocol/decoder/exact-forms.ts';
+import type { ConversionTask, Rows } from './conversion-plan.ts';
+import { commonForm, FLOAT_FORMS, REQUANTIZED, type RowBytes, rowBytesOf } from './forms.ts';
 import type { NamedMatrix, PackedMixtures } from './matrices.ts';
 
 /** The converted file while it is planned. */
