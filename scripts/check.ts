@@ -11,7 +11,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { chromiumPath } from '../test/support/chromium-path.ts';
 import { softwareVulkan } from '../test/support/vulkan.ts';
 import { leftBehind, processesOf } from './processes.ts';
@@ -22,12 +22,20 @@ interface Results {
   readonly numPendingTests: number;
   readonly testResults: readonly {
     readonly name: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    /** The error of a file that could not be loaded, or of a hook. */
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[];
+    }[];
   }[];
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = join(ROOT, 'build', 'test-results.json');
+/** Longest reason of a failed test in the last lines of the log, in characters. */
+const REASON = 600;
 const NOTHING: Results = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { suite: { type: 'string' } } });
@@ -75,8 +83,8 @@ async function runTests(): Promise<void> {
   passed += results.numPassedTests;
   failures.push(...namesOfFailed(results));
   if (results.numPendingTests > 0) skipped.push(`${results.numPendingTests} tests cannot run on this machine`);
-  // A file that cannot be loaded has no failing test.
-  if (!ok && results.numFailedTests === 0) failures.push('vitest failed outside of any test');
+  // Vitest itself can fail, for example with an error outside of any test.
+  if (!ok && failures.length === 0) failures.push('vitest failed outside of any test');
   const left = await leftBehind(ROOT, before);
   for (const one of left) process.stdout.write(`left behind: ${one}\n`);
   count('no process is left behind', left.length === 0);
@@ -128,11 +136,21 @@ function read(file: string): Results {
   }
 }
 
-/** The last lines of a log name the tests that failed. */
+/** The last lines of a log name the tests that failed, each with its reason: a cut log still has them. */
 function namesOfFailed({ testResults }: Results): string[] {
-  return testResults.flatMap(({ name, assertionResults }) =>
-    assertionResults
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = relative(ROOT, name);
+    const failed = assertionResults
       .filter(({ status }) => status === 'failed')
-      .map(({ fullName }) => `${relative(ROOT, name)} > ${fullName}`),
-  );
+      .map(({ fullName, failureMessages }) => `${file} > ${fullName}: ${reasonOf(failureMessages.join('\n'))}`);
+    if (message !== '' && failed.length === 0) return [`${file}: ${reasonOf(message)}`];
+    return failed;
+  });
+}
+
+/** The text of an error in one line, with the places in tests. */
+function reasonOf(message: string): string {
+  const lines = stripVTControlCharacters(message).split('\n');
+  const kept = lines.filter((line) => !/^\s+at /.test(line) || line.includes('/test/'));
+  return kept.join(' ').replaceAll(ROOT, '').replace(/\s+/g, ' ').trim().slice(0, REASON);
 }

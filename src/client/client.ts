@@ -61,6 +61,11 @@ export interface RunOptions extends RunLimits {
    */
   readonly acceptWithinMs?: number | undefined;
   /**
+   * True: no other job has the given `job_id`. A browser can send a request twice by itself; the refusal
+   * `DUPLICATE_JOB` then names the job of this run, which is read. Default: true for an id that the client makes.
+   */
+  readonly isNewId?: boolean | undefined;
+  /**
    * `continuation` of an earlier run of the same request, whose worker was lost: the run goes on with its
    * output. The events are the new ones; `text` and its like give the whole output.
    */
@@ -96,7 +101,7 @@ export class WorkerClient {
    */
   execute(request: JobRequest, options: RunOptions = {}): Run {
     const { job_id: jobId = newId('job'), on_disconnect: onDisconnect } = request;
-    const { correlationId = newId('req'), headers, deadline, acceptWithinMs = 0, ...rest } = options;
+    const { correlationId = newId('req'), headers, deadline, acceptWithinMs = 0, isNewId, ...rest } = options;
     const { continuation } = options;
     const body = {
       ...request,
@@ -109,7 +114,7 @@ export class WorkerClient {
     const submission = new Submission({
       connection: this.#connection,
       body,
-      isOwnId: request.job_id === undefined,
+      isNewId: isNewId ?? request.job_id === undefined,
       correlationId,
       headers,
       deadline,

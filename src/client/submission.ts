@@ -10,8 +10,8 @@ export interface JobPost {
   readonly connection: Connection;
   /** The body of `POST /execute`. */
   readonly body: object & { readonly resume?: object | undefined };
-  /** True if the job id is random: no other request has it. */
-  readonly isOwnId: boolean;
+  /** True: no other job has this job id. */
+  readonly isNewId: boolean;
   readonly correlationId: string;
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly deadline: Date | undefined;
@@ -66,7 +66,7 @@ export class Submission {
    * a connection that it used before breaks without an answer.
    */
   isRepeated(error: unknown): boolean {
-    return this.#post.isOwnId && error instanceof RefusedError && error.code === 'DUPLICATE_JOB';
+    return this.#post.isNewId && error instanceof RefusedError && error.code === 'DUPLICATE_JOB';
   }
 
   /** True if the worker may have the job. Waits for the answer of a request that is on its way. */

@@ -94,6 +94,12 @@ describe('a POST that a browser has sent twice', () => {
     expect(posts()).toBe(1);
   });
 
+  test('is read as the job of the first, with an id that the caller declares as new', async () => {
+    const { client, posts } = clientOf(duplicate, streamOf(started('c'), END));
+    expect((await client.execute(JOB, { isNewId: true }).end()).type).toBe('end');
+    expect(posts()).toBe(1);
+  });
+
   test('is refused if the caller has chosen the id: the job may be of another caller', async () => {
     const { client } = clientOf(duplicate);
     expect(await errorOf(client.execute(JOB).text())).toMatchObject({ name: 'RefusedError', code: 'DUPLICATE_JOB' });

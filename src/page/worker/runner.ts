@@ -39,7 +39,8 @@ export class Runner {
   start(turn: AnswerTurn, messages: readonly ChatMessage[], request: Partial<JobRequest>): Promise<void> {
     const abort = new AbortController();
     const body = { ...request, job_id: turn.answer.jobId };
-    return this.#read({ turn, abort, run: this.#parts.client().chat(messages, body, options(abort)) });
+    const run = this.#parts.client().chat(messages, body, { isNewId: true, ...options(abort) });
+    return this.#read({ turn, abort, run });
   }
 
   /** Reads on after the last event that the page has, for example after a reload. */

@@ -17,11 +17,14 @@ export function scriptedWorker(name: string, scripts: Scripts, options: WorkerOp
   return worker;
 }
 
-/** Writes for some minutes, in its only slot. Nothing waits for a slot. */
+/** The text of `endlessWorker`: the worker needs minutes for it. */
+export const ENDLESS_TEXT = 'And so on, one more line of a very long text. '.repeat(10_000);
+
+/** Writes `ENDLESS_TEXT` in its only slot. Nothing waits for a slot. */
 export const endlessWorker = (name = 'endless'): Promise<TestWorker> =>
   scriptedWorker(
     name,
-    { plain: 'And so on, one more line of a very long text. '.repeat(2000) },
+    { plain: ENDLESS_TEXT, withTools: '', afterTool: '', context: 2 * ENDLESS_TEXT.length },
     { args: ['--slots', '1', '--queue', '0'] },
   );
 
