@@ -12,6 +12,22 @@ export const interruptions = ({ told }: Listener): string[] =>
 export const openAll = (worker: TestWorker, seeds: readonly number[], more: object = {}): Promise<Listener[]> =>
   Promise.all(seeds.map((seed) => Listener.open(worker, longJob(`job-${seed}`, { seed, ...more }))));
 
+/**
+ * Opens a long job for each seed, and suspends the engine when the job at place n has n tokens. If one has
+ * ended by then, because this process was late, all are opened again.
+ */
+export async function openAndSuspend(worker: TestWorker, seeds: readonly number[], more: object): Promise<Listener[]> {
+  for (;;) {
+    const streams = await openAll(worker, seeds, more);
+    await Promise.all(streams.map((stream, place) => stream.untilToken(place)));
+    process.kill(enginePid(worker), 'SIGSTOP');
+    const { slots } = (await (await worker.get('/health')).json()) as { slots: { busy: number } };
+    if (slots.busy === seeds.length) return streams;
+    process.kill(enginePid(worker), 'SIGCONT');
+    await Promise.all(streams.map(({ ended }) => ended));
+  }
+}
+
 /** The texts of these jobs on an engine that is not disturbed. */
 export async function undisturbed(worker: TestWorker, seeds: readonly number[], more: object = {}): Promise<string[]> {
   const open = (seed: number): Promise<Listener> =>

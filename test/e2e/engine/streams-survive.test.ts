@@ -3,7 +3,14 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
 import { readCompletions } from '../../support/completions.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
-import { expectWhole, interruptions, killEngine, openAll, undisturbed } from '../../support/survivors.ts';
+import {
+  expectWhole,
+  interruptions,
+  killEngine,
+  openAll,
+  openAndSuspend,
+  undisturbed,
+} from '../../support/survivors.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 
 let worker: TestWorker;
@@ -17,11 +24,9 @@ test.each([
   ['seeded', { temperature: 1 }],
 ])('sixteen %s streams end with their right texts, and are told once of the interruption', async (_, more) => {
   worker = await startWorker({ args: ['--slots', '16'] });
-  const jobs = { ...more, prompt: 'The old pond', min_tokens: 240, max_tokens: 240 };
+  const jobs = { ...more, prompt: 'The old pond', min_tokens: 400, max_tokens: 400 };
   const texts = await undisturbed(worker, SEEDS, jobs);
-  const streams = await openAll(worker, SEEDS, jobs);
-  // Each stream is at another place.
-  await Promise.all(streams.map((stream, index) => stream.untilToken(index)));
+  const streams = await openAndSuspend(worker, SEEDS, jobs);
   process.kill(enginePid(worker), 'SIGKILL');
   for (const [index, stream] of streams.entries()) {
     await expectWhole(stream, texts[index] ?? '');
