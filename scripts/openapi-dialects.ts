@@ -38,7 +38,7 @@ export const DIALECT_PROSE = {
       200: {
         description: THE_MESSAGES,
         stream: true,
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
         content: { ...json(ref('AnthropicAnswer')), 'text/event-stream': oneOf(eventIds) },
       },
     },

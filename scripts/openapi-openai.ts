@@ -29,7 +29,7 @@ const stream = (document: string, chunk: string) =>
   ({
     description: theStream(chunk),
     stream: true,
-    headers: ['X-Run-Id'],
+    headers: ['X-Job-Id', 'X-Run-Id'],
     content: {
       ...json(ref(document)),
       'text/event-stream': { anyOf: [ref(chunk), ref(OPENAI_ERRORS.schema)] },
@@ -97,7 +97,7 @@ export const OPENAI_PROSE = {
       200: {
         description: THE_EVENTS,
         stream: true,
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
         content: { ...json(ref('ResponsesAnswer')), 'text/event-stream': oneOf(events) },
       },
     },

@@ -9,7 +9,7 @@ import type { JobEvent } from '../../jobs/job-events.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import { idsOf } from '../correlation.ts';
 import { canRetryHere, NO_RETRY } from '../error-handler.ts';
-import { RUN_HEADER, SSE_HEADERS } from '../sse.ts';
+import { jobHeaders, SSE_HEADERS } from '../sse.ts';
 import type { DialectEncoder } from './dialect-encoder.ts';
 
 /** Media type of a document. */
@@ -43,11 +43,12 @@ export async function answerJob(
   if (!stream) await admitted.ended;
   // The client may have left meanwhile.
   if (subscriber.destroyed) return reply.hijack();
-  if (stream) return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
+  const ids = jobHeaders(order.jobId, runId);
+  if (stream) return reply.headers({ ...SSE_HEADERS, ...ids }).send(subscriber);
   if (watched.error && !canRetryHere(watched.error)) void reply.header(...NO_RETRY);
   return reply
     .code(encoder.status)
-    .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, [RUN_HEADER]: runId })
+    .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, ...ids })
     .send(subscriber);
 }
 

@@ -8,7 +8,7 @@ import type { Admission } from '../../jobs/admission.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import { idsOf } from '../correlation.ts';
 import { requireLength } from '../dialect/sampling-order.ts';
-import { RUN_HEADER, SSE_HEADERS, sseEncoder } from '../sse.ts';
+import { jobHeaders, SSE_HEADERS, sseEncoder } from '../sse.ts';
 import { type Checked, executeChecker } from '../validate.ts';
 import { orderOf } from './order.ts';
 
@@ -27,7 +27,7 @@ export function executeHandler(admission: Admission, settings: LimitSettings & P
     const { subscriber, runId } = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();
-    return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
+    return reply.headers({ ...SSE_HEADERS, ...jobHeaders(order.jobId, runId) }).send(subscriber);
   };
 }
 
