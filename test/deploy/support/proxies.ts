@@ -32,7 +32,7 @@ export interface ProxyOptions {
   readonly unprivileged?: boolean;
 }
 
-export interface Proxy {
+export interface LoadBalancer {
   readonly url: string;
   readonly tlsUrl: string;
   /** The lines of the access log so far. */
@@ -43,7 +43,7 @@ export interface Proxy {
 }
 
 /** HAProxy, and the commands of its Runtime API. */
-export interface Haproxy extends Proxy {
+export interface Haproxy extends LoadBalancer {
   readonly tell: (command: string) => Promise<string>;
 }
 
@@ -99,7 +99,7 @@ export async function stateOf(tell: Haproxy['tell'], server: string): Promise<st
 }
 
 /** Starts nginx, with a list of workers as a pool writes it. */
-export async function startNginx(workers: readonly TestWorker[], options: ProxyOptions = {}): Promise<Proxy> {
+export async function startNginx(workers: readonly TestWorker[], options: ProxyOptions = {}): Promise<LoadBalancer> {
   const list = (next: readonly TestWorker[]): string =>
     next.map(({ url }) => `server ${new URL(url).host} max_fails=0;\n`).join('');
   const { folder, port, tlsPort, child, ended } = await begin(async ({ folder, port, tlsPort }) => {

@@ -1,105 +1,29 @@
-/** Three workers behind a load balancer, and the behaviour that both load balancers must have. */
+/** The behaviour that every load balancer of deploy/ must have, as tests. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { WorkerClient } from '../../../src/client/client.ts';
 import { eventually } from '../../support/eventually.ts';
-import { Listener, lastOf, longJob } from '../../support/listener.ts';
-import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { type Listener, lastOf, longJob } from '../../support/listener.ts';
+import type { TestWorker } from '../../support/worker.ts';
 import { arrivalOf } from './pieces.ts';
-import type { Proxy } from './proxies.ts';
-
-export const TOKEN = 'token-of-the-workers';
-export const AUTHORIZED = { Authorization: `Bearer ${TOKEN}` } as const;
-const SLOTS = 2;
-const QUEUE = 2;
-/** `WORKER_CONNECTIONS` of haproxy.cfg: slots, queue, and some places more. */
-export const WORKER_CONNECTIONS = String(SLOTS + QUEUE + 16);
-/** Part of the pieces of a direct connection that a proxy must deliver. Other load joins pieces on both ways. */
-const LEAST_PART = 0.6;
-/** A machine under load joins pieces by chance, so a proxy has some tries to show that it does not. */
-const TRIES = 8;
-
-/** A proxy and its workers. */
-export interface Scene {
-  proxy: Proxy;
-  workers: TestWorker[];
-}
+import { isRoot, type LoadBalancer, type ProxyOptions } from './proxies.ts';
+import {
+  AUTHORIZED,
+  LEAST_PART,
+  listen,
+  NAMES,
+  partOfPieces,
+  post,
+  QUEUE,
+  readOn,
+  type Scene,
+  SLOTS,
+  shortJob,
+  TOKEN,
+  workerOf,
+} from './scene.ts';
 
 const KEPT = 'req-through-proxy';
-const NAMES = ['first', 'second', 'third'] as const;
-
-export function startNamed(name: string): Promise<TestWorker> {
-  const args = ['--worker-id', name, '--slots', String(SLOTS), '--queue', String(QUEUE), '--shutdown-timeout', '600'];
-  return startWorker({ args, env: { RBEES_API_TOKEN: TOKEN } });
-}
-
-/** Starts three workers and the proxy before the tests of a file, and ends them after. */
-export function openScene(start: (workers: readonly TestWorker[]) => Promise<Proxy>): Scene {
-  const scene = { workers: [] } as unknown as Scene;
-  beforeAll(async () => {
-    scene.workers = await Promise.all(NAMES.map(startNamed));
-    scene.proxy = await start(scene.workers);
-  });
-  afterAll(async () => {
-    await scene.proxy?.stop();
-    await Promise.all(scene.workers.map((worker) => worker.kill()));
-  });
-  return scene;
-}
-
-/** The pieces of a stream of 480 tokens through a proxy, as a part of those of a direct connection: the best try. */
-export async function partOfPieces({ proxy, workers }: Scene): Promise<number> {
-  const [worker] = workers;
-  if (!worker) throw new Error('There is no worker.');
-  let best = 0;
-  for (let tries = 0; tries < TRIES && best < LEAST_PART; tries += 1) {
-    const job = () => ({ ...longJob(randomUUID()), seed: tries });
-    const direct = await arrivalOf(worker.url, job(), AUTHORIZED);
-    const through = await arrivalOf(proxy.url, job(), AUTHORIZED);
-    expect(direct.text).toContain('event: end');
-    expect(through.text).toContain('event: end');
-    best = Math.max(best, through.pieces / direct.pieces);
-  }
-  return best;
-}
-
-/** Sends a body to a path of the proxy. */
-export const post = (
-  { proxy }: Scene,
-  path: string,
-  body: object,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<Response> =>
-  fetch(proxy.url + path, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...AUTHORIZED, ...headers },
-    body: JSON.stringify(body),
-  });
-
-const JSON_HEADERS = { 'Content-Type': 'application/json', ...AUTHORIZED } as const;
-
-/** Opens the stream of a job through the proxy. */
-export const listen = ({ proxy }: Scene, body: object): Promise<Listener> =>
-  Listener.post(`${proxy.url}/execute`, body, JSON_HEADERS);
-
-/** The worker that runs the job of a stream. */
-export async function workerOf({ workers }: Scene, stream: Listener): Promise<TestWorker> {
-  const { data } = await stream.until((event) => event.data.type === 'started');
-  const found = workers[NAMES.indexOf(data['worker_id'] as never)];
-  if (!found) throw new Error(`No worker is ${String(data['worker_id'])}.`);
-  return found;
-}
-
-/** The events of a job after `after`, through the proxy. */
-export const readOn = ({ proxy }: Scene, jobId: string, after: string): Promise<Response> =>
-  fetch(`${proxy.url}/jobs/${encodeURIComponent(jobId)}/events`, { headers: { ...AUTHORIZED, 'Last-Event-ID': after } });
-
-const short = (more: object = {}): object => ({
-  ...longJob(randomUUID()),
-  min_tokens: 20,
-  max_tokens: 20,
-  ...more,
-});
 
 /** Streams arrive as they are generated. */
 export function testStreams(scene: Scene): void {
@@ -127,7 +51,7 @@ export function testDoor(scene: Scene): void {
     const given = { 'X-Correlation-Id': 'req-"{', traceparent };
     const requests: Record<string, string>[] = [{ ...given, 'X-Correlation-Id': KEPT }, { traceparent }, given];
     for (const headers of requests) {
-      const answer = await post(scene, '/execute', short(), headers);
+      const answer = await post(scene, '/execute', shortJob(), headers);
       const correlation = answer.headers.get('x-correlation-id');
       if (headers['X-Correlation-Id'] === KEPT) expect(correlation).toBe(KEPT);
       expect(correlation).toMatch(/^[A-Za-z0-9._-]{1,64}$/);
@@ -154,7 +78,16 @@ export function testDoor(scene: Scene): void {
   });
 
   test('the routes of operators are not public', async () => {
-    for (const path of ['/metrics', '/health', '/live', '/jobs', '/', '/jobs/a/events/b', '/jobs//events', '/%6detrics'])
+    for (const path of [
+      '/metrics',
+      '/health',
+      '/live',
+      '/jobs',
+      '/',
+      '/jobs/a/events/b',
+      '/jobs//events',
+      '/%6detrics',
+    ])
       expect([path, (await fetch(scene.proxy.url + path, { headers: AUTHORIZED })).status]).toEqual([path, 404]);
     for (const path of ['/shutdown', '/announce'])
       expect([path, (await post(scene, path, {})).status]).toEqual([path, 404]);
@@ -162,6 +95,26 @@ export function testDoor(scene: Scene): void {
     expect((await fetch(`${scene.proxy.url}/v1/models`)).status).toBe(401);
     expect((await fetch(`${scene.proxy.url}/v1/models`, { headers: AUTHORIZED })).status).toBe(200);
     for (const worker of scene.workers) expect((await worker.get('/ready')).status).toBe(200);
+  });
+}
+
+/** The proxy as another user: with a body that it may have to store in a file. */
+export function testUnprivileged(
+  start: (workers: readonly TestWorker[], options: ProxyOptions) => Promise<LoadBalancer>,
+  scene: Scene,
+): void {
+  test.skipIf(!isRoot)('runs without the rights of root', async () => {
+    const proxy = await start(scene.workers, { unprivileged: true });
+    const large = { input: 'x'.repeat(1_000_000) };
+    for (const [path, body, status] of [
+      ['/execute', shortJob(), 200],
+      ['/tokenize', large, 400],
+    ] as const) {
+      const answer = await post({ ...scene, proxy }, path, body);
+      expect([path, answer.status]).toEqual([path, status]);
+      await answer.text();
+    }
+    await proxy.stop();
   });
 }
 
@@ -234,7 +187,7 @@ export function testLosses(scene: Scene): void {
     const answers: string[] = [];
     const flow = async (): Promise<void> => {
       for (let after = 0; after < 10; after += gone ? 1 : 0) {
-        const answer = await post(scene, '/execute', short());
+        const answer = await post(scene, '/execute', shortJob());
         answers.push(`${answer.status} ${/event: (end|error)\n/.exec(await answer.text())?.[1]}`);
       }
     };
