@@ -16,8 +16,8 @@ export const SSE_HEADERS = {
 } as const;
 
 /**
- * The headers with the job and the run that an answer belongs to. The job id is percent-encoded, as in the path
- * of its events: a load balancer learns from it which worker has the job.
+ * The headers with the job and the run that an answer belongs to. The job id is percent-encoded, as in the
+ * path of its events: a load balancer learns from it which worker has the job.
  * @param jobId without halves of surrogate pairs
  */
 export const jobHeaders = (jobId: string, runId: string) =>
