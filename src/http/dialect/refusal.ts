@@ -12,7 +12,7 @@ const STATUSES: Partial<Record<ErrorCode, number>> = { PROMPT_TOO_LONG: 400 };
 export const statusOf = ({ code, status }: Pick<WorkerError, 'code' | 'status'>): number => STATUSES[code] ?? status;
 
 /**
- * HTTP status of a job that failed after it had begun. A request that ended the engine is 500 in place of 503:
+ * HTTP status of a job that failed after it had begun. A request that ended the engine is 500, and not 503:
  * load balancers send a request to another worker after 503, and this one would end the engine there too.
  */
 export function failureStatus({ code, retry }: { readonly code: ErrorCode; readonly retry: Retry }): number {
