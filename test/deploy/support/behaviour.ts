@@ -57,6 +57,7 @@ export function testDoor(scene: Scene): void {
       expect(correlation).toMatch(/^[A-Za-z0-9._-]{1,64}$/);
       expect(answer.headers.get('traceparent')).toBe(traceparent);
       expect([...answer.headers.keys()].filter((name) => name.startsWith('x-worker-'))).toEqual([]);
+      expect(answer.headers.get('keep-alive')).toBeNull();
       await answer.text();
       await eventually(() => {
         const logged = scene.proxy.lines().filter((line) => line['correlation_id'] === correlation);
