@@ -9,7 +9,16 @@
  * weights. The checkout must be built (node scripts/prepare.mjs). Linux only.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -67,7 +76,9 @@ function packages() {
 
 /** The C libraries of Node.js and of the native packages, the folders, and the names of the users. */
 function system() {
-  const native = readdirSync(app, { recursive: true, encoding: 'utf8' }).filter((name) => /\.node$|\.so(?:\.\d+)*$/.test(name));
+  const native = readdirSync(app, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /\.node$|\.so(?:\.\d+)*$/.test(name),
+  );
   const programs = [process.execPath, ...native.map((name) => join(app, name))];
   for (const library of new Set(programs.flatMap(librariesOf))) copyFile(realpathSync(library), join(root, library));
   for (const [name, text] of Object.entries(ETC)) {

@@ -6,7 +6,16 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOT } from '../../support/documents.ts';
-import { CHART, kustomize, type Manifest, runTool, setOptions, template, theOnly, toolsObstacle } from '../support/kube-tools.ts';
+import {
+  CHART,
+  kustomize,
+  type Manifest,
+  runTool,
+  setOptions,
+  template,
+  theOnly,
+  toolsObstacle,
+} from '../support/kube-tools.ts';
 import { podSpecOf } from '../support/pod.ts';
 
 const OVERLAYS = join(ROOT, 'deploy', 'kubernetes', 'overlays');
@@ -42,7 +51,9 @@ describe.skipIf(toolsObstacle !== undefined)(`rendered manifests ${toolsObstacle
   test('every overlay is compared with the chart', () => {
     const names = readdirSync(OVERLAYS).map((name) => `overlays/${name}`);
     expect(Object.keys(SAME).sort()).toEqual(['base', ...names].sort());
-    expect(names.every((name) => existsSync(join(ROOT, 'deploy', 'kubernetes', name, 'kustomization.yaml')))).toBe(true);
+    expect(names.every((name) => existsSync(join(ROOT, 'deploy', 'kubernetes', name, 'kustomization.yaml')))).toBe(
+      true,
+    );
   });
 
   test.each(cases)('%s and the chart render the same objects', (folder, values) => {
@@ -61,7 +72,13 @@ describe.skipIf(toolsObstacle !== undefined)(`rendered manifests ${toolsObstacle
     [{ shutdownTimeout: '0' }, '/shutdownTimeout'],
     [{ 'resources.limits.memory': '512MB' }, '/resources/limits/memory'],
   ])('the chart refuses %o', (values, place) => {
-    const { code, output } = runTool('helm', 'template', 'rbees', CHART, ...setOptions(values as Record<string, string>));
+    const { code, output } = runTool(
+      'helm',
+      'template',
+      'rbees',
+      CHART,
+      ...setOptions(values as Record<string, string>),
+    );
     expect(code).not.toBe(0);
     expect(output).toContain(place);
   });

@@ -27,7 +27,9 @@ const read = (path: string): Manifest => parse(readFileSync(join(KUBERNETES, pat
 function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closed);
   if (typeof schema !== 'object' || schema === null) return schema;
-  const result = Object.fromEntries(Object.entries(schema).map(([keyword, value]) => [keyword, closed(value)])) as Schema;
+  const result = Object.fromEntries(
+    Object.entries(schema).map(([keyword, value]) => [keyword, closed(value)]),
+  ) as Schema;
   const isOpen = 'additionalProperties' in result || 'x-kubernetes-preserve-unknown-fields' in result;
   const hasFields = typeof result['properties'] === 'object' && result['type'] === 'object';
   return hasFields && !isOpen ? { ...result, additionalProperties: false } : result;
@@ -80,7 +82,9 @@ describe('the schema of', () => {
       ]),
     );
     const failing = { ...POOL, spec: { ...POOL.spec, endpointPickerRef: { name: 'x', failureMode: 'FailOften' } } };
-    expect(errorsOf(pool, failing)).toContainEqual(expect.objectContaining({ instancePath: expect.stringMatching(/failureMode$/) }));
+    expect(errorsOf(pool, failing)).toContainEqual(
+      expect.objectContaining({ instancePath: expect.stringMatching(/failureMode$/) }),
+    );
   });
 
   test.each([

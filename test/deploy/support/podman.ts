@@ -27,7 +27,8 @@ const PROGRAMS = ['podman', 'buildah', 'runc', 'catatonit'];
 export const podmanObstacle: string | undefined = obstacle();
 
 function obstacle(): string | undefined {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'The containers of this test need root on Linux.';
+  if (process.platform !== 'linux' || process.getuid?.() !== 0)
+    return 'The containers of this test need root on Linux.';
   const missing = PROGRAMS.filter((name) => spawnSync('which', [name]).status !== 0);
   return missing.length === 0 ? undefined : `The Debian packages ${missing.join(', ')} are not installed.`;
 }
@@ -114,7 +115,9 @@ export class Podman {
     await this.run('pod', 'rm', '--all', '--force', '--time', '0');
     await this.run('rm', '--all', '--force', '--time', '0');
     await this.run('image', 'unmount', '--all', '--force');
-    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '');
+    const mounts = readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '');
     for (const mount of mounts.filter((path) => path.startsWith(`${this.folder}/`)).reverse())
       spawnSync('umount', ['--lazy', mount]);
     rmSync(this.folder, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 /** Streams of a worker that a test did not start itself: in a container, or behind a unit. */
-import { createServer } from 'node:net';
+
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 
 export const TOKEN = 'token-of-the-test';
