@@ -110,8 +110,8 @@ describe.skipIf(toolsObstacle !== undefined)(`rendered manifests ${toolsObstacle
       });
     const [worker] = spec.containers;
     const drain = Number(worker?.env?.find(({ name }) => name === 'RBEES_SHUTDOWN_TIMEOUT')?.value);
-    const preStop = (worker?.['lifecycle'] as { preStop: { sleep: { seconds: number } } }).preStop.sleep.seconds;
-    expect(spec['terminationGracePeriodSeconds']).toBe(preStop + drain + 10);
+    const lifecycle = worker?.['lifecycle'] as { preStop: { sleep: { seconds: number } } } | undefined;
+    expect(spec['terminationGracePeriodSeconds']).toBe(Number(lifecycle?.preStop.sleep.seconds) + drain + 10);
     expect(JSON.stringify(spec)).not.toMatch(/RBEES_API_TOKEN|secretKeyRef/);
   });
 
