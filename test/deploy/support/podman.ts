@@ -3,7 +3,7 @@
  * podman of the machine nor another test sees them.
  */
 import { execFile, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../../support/documents.ts';
@@ -121,6 +121,9 @@ export class Podman {
     for (const mount of mounts.filter((path) => path.startsWith(`${this.folder}/`)).reverse())
       spawnSync('umount', ['--lazy', mount]);
     rmSync(this.folder, { recursive: true, force: true });
+    // The control groups of podman, unless another podman has containers in them.
+    for (const group of readdirSync('/sys/fs/cgroup'))
+      spawnSync('rmdir', ['--ignore-fail-on-non-empty', `/sys/fs/cgroup/${group}/libpod_parent`], { stdio: 'ignore' });
   }
 }
 
