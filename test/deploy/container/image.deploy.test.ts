@@ -25,7 +25,7 @@ const filesBelow = (folder: string): string[] =>
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
 
-describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`, () => {
+describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`, { timeout: 300_000 }, () => {
   let podman: Podman;
   beforeAll(async () => {
     podman = new Podman();
@@ -75,7 +75,7 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
   });
 
   test('without a token it ends with code 2, and says why', async () => {
-    const { code, stderr } = await podman.run('run', '--rm', ...FEW_RIGHTS, IMAGE);
+    const { code, stderr } = await podman.run('run', ...FEW_RIGHTS, IMAGE);
     expect(code).toBe(2);
     expect(stderr).toContain('requires --api-token');
   });
@@ -83,7 +83,8 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
   test('serves with few rights, sees its limit of memory, and drains all streams at SIGTERM', async () => {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
-    const env = ['--env', `RBEES_PORT=${port}`, '--env', `RBEES_API_TOKEN=${TOKEN}`];
+    const settings = { RBEES_PORT: port, RBEES_API_TOKEN: TOKEN, RBEES_SHUTDOWN_TIMEOUT: 600 };
+    const env = Object.entries(settings).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
     await podman.ok('run', '--detach', '--name', 'worker', ...FEW_RIGHTS, ...env, IMAGE);
     await eventually(async () => expect(await isReady(url)).toBe(true));
 
@@ -101,8 +102,8 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
     const write = "require('node:fs').writeFileSync('/app/dist/cli.js', '')";
     expect((await podman.run('exec', 'worker', '/usr/bin/node', '-e', write)).stderr).toContain('EROFS');
 
-    const streams = await openStreams(url, 16);
-    const stopped = podman.ok('stop', '--time', '45', 'worker');
+    const streams = await openStreams(url, 8);
+    const stopped = podman.ok('stop', '--time', '610', 'worker');
     for (const last of await endsOf(streams)) expect(last).toMatchObject({ type: 'end', tokens_out: 480 });
     await stopped;
     const draining = (await podman.lines('worker')).find(({ event }) => event === 'worker.draining');
@@ -114,6 +115,6 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
   test('the health check fails if no worker listens', async () => {
     const port = await freePort();
     const node = ['--entrypoint', '/usr/bin/node', '--env', `RBEES_PORT=${port}`, IMAGE, '/app/healthcheck.cjs'];
-    expect((await podman.run('run', '--rm', ...FEW_RIGHTS, ...node)).code).toBe(1);
+    expect((await podman.run('run', ...FEW_RIGHTS, ...node)).code).toBe(1);
   });
 });

@@ -24,7 +24,7 @@ const WORKER = `${POD}-worker`;
 const SETTINGS = `RBEES_API_TOKEN=${TOKEN}\n`;
 const obstacle = podmanObstacle ?? toolsObstacle;
 
-describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, () => {
+describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, { timeout: 300_000 }, () => {
   let podman: Podman;
   let hub: HubServer;
   beforeAll(async () => {
@@ -32,10 +32,7 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, () =
     hub = await HubServer.start({ [MODEL]: { files: await haiku() } });
     await podman.buildFromHost(IMAGE);
   });
-  afterEach(async () => {
-    await podman.ok('pod', 'rm', '--force', '--time', '0', POD);
-    await podman.run('volume', 'rm', '--all', '--force');
-  });
+  afterEach(() => podman.removePod(POD));
   afterAll(async () => {
     await podman?.close();
     await hub?.close();
@@ -55,8 +52,8 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, () =
   const lineOf = async (event: string): Promise<LogLine | undefined> =>
     (await podman.lines(WORKER)).find((line) => line.event === event);
 
-  test('of the base starts with few rights, narrates, streams, and drains within its grace period', async () => {
-    const documents = kustomize('base');
+  test('of the chart starts with few rights, narrates, streams, and drains within its grace period', async () => {
+    const documents = template({ shutdownTimeout: '600' });
     const url = await play(documents);
     expect((await podman.lines(WORKER)).map(({ event }) => event)).toEqual(
       expect.arrayContaining(['worker.startup', 'server.bound', 'model.loaded', 'warmup.done']),
@@ -68,7 +65,7 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, () =
     expect(Number((await lineOf('memory.expected'))?.['available_bytes'])).toBeLessThan(512 * 2 ** 20);
     expect((await fetch(`${url}/metrics`)).status).toBe(401);
 
-    const streams = await openStreams(url, 16);
+    const streams = await openStreams(url, 8);
     const grace = String(podSpecOf(theOnly(documents, 'Deployment'))['terminationGracePeriodSeconds']);
     const stopped = podman.ok('pod', 'stop', '--time', grace, POD);
     for (const last of await endsOf(streams)) expect(last).toMatchObject({ type: 'end', tokens_out: 480 });
@@ -77,8 +74,8 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, () =
     expect((await podman.inspect(WORKER)).State).toMatchObject({ Status: 'exited', ExitCode: 0 });
   });
 
-  test('of the chart pulls its model in the init container', async () => {
-    const url = await play(template({ 'model.source': 'pull' }), { HF_ENDPOINT: hub.url });
+  test('of the overlay pull gets its model from the init container', async () => {
+    const url = await play(kustomize('overlays/pull'), { HF_ENDPOINT: hub.url });
     expect(hub.seen.some(({ path }) => path.endsWith('model.onnx'))).toBe(true);
     expect(await lineOf('model.loaded')).toMatchObject({ model_ref: MODEL });
     const [last] = await endsOf(await openStreams(url, 1));

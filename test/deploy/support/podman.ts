@@ -53,6 +53,8 @@ export interface Container {
 export class Podman {
   readonly folder = mkdtempSync(join(tmpdir(), 'podman-'));
   readonly #env: Readonly<Record<string, string>>;
+  /** The containers so far. */
+  readonly #ids = new Set<string>();
 
   constructor() {
     const settings = join(this.folder, 'containers.conf');
@@ -110,8 +112,16 @@ export class Podman {
     return stdout.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []));
   }
 
+  /** Ends the containers of a pod and removes them, with their volumes. */
+  async removePod(name: string): Promise<void> {
+    await this.#remember();
+    await this.ok('pod', 'rm', '--force', '--time', '0', name);
+    await this.run('volume', 'rm', '--all', '--force');
+  }
+
   /** Ends all containers and removes everything. */
   async close(): Promise<void> {
+    await this.#remember();
     await this.run('pod', 'rm', '--all', '--force', '--time', '0');
     await this.run('rm', '--all', '--force', '--time', '0');
     await this.run('image', 'unmount', '--all', '--force');
@@ -121,9 +131,18 @@ export class Podman {
     for (const mount of mounts.filter((path) => path.startsWith(`${this.folder}/`)).reverse())
       spawnSync('umount', ['--lazy', mount]);
     rmSync(this.folder, { recursive: true, force: true });
-    // The control groups of podman, unless another podman has containers in them.
-    for (const group of readdirSync('/sys/fs/cgroup'))
-      spawnSync('rmdir', ['--ignore-fail-on-non-empty', `/sys/fs/cgroup/${group}/libpod_parent`], { stdio: 'ignore' });
+    this.#removeGroups();
+  }
+
+  async #remember(): Promise<void> {
+    for (const id of (await this.ok('ps', '--all', '--quiet', '--no-trunc')).split('\n')) this.#ids.add(id);
+  }
+
+  /** podman and runc leave empty control groups behind. Groups with processes of another podman stay. */
+  #removeGroups(): void {
+    const parents = ['', ...readdirSync('/sys/fs/cgroup')].map((name) => `/sys/fs/cgroup/${name}/libpod_parent`);
+    const groups = parents.flatMap((parent) => [...[...this.#ids, 'conmon'].map((id) => `${parent}/${id}`), parent]);
+    spawnSync('rmdir', groups, { stdio: 'ignore' });
   }
 }
 
