@@ -53,7 +53,7 @@ export interface Container {
 export class Podman {
   readonly folder = mkdtempSync(join(tmpdir(), 'podman-'));
   readonly #env: Readonly<Record<string, string>>;
-  /** The containers so far. */
+  /** The containers and pods so far. */
   readonly #ids = new Set<string>();
 
   constructor() {
@@ -135,7 +135,11 @@ export class Podman {
   }
 
   async #remember(): Promise<void> {
-    for (const id of (await this.ok('ps', '--all', '--quiet', '--no-trunc')).split('\n')) this.#ids.add(id);
+    for (const list of [
+      ['ps', '--all'],
+      ['pod', 'ps'],
+    ])
+      for (const id of (await this.ok(...list, '--quiet', '--no-trunc')).split('\n')) this.#ids.add(id);
   }
 
   /** podman and runc leave empty control groups behind. Groups with processes of another podman stay. */
