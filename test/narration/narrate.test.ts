@@ -13,7 +13,7 @@ import {
 import { type Line, openStdout } from '../../src/narration/stdout.ts';
 import { MemoryStream } from './memory-stream.ts';
 
-const silent = { write: () => undefined, takeLost: () => 0, flush: () => Promise.resolve() };
+const silent = { write: () => undefined, takeLost: () => 0, lostInAll: 0, flush: () => Promise.resolve() };
 afterEach(() => startNarration({ workerId: 'w-1', version: '9.9.9', stdout: silent, count: () => undefined }));
 
 function contextOf(id: string, heard: Narration[]): RequestContext {
