@@ -1,4 +1,4 @@
-/** The memory that processes of this control group may use. Linux only, except for the memory of the machine. */
+/** The memory that this process and its child processes may use: a limit of Linux, or all of the machine. */
 import { totalmem } from 'node:os';
 import { type ControlGroup, controlGroups, type ReadText, readText } from './control-groups.ts';
 
