@@ -33,16 +33,15 @@ const MODELS = {
   'q4 135 M': { flags: () => [...workerFlags('q4'), '--context', '256'], tokens: 32, requests: STREAMS },
   'embedded 0.9 M': { flags: () => [], tokens: 200, requests: 6 * STREAMS },
 };
-/** Scrapes for the processor time of one, and the time between two: longer than a text is kept. */
-const SCRAPES = 50;
-const PAUSE_MS = 120;
+/** Time of one measurement on the idle worker. */
+const IDLE_MS = 4000;
 
 export async function scrape() {
   const [rows, goals] = [[], []];
   for (const [name, model] of Object.entries(MODELS)) {
     const worker = await startWorker([...model.flags(), '--slots', String(STREAMS)]);
     const figures = await compare(worker, model);
-    const one = await costOfOne(worker);
+    const { percent, each } = await costOfScrapes(worker);
     await worker.stop();
     const rates = (side) => figures[side].map(({ rate }) => rate);
     const ratio = ratios(rates('scraped'), rates('alone'));
@@ -58,7 +57,8 @@ export async function scrape() {
       spread(ratio, 3),
       cpu('alone'),
       cpu('scraped'),
-      one,
+      percent,
+      each,
     ]);
     goals.push(
       goal(`scrapes every ${INTERVAL_MS} ms against none, ${name}`, { least: 0.99, unit: '×', digits: 3 }, ratio),
@@ -67,7 +67,7 @@ export async function scrape() {
   return section(
     'Cost of scrapes',
     [
-      `${STREAMS} streams over HTTP, tokens/s in total, alone and while a monitor reads \`/metrics\` every ${INTERVAL_MS} ms with the aliases of vLLM. The sides take turns at the same worker. CPU: processor time of the worker process per token, without the engine. One scrape: processor time of the worker process for one scrape, measured on the idle worker with ${SCRAPES} scrapes. The worker makes a text at most every 100 ms. Load of the machine: ${loadavg()
+      `${STREAMS} streams over HTTP, tokens/s in total, alone and while a monitor reads \`/metrics\` every ${INTERVAL_MS} ms with the aliases of vLLM. The sides take turns at the same worker. CPU: processor time of the worker process per token, without the engine. Scrapes: processor time of the worker process for the scrapes alone, on the idle worker. The worker makes a text at most every 100 ms. Load of the machine: ${loadavg()
         .map((load) => load.toFixed(1))
         .join(', ')}.`,
       `Prediction: ${PREDICTION}.`,
@@ -79,6 +79,7 @@ export async function scrape() {
           'ratio',
           'alone, CPU µs/token',
           'scraped, CPU µs/token',
+          'scrapes, % of one core',
           'one scrape, ms',
         ],
         rows,
@@ -111,23 +112,28 @@ async function withScraper(url, measure) {
   return figure;
 }
 
-/** Milliseconds of processor time for one scrape: those of the idle worker are subtracted. */
-async function costOfOne({ url, pid }) {
-  const during = async (work) => {
-    const before = activity(pid).cpuMs;
-    for (let index = 0; index < SCRAPES; index += 1) {
-      await work();
-      await sleep(PAUSE_MS);
-    }
-    return activity(pid).cpuMs - before;
+/**
+ * Processor time of scrapes on the idle worker, which is subtracted: the share of one core in percent, and the
+ * milliseconds of one scrape.
+ */
+async function costOfScrapes({ url, pid }) {
+  const during = async () => {
+    const [before, began] = [activity(pid).cpuMs, performance.now()];
+    await sleep(IDLE_MS);
+    return (activity(pid).cpuMs - before) / (performance.now() - began);
   };
-  const read = async () => (await fetch(`${url}/metrics`)).arrayBuffer();
-  const figures = await interleaved(rounds(3), {
-    idle: () => during(async () => undefined),
-    scraped: () => during(read),
-  });
-  return spread(
-    figures.scraped.map((ms, round) => (ms - figures.idle[round]) / SCRAPES),
-    2,
-  );
+  const sides = { idle: during, scraped: () => withScraper(url, during) };
+  await interleaved(1, sides);
+  const figures = await interleaved(rounds(5), sides);
+  const shares = figures.scraped.map((share, round) => share - figures.idle[round]);
+  return {
+    percent: spread(
+      shares.map((share) => share * 100),
+      2,
+    ),
+    each: spread(
+      shares.map((share) => share * INTERVAL_MS),
+      2,
+    ),
+  };
 }

@@ -73,7 +73,7 @@ import { MAX_VIOLATIONS } from '../src/http/dialect/check.ts';
 import { MAX_UNKNOWN_FIELDS } from '../src/http/dialect/unknown-fields.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
-import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
+import { PROCESS_AGE_MS, SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { IDS_PER_TURN } from '../src/http/tokenizer/decode-ids.ts';
 import { LEAST_AUTO_CHARS } from '../src/http/tokenizer/family.ts';
@@ -218,7 +218,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | unknown fields and types inside of a body of \`/v1/messages\` that a narration names | ${MAX_NESTED_NAMES} | – | the others are not named | \`http/anthropic/ignored\` | \`http/anthropic/order\` |
 | unknown fields inside of the values of a body of OpenAI's routes or of \`/tokenize\` that a narration names | ${MAX_UNKNOWN_FIELDS} | – | the others are not named | \`http/dialect/unknown-fields\` | \`http/dialect/unknown-fields\` |
 | jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
-| renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
+| renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)}; of the metrics of Node.js one in ${seconds(PROCESS_AGE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
 | readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; the start and the ready callback wait for ${seconds(MAX_MEMORY_READING_MS)}, a scrape for ${seconds(MAX_SCRAPE_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
 
 ## Connections

@@ -1,6 +1,6 @@
 /** Makes docs/metrics.md: the metrics of the worker and their aliases, from the code that writes them. */
 
-import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
+import { PROCESS_AGE_MS, SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import type { Gauges } from '../src/telemetry/gauges.ts';
 import { MAX_SCRAPE_READING_MS } from '../src/telemetry/memory-figure.ts';
 import { Metrics } from '../src/telemetry/metrics.ts';
@@ -94,7 +94,8 @@ curl --silent http://127.0.0.1:8080/metrics | grep '^vllm:num_requests'
 
 A scrape reads the state of the worker process and never waits for the engine. It has all metrics while the model is
 loaded, while the engine is stalled or lost, and during a drain. A request whose engine is lost counts as waiting. A
-text is at most ${SCRAPE_MS} ms old; the memory is the figure of the scrape before if its reading takes more than ${MAX_SCRAPE_READING_MS} ms.
+text is at most ${SCRAPE_MS} ms old, and the metrics of the Node.js process ${PROCESS_AGE_MS} ms. The memory is the figure of the
+scrape before if its reading takes more than ${MAX_SCRAPE_READING_MS} ms.
 With \`--api-token\`, a scrape needs the token.
 `;
 

@@ -82,11 +82,15 @@ export class Metrics {
     return this.#aliases;
   }
 
-  /** The answer to a scrape. */
-  async render(): Promise<string> {
+  /**
+   * The answer to a scrape.
+   * @param processAgeMs maximum age of the metrics of the process in milliseconds; those of the worker are
+   * new
+   */
+  async render(processAgeMs = 0): Promise<string> {
     this.#memoryBytes = await this.#readMemory();
     const metrics = [...this.#list.all, ...this.#aliases];
-    return [...metrics.map((metric) => metric.text()), await this.#ofProcess.text()].join('\n');
+    return [...metrics.map((metric) => metric.text()), await this.#ofProcess.text(processAgeMs)].join('\n');
   }
 
   /** Call when a request begins. */

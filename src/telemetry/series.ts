@@ -56,8 +56,10 @@ export class Counter implements Metric {
 /** The buckets of a histogram in one unit, and the number of values in each. */
 class Buckets {
   readonly #bounds: readonly number[];
-  /** The beginning of the label of each bucket. */
+  /** The label of each bound. */
   readonly #labels: readonly string[];
+  /** The line of each bucket up to its number, for the name and the labels of the first text. */
+  #prefixes: readonly string[] | undefined;
   /** Values above the previous bound and up to this one; the last count: values above all bounds. */
   readonly #counts: number[];
 
@@ -78,14 +80,18 @@ class Buckets {
     this.#counts[at] = (this.#counts[at] ?? 0) + 1;
   }
 
-  /** @param sum of all values, in the unit of the text */
+  /**
+   * The lines of the histogram. Name and labels are the same in each call.
+   * @param sum of all values, in the unit of the text
+   */
   lines(name: string, labels: string, sum: number): string {
     const more = labels === '' ? '' : `,${labels}`;
     const own = labels === '' ? '' : `{${labels}}`;
+    this.#prefixes ??= this.#labels.map((label) => `${name}_bucket{${label}${more}} `);
     let [total, text] = [0, ''];
-    for (const [at, count] of this.#counts.entries()) {
-      total += count;
-      text += `${name}_bucket{${this.#labels[at]}${more}} ${total}\n`;
+    for (const [at, prefix] of this.#prefixes.entries()) {
+      total += this.#counts[at] ?? 0;
+      text += `${prefix}${total}\n`;
     }
     return `${text}${name}_sum${own} ${sum}\n${name}_count${own} ${total}\n`;
   }
