@@ -23,9 +23,10 @@ test('while the engine is lost, every metric is there, and all requests count as
   const idle = await Scrape.of(worker);
   const streams = await openAll(worker, [1, 2, 3], { min_tokens: 480, max_tokens: 480 });
   await Promise.all(streams.slice(0, 2).map((stream) => stream.untilToken(3)));
+  const engine = enginePid(worker);
+  process.kill(engine, 'SIGSTOP'); // No stream ends before the loss.
   // A scrape can show the state of 0.1 s ago.
   await eventually(async () => expect(loadOf(await Scrape.of(worker))).toEqual([2, 2, 1, 1]));
-  const engine = enginePid(worker);
   process.kill(engine, 'SIGKILL');
   const next = await nextEnginePid(worker, engine);
   process.kill(next, 'SIGSTOP'); // The worker has no engine until this one goes on.
