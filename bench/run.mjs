@@ -37,6 +37,7 @@ import { prefixLookup } from './prefix-lookup.mjs';
 import { peerVersions, stopAll } from './processes.mjs';
 import { rollingRestart } from './rolling-restart.mjs';
 import { sampler } from './sampler.mjs';
+import { scrape } from './scrape.mjs';
 import { secondTurn } from './second-turn.mjs';
 import { sharedPrefix } from './shared-prefix.mjs';
 import { sharedWeights } from './shared-weights.mjs';
@@ -76,6 +77,7 @@ const BENCHES = {
   stalledReaders,
   subscribers,
   rollingRestart,
+  scrape,
   logVolume,
 };
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);

@@ -1,6 +1,6 @@
 /**
  * Writes the files that are made from the code: openapi.yaml, openapi.json, .env.example, docs/limits.md,
- * docs/narration.md and the kernels in WebAssembly. A test compares the files with `generated()`.
+ * docs/metrics.md, docs/narration.md and the kernels in WebAssembly. A test compares the files with `generated()`.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { Document, visit } from 'yaml';
 import { envExample } from '../src/config/help.ts';
 import { kernels } from './kernels.ts';
 import { limitsPage } from './limits-page.ts';
+import { metricsPage } from './metrics-page.ts';
 import { narrationPage } from './narration-page.ts';
 import { openapi, readRecordings } from './openapi.ts';
 
@@ -23,6 +24,7 @@ export function generated(): Readonly<Record<string, string>> {
     'openapi.json': `${JSON.stringify(contract, undefined, 2)}\n`,
     '.env.example': envExample(),
     'docs/limits.md': limitsPage(),
+    'docs/metrics.md': metricsPage(),
     'docs/narration.md': narrationPage(readRecordings()),
     'src/engine/sampling/kernels.wasm.ts': kernels('sampling', "The sampler's passes"),
     'src/engine/conversion/kernels/kernels.wasm.ts': kernels('conversion/kernels', 'Weight conversion'),

@@ -73,7 +73,7 @@ import { MAX_VIOLATIONS } from '../src/http/dialect/check.ts';
 import { MAX_UNKNOWN_FIELDS } from '../src/http/dialect/unknown-fields.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
-import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
+import { PROCESS_AGE_MS, SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { IDS_PER_TURN } from '../src/http/tokenizer/decode-ids.ts';
 import { LEAST_AUTO_CHARS } from '../src/http/tokenizer/family.ts';
@@ -123,6 +123,7 @@ import { MAX_TOKENIZER_BYTES } from '../src/protocol/text/json-text.ts';
 import {
   MAX_MEMORY_AGE_MS,
   MAX_MEMORY_READING_MS,
+  MAX_SCRAPE_READING_MS,
   MEMORY_READING_SHARE,
   MIN_MEMORY_AGE_MS,
 } from '../src/telemetry/memory-figure.ts';
@@ -217,8 +218,8 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | unknown fields and types inside of a body of \`/v1/messages\` that a narration names | ${MAX_NESTED_NAMES} | – | the others are not named | \`http/anthropic/ignored\` | \`http/anthropic/order\` |
 | unknown fields inside of the values of a body of OpenAI's routes or of \`/tokenize\` that a narration names | ${MAX_UNKNOWN_FIELDS} | – | the others are not named | \`http/dialect/unknown-fields\` | \`http/dialect/unknown-fields\` |
 | jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
-| renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
-| readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; a scrape waits for ${seconds(MAX_MEMORY_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
+| renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)}; of the metrics of Node.js one in ${seconds(PROCESS_AGE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
+| readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; the start and the ready callback wait for ${seconds(MAX_MEMORY_READING_MS)}, a scrape for ${seconds(MAX_SCRAPE_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
 
 ## Connections
 
@@ -365,7 +366,7 @@ the time that it may need, and every other one on a thread.
 | states of the automaton that runs one grammar; its remembered masks | ${count(MAX_AUTOMATON_STATES)}; ${bytes(MAX_MASK_BYTES)} | – | the states are made again when the text needs them; the oldest masks are computed again | \`grammar/matching/grammar\`, \`grammar/matching/masks\` | \`grammar/matching/masks\` |
 | grammars that the engine keeps | ${MAX_GRAMMARS}, and ${bytes(MAX_GRAMMAR_BYTES)} by their own estimates; grammars of running sequences in any case | – | the least recently used is dropped, and built again when it is needed | \`engine/sampling/grammars\` | \`engine/sampling/grammars\` |
 | alternatives of a token of the prompt | ${MAX_PROMPT_LOGPROBS} | – | the sequence fails | \`engine/check-request\` | \`engine/prompt-scores\` |
-| labels of metrics | names of events and outcomes | – | never a job or correlation id | \`telemetry/metrics\` | \`contract/narration-limits\` |
+| labels of metrics | names of events, outcomes and error codes, and of the model | – | never a job or correlation id | \`telemetry/counts\`, \`telemetry/vllm/aliases\` | \`contract/narration-limits\` |
 
 ## The engine process
 

@@ -16,6 +16,7 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
   return (thrown: FastifyError | WorkerError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (hasLeft(thrown, reply)) return reply.hijack();
     const error = workerErrorOf(thrown);
+    refusals.answered(error.code);
     if (error.code === 'INTERNAL')
       narrate('worker.fault', { error_kind: 'http', reason: String(thrown.stack ?? thrown) });
     if (error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN_ORIGIN') {

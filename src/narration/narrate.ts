@@ -66,6 +66,9 @@ export function startNarration(target: NarrationOutput): void {
   output = target;
 }
 
+/** Lines of standard output that were dropped since the start. */
+export const linesLost = (): number => output?.stdout.lostInAll ?? 0;
+
 /**
  * Resolves when all lines so far are written, or when the output stays blocked (see `Stdout.flush`).
  * @param ms longest time, in milliseconds

@@ -32,10 +32,10 @@ import { reportStarted } from '../../protocol/start/started.ts';
 import { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
-import { cacheFigures } from './cache-figures.ts';
 import { closeServer, finishJobs, within } from './drain.ts';
 import { DrainBudget } from './drain-budget.ts';
 import { narrateFault } from './fault-report.ts';
+import { gaugesOf } from './gauges.ts';
 import { addressText, narratePage } from './page-address.ts';
 import { reportSettings } from './settings-report.ts';
 
@@ -93,17 +93,9 @@ export class Worker {
     const engine = this.#supervisor.client;
     const residentBytes = (): number | undefined => (this.#model ? this.#model.facts.residentBytes : 0);
     this.#memory = new MemoryFigure(() => ({ pid: engine.pid, residentBytes: residentBytes() }));
-    this.#metrics = new Metrics({
-      memoryBytes: () => this.#memory.read(),
-      running: () => engine.occupancy.busy,
-      waiting: () => engine.occupancy.waiting,
-      cache: () => cacheFigures(engine, this.#model?.facts),
-      vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
-      logBytes: () => this.#jobs.logBytes,
-      uptimeSeconds: () => this.#state.uptimeSeconds,
-      engineStalled: () => this.#state.stalled,
-      heartbeatAgeSeconds: () => (engine.heartbeatAgeMs === undefined ? undefined : engine.heartbeatAgeMs / 1000),
-    });
+    const parts = { config, engine, state: this.#state, jobs: this.#jobs, memory: this.#memory };
+    const model = config.metricsAliases === 'vllm' ? () => modelName(config) : undefined;
+    this.#metrics = new Metrics(gaugesOf({ ...parts, model: () => this.#model }), new ProcessFigures(), model);
     this.#announcer = new Announcer({
       config,
       identity: this.#identity,

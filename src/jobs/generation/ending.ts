@@ -6,7 +6,8 @@ import type { EventBody } from '../../contract/events.ts';
 import type { StopReasonOfOutput } from '../../contract/job-states.ts';
 import type { ResumeFacts } from '../../contract/resume/fields.ts';
 import type { Finished } from '../../protocol/messages.ts';
-import type { Metrics, Outcome } from '../../telemetry/metrics.ts';
+import type { Outcome } from '../../telemetry/counts.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Job } from '../job.ts';
 import type { Choice } from './choice.ts';
 import { rounded, type TokenTiming } from './timing.ts';
@@ -80,10 +81,12 @@ export class Ending {
   #account(outcome: Outcome): void {
     const { log, progress } = this.#job;
     const first = this.#timing.timeToFirstTokenMs;
-    const { cachedTokens, drafted, accepted, forced = 0 } = this.totals;
+    const { cachedTokens, drafted, accepted, forced = 0, timings } = this.totals;
+    const isComplete = this.#choices[0]?.finish !== undefined;
     this.#metrics.shed(log.shed);
     this.#metrics.finished({
       outcome,
+      ...(outcome === 'success' && { stopReason: this.reason }),
       tokensIn: progress.tokensIn ?? 0,
       tokensOut: this.#timing.ownTokens,
       durationMs: this.#timing.elapsedMs,
@@ -92,6 +95,7 @@ export class Ending {
       tokensDrafted: drafted,
       tokensAccepted: accepted,
       tokensForced: forced,
+      ...(isComplete && first !== undefined && { prefillMs: timings.prefillMs }),
       ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#timing.decodeMs }),
     });
   }

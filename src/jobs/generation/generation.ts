@@ -158,10 +158,10 @@ export class Generation {
   /** Ignores tokens that the engine sends after the end of the output: they are not part of the output. */
   #onToken(choice: Choice, token: TokenReport): void {
     if (choice.full || this.#prepared.scoresOnly) return;
-    this.#timing.tick();
+    const gapMs = this.#timing.tick(choice.index);
     this.#job.progress.tokensOut = this.#timing.tokens;
     this.#emitPieces(choice, choice.push(token));
-    this.#parts.metrics.token(this.#batch);
+    this.#parts.metrics.token(this.#batch, gapMs);
     if (choice.full) this.#stop(choice);
     else if (this.#timing.tokens % this.#parts.progressEvery === 0) this.#narrator.progress(this.#batch);
   }
