@@ -57,7 +57,7 @@ async function onReady({ worker_id, instance_id, url, model }) {
   const { hostname, port } = new URL(url);
   const { address } = await lookup(hostname, { family: 4 });
   const life = { id, index: Number(index), restarts: Number(restarts), worker_id, instance_id, address, port, model };
-  table.set(life.index, { ...life, url, state: 'ready', answeredAt: Date.now() });
+  table.set(life.index, { ...life, url, state: 'new', answeredAt: Date.now() });
   say('pool.worker_ready', { worker_id, url });
   wake.emit('now');
   return 204;
@@ -82,13 +82,11 @@ async function check(worker, job) {
   await slurm.requeue(job.id);
 }
 
-/** Lets a job start again that has ended, and asks a worker that an earlier pool has known for its callback. */
-async function attend(job) {
+/** Lets a job start again that has ended. */
+async function keep(job) {
   const { id, index, state, exitCode, signal } = job;
   const life = `${id}-r${job.restarts}`;
   if (state === 'PENDING' && job.reason === 'BeginTime' && served.delete(index)) await slurm.startNow(id);
-  if (state === 'RUNNING' && job.startedAt < BEGAN && !table.has(index) && !asked.has(life))
-    await slurm.signal(asked.add(life) && id, 'USR2');
   if (!job.finished || refused.has(life)) return;
   // Exit code 2: the settings are wrong. Submit the array again after a correction.
   if (exitCode === 2) return say('pool.worker_refused', { job: id, exit_code: refused.add(life) && exitCode });
@@ -107,18 +105,33 @@ async function drain(worker) {
   return 202;
 }
 
+/** Asks a worker that reported to an earlier pool for its callback. */
+async function ask({ id, index, restarts, state, startedAt }) {
+  const life = `${id}-r${restarts}`;
+  if (state !== 'RUNNING' || startedAt >= BEGAN || table.has(index) || asked.has(life)) return;
+  asked.add(life);
+  await slurm.signal(id, 'USR2');
+}
+
 async function look() {
   const jobs = await slurm.jobs();
   if (!jobs) return;
   await Promise.all([...table.values()].map((worker) => check(worker, jobs.get(worker.index))));
-  const wanted = Array.from({ length: Number(options.count) }, (_, at) => at + 1);
-  for (const index of wanted) if (jobs.has(index)) await attend(jobs.get(index));
-  const missing = wanted.filter((index) => !jobs.has(index));
+  const count = Number(options.count);
+  for (const job of jobs.values()) {
+    await ask(job);
+    if (job.index <= count) await keep(job);
+    else if (job.state === 'PENDING') await slurm.cancel(job.id);
+    else drain(table.get(job.index));
+  }
+  const missing = Array.from({ length: count }, (_, at) => at + 1).filter((index) => !jobs.has(index));
   const variables = `--export=ALL,RBEES_CALLBACK_URL=${url}/ready,RBEES_ENV_FILE=${resolve(options['env-file'])}`;
   const array = missing.length && (await slurm.submit(options.script, missing, [variables, ...sbatchOptions]));
   if (array) say('pool.submitted', { job: array.trim(), tasks: missing });
-  for (const worker of table.values()) if (worker.index > Number(options.count)) drain(worker);
-  await publish([...table.values()], options);
+  await publish(
+    [...table.values()].filter(({ state }) => state !== 'new'),
+    options,
+  );
 }
 
 const digest = (token) => createHash('sha256').update(token).digest();

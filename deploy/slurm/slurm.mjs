@@ -40,6 +40,8 @@ export class Slurm {
   /** Takes away the two minutes for which Slurm holds a job after a requeue. */
   startNow = (id) => this.#run('scontrol', 'update', `jobid=${id}`, 'StartTime=now');
 
+  cancel = (id) => this.#run('scancel', id);
+
   /** Signals the worker alone, as `--batch` does, and not its engine. The job counts as running until it ends. */
   signal = (id, name) => this.#run('scancel', `--signal=${name}`, '--batch', id);
 

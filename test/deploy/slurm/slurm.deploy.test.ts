@@ -1,0 +1,125 @@
+/** A pool of three workers as an array of Slurm, with HAProxy in front of them: no stream is lost. */
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { eventually } from '../../support/eventually.ts';
+import { hasPrograms, SlurmCluster } from '../support/slurm.ts';
+import { type Output, SlurmPool, Stream } from '../support/slurm-pool.ts';
+
+const PROGRAMS = ['slurmctld', 'slurmd', 'munged', 'sbatch', 'scontrol', 'scancel', 'squeue', 'haproxy'];
+const WORKERS = 3;
+const TOKENS = 450;
+const SEEDS = Array.from({ length: 16 }, (_, at) => at + 1);
+/** On a machine under load, a start alone takes many seconds. */
+const CEILING_MS = 400_000;
+
+describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { timeout: CEILING_MS }, () => {
+  let cluster: SlurmCluster;
+  let pool: SlurmPool;
+  let undisturbed: Output[];
+  const open = (seed: number): Stream => new Stream(pool.client, seed, TOKENS);
+  const openAll = async (): Promise<Stream[]> => {
+    const streams = SEEDS.map(open);
+    await Promise.all(streams.map((stream) => stream.untilToken(0)));
+    return streams;
+  };
+  const outputs = (streams: readonly Stream[]): Promise<Output[]> => Promise.all(streams.map(({ output }) => output));
+  const named = (worker: string | undefined) => async () =>
+    (await pool.members()).find(({ worker_id }) => worker_id === worker);
+
+  beforeAll(async () => {
+    cluster = await SlurmCluster.start();
+    pool = await SlurmPool.start(cluster, WORKERS);
+    undisturbed = await outputs(SEEDS.map(open));
+  }, CEILING_MS);
+  afterAll(async () => {
+    await pool?.stop();
+    await cluster?.stop();
+  }, CEILING_MS);
+
+  /** Each stream has its end and every token once, and the text of a run without a loss. */
+  function expectWhole(found: readonly Output[]): void {
+    for (const { indexes, tokens } of found) {
+      expect(indexes).toEqual([...indexes.keys()]);
+      expect(tokens).toBe(TOKENS);
+    }
+    expect(found.map(({ text }) => text)).toEqual(undisturbed.map(({ text }) => text));
+  }
+
+  test('serves by all workers, and names them in the files of the routers', async () => {
+    expectWhole(undisturbed);
+    const members = await pool.members();
+    const names = members.map(({ worker_id }) => worker_id).sort();
+    expect([...new Set(undisturbed.flatMap(({ workers }) => workers))].sort()).toEqual(names);
+    const { endpoints } = parse(await readFile(pool.endpoints, 'utf8')) as { endpoints: object[] };
+    const rows = members.map(({ worker_id: name, url }) => {
+      return { name, address: '127.0.0.1', port: new URL(url).port, labels: { model: 'haiku' } };
+    });
+    expect(endpoints).toEqual(rows);
+    const map = members.map(({ worker_id, index }) => `${worker_id} w${index}\n`).join('');
+    expect(await readFile(pool.map, 'utf8')).toBe(map);
+    for (const name of names) {
+      const headers = { 'X-Worker-Id': name, Authorization: pool.authorization };
+      const health = await fetch(`${pool.clients}/health`, { headers });
+      expect(await health.json()).toMatchObject({ worker_id: name });
+    }
+  });
+
+  test('loses nothing when Slurm cancels a worker, and starts it again', async () => {
+    const streams = await openAll();
+    const victim = await named(streams[0]?.workers[0])();
+    await cluster.run('scancel', String(victim?.id));
+    await eventually(async () => expect((await fetch(`${victim?.url}/ready`)).status).toBe(503));
+    const late = SEEDS.map(open);
+    expectWhole(await outputs(streams));
+    expectWhole(await outputs(late));
+    // No stream had to move: the running ones ended there, and the late ones began elsewhere.
+    expect(streams.every(({ workers }) => workers.length === 1)).toBe(true);
+    expect(late.flatMap(({ workers }) => workers)).not.toContain(victim?.worker_id);
+    await pool.ready(Number(victim?.index), 1);
+    expect(await cluster.job(String(victim?.id))).toMatchObject({ state: 'RUNNING', restarts: 1 });
+    const ends = (await pool.log(String(victim?.id))).filter(({ event }) => event === 'server.shutdown');
+    expect(ends).toEqual([expect.objectContaining({ reason: 'sigterm', worker_id: victim?.worker_id })]);
+  });
+
+  test('loses nothing when a worker is killed, and starts it again', async () => {
+    const streams = await openAll();
+    const victim = await named(streams.at(-1)?.workers[0])();
+    const startup = (await pool.log(String(victim?.id))).findLast(({ event }) => event === 'worker.startup');
+    process.kill(Number(startup?.['pid']), 'SIGKILL');
+    const found = await outputs(streams);
+    expectWhole(found);
+    const moved = found.filter(({ workers }) => workers[0] === victim?.worker_id && workers.length > 1);
+    expect(moved.length).toBeGreaterThan(0);
+    await pool.line('pool.worker_requeued', ({ job, signal }) => job === victim?.id && signal === 9);
+    const restarts = (await cluster.job(String(victim?.id))).restarts;
+    await pool.ready(Number(victim?.index), restarts);
+  });
+
+  test('replaces a worker on request, without a lost stream', async () => {
+    await eventually(async () => expect(await pool.members()).toHaveLength(WORKERS));
+    const streams = await openAll();
+    const victim = await named(streams[1]?.workers[0])();
+    expect((await pool.drain(Number(victim?.index))).status).toBe(202);
+    expectWhole(await outputs(streams));
+    expect(streams.every(({ workers }) => workers.length === 1)).toBe(true);
+    const { exit_code, job_state } = await pool.line(
+      'pool.worker_requeued',
+      ({ job, job_state }) => job === victim?.id && job_state === 'COMPLETED',
+    );
+    expect([exit_code, job_state]).toEqual([0, 'COMPLETED']);
+  });
+
+  test('knows its workers again after its own end, and has fewer if it is started so', async () => {
+    await eventually(async () => expect(await pool.members()).toHaveLength(WORKERS));
+    const before = await pool.members();
+    await pool.restart(WORKERS - 1);
+    const kept = before.filter(({ index }) => index < WORKERS).map(({ instance_id }) => instance_id);
+    await eventually(async () => {
+      const now = await pool.members();
+      expect(now.map(({ instance_id }) => instance_id).sort()).toEqual(kept.sort());
+    });
+    expectWhole(await outputs(SEEDS.map(open)));
+    expect(pool.lines.filter(({ event }) => event === 'pool.submitted')).toEqual([]);
+  });
+});
