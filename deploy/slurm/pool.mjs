@@ -73,9 +73,10 @@ async function check(worker, job) {
   }
   const answer = await fetch(`${worker.url}/ready`, { signal: AbortSignal.timeout(PROBE_MS) }).catch(() => undefined);
   await answer?.body?.cancel();
-  if (answer) worker.answeredAt = Date.now();
-  // `scancel` makes a job COMPLETING at once. 503: the worker drains, or its engine is away.
-  worker.state = answer?.ok && !worker.leaves && job.state === 'RUNNING' ? 'ready' : 'drain';
+  // A worker that is silent for a moment stays: a router has checks of its own, and all workers may be busy.
+  if (answer) Object.assign(worker, { answeredAt: Date.now(), state: answer.ok ? 'ready' : 'drain' });
+  // `scancel` makes a job COMPLETING at once.
+  if (worker.leaves || job.state === 'COMPLETING') worker.state = 'drain';
   if (job.state !== 'RUNNING' || Date.now() - worker.answeredAt < Number(options['dead-after']) * 1000) return;
   say('pool.worker_silent', { worker_id: worker.worker_id });
   worker.answeredAt = Date.now();
@@ -128,24 +129,21 @@ async function look() {
   const variables = `--export=ALL,RBEES_CALLBACK_URL=${url}/ready,RBEES_ENV_FILE=${resolve(options['env-file'])}`;
   const array = missing.length && (await slurm.submit(options.script, missing, [variables, ...sbatchOptions]));
   if (array) say('pool.submitted', { job: array.trim(), tasks: missing });
-  await publish(
-    [...table.values()].filter(({ state }) => state !== 'new'),
-    options,
-  );
+  const known = [...table.values()].filter(({ state }) => state !== 'new');
+  await publish(known, options);
 }
 
+const receive = (request) =>
+  json(request)
+    .then(onReady)
+    .catch(() => 400);
 const digest = (token) => createHash('sha256').update(token).digest();
 const server = createServer(async (request, response) => {
   const answer = (status, body) => response.writeHead(status).end(body && JSON.stringify(body));
   const given = digest(request.headers.authorization ?? '');
   if (!timingSafeEqual(given, digest(`Bearer ${TOKEN}`))) return answer(401);
   const route = `${request.method} ${request.url}`;
-  if (route === 'POST /ready')
-    return answer(
-      await json(request)
-        .then(onReady)
-        .catch(() => 400),
-    );
+  if (route === 'POST /ready') return answer(await receive(request));
   if (route === 'GET /endpoints') return answer(200, [...table.values()]);
   const [, index] = /^POST \/drain\/(\d+)$/.exec(route) ?? [];
   answer(index === undefined ? 404 : await drain(table.get(Number(index))));

@@ -17,6 +17,8 @@ describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { ti
   let cluster: SlurmCluster;
   let pool: SlurmPool;
   let undisturbed: Output[];
+  /** A task whose time limit is close. */
+  let limited: string;
   const open = (seed: number): Stream => new Stream(pool.client, seed, TOKENS);
   const openAll = async (): Promise<Stream[]> => {
     const streams = SEEDS.map(open);
@@ -27,9 +29,21 @@ describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { ti
   const named = (worker: string | undefined) => async () =>
     (await pool.members()).find(({ worker_id }) => worker_id === worker);
 
+  /** The workers that HAProxy reaches by their names. */
+  const reached = async (): Promise<string[]> => {
+    const answers = (await pool.members()).map(async ({ worker_id: name }) => {
+      const headers = { 'X-Worker-Id': name, Authorization: pool.authorization };
+      const health = await fetch(`${pool.clients}/health`, { headers });
+      return health.ok && ((await health.json()) as { worker_id: string }).worker_id === name ? [name] : [];
+    });
+    return (await Promise.all(answers)).flat();
+  };
+
   beforeAll(async () => {
     cluster = await SlurmCluster.start();
     pool = await SlurmPool.start(cluster, WORKERS);
+    limited = await pool.submit('--job-name=limited', '--time=2', '--signal=B:TERM@60');
+    await eventually(async () => expect(await reached()).toHaveLength(WORKERS));
     undisturbed = await outputs(SEEDS.map(open));
   }, CEILING_MS);
   afterAll(async () => {
@@ -58,11 +72,7 @@ describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { ti
     expect(endpoints).toEqual(rows);
     const map = members.map(({ worker_id, index }) => `${worker_id} w${index}\n`).join('');
     expect(await readFile(pool.map, 'utf8')).toBe(map);
-    for (const name of names) {
-      const headers = { 'X-Worker-Id': name, Authorization: pool.authorization };
-      const health = await fetch(`${pool.clients}/health`, { headers });
-      expect(await health.json()).toMatchObject({ worker_id: name });
-    }
+    expect((await reached()).sort()).toEqual(names);
   });
 
   test('loses nothing when Slurm cancels a worker, and starts it again', async () => {
@@ -121,5 +131,18 @@ describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { ti
     });
     expectWhole(await outputs(SEEDS.map(open)));
     expect(pool.lines.filter(({ event }) => event === 'pool.submitted')).toEqual([]);
+  });
+
+  test('does not start a worker again whose settings are wrong', async () => {
+    await pool.restart(1, ['--name', 'wrong'], { RBEES_SLOTS: 'many' });
+    const { job } = await pool.line('pool.worker_refused', ({ exit_code }) => exit_code === 2);
+    expect(pool.lines.filter(({ event }) => event === 'pool.worker_requeued')).toEqual([]);
+    expect(await cluster.job(String(job))).toEqual({ state: 'FAILED', exitCode: '2:0', restarts: 0 });
+  });
+
+  test('drains a worker before its time limit', async () => {
+    await eventually(async () => expect((await cluster.job(limited)).state).not.toBe('RUNNING'));
+    expect(await cluster.job(limited)).toEqual({ state: 'COMPLETED', exitCode: '0:0', restarts: 0 });
+    expect((await pool.log(limited, 'limited')).at(-1)).toMatchObject({ event: 'server.shutdown', reason: 'sigterm' });
   });
 });

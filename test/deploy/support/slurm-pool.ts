@@ -1,12 +1,13 @@
 /** The pool of deploy/slurm as a process, HAProxy with its configuration, and clients that go through it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Continuation, RefusedError, WorkerClient } from '../../../src/client/client.ts';
+import { promisify } from 'node:util';
+import { type Continuation, type JobRequest, RefusedError, WorkerClient } from '../../../src/client/client.ts';
 import { kill, track } from '../../support/processes.ts';
 import { CLI, type LogLine } from '../../support/worker.ts';
 import { freePort, type SlurmCluster } from './slurm.ts';
@@ -98,18 +99,33 @@ export class SlurmPool {
     }
   }
 
-  /** Kills the pool if it runs, and starts it with this number of workers. */
-  async restart(count: number): Promise<void> {
+  /** The environment of sbatch, which the jobs get. */
+  get #variables(): Record<string, string> {
+    const { folder, env } = this.cluster;
+    const path = `${join(folder, 'bin')}:${env['PATH']}`;
+    return { ...env, PATH: path, RBEES_HOST: '127.0.0.1', RBEES_SCRATCH: folder, RBEES_SHUTDOWN_TIMEOUT: '100' };
+  }
+
+  /** Submits the job script without a pool. Returns the id of its task. */
+  async submit(...options: readonly string[]): Promise<string> {
+    const env = { ...this.#variables, RBEES_ENV_FILE: 'tokens.env', RBEES_SHUTDOWN_TIMEOUT: '20' };
+    const args = ['--parsable', '--array=1', ...options, file('worker.sbatch')];
+    const { stdout } = await promisify(execFile)('sbatch', args, { env, cwd: this.cluster.folder });
+    return `${stdout.trim()}_1`;
+  }
+
+  /** Kills the pool if it runs, and starts it with this number of workers, other options and more variables. */
+  async restart(count: number, options: readonly string[] = [], more: Record<string, string> = {}): Promise<void> {
     if (this.#process) await kill(this.#process);
     this.lines.length = 0;
-    const { folder, env } = this.cluster;
+    const { folder } = this.cluster;
     const args = [
       ...['--count', String(count), '--listen', `127.0.0.1:${this.#ports.pool}`, '--env-file', 'tokens.env'],
       ...['--endpoints', this.endpoints, '--map', this.map, '--haproxy', this.#admin, '--poll', '0.25'],
+      ...options,
     ];
-    const variables = { RBEES_HOST: '127.0.0.1', RBEES_SCRATCH: folder, RBEES_SHUTDOWN_TIMEOUT: '100' };
     const started = spawn(process.execPath, [file('pool.mjs'), ...args], {
-      env: { ...env, ...variables, PATH: `${join(folder, 'bin')}:${env['PATH']}` },
+      env: { ...this.#variables, ...more },
       cwd: folder,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -145,8 +161,8 @@ export class SlurmPool {
   }
 
   /** The lines of all lives of the worker of a task. */
-  async log(id: string): Promise<LogLine[]> {
-    const text = await readFile(join(this.cluster.folder, `rbees-worker-${id}.jsonl`), 'utf8');
+  async log(id: string, name = 'rbees-worker'): Promise<LogLine[]> {
+    const text = await readFile(join(this.cluster.folder, `${name}-${id}.jsonl`), 'utf8');
     return text
       .trimEnd()
       .split('\n')
@@ -178,7 +194,7 @@ export class Stream {
     while (this.#indexes.length <= index) await Promise.race([once(this.#progress, 'token'), this.output]);
   }
 
-  async #read(client: WorkerClient, body: ExecuteRequest): Promise<Output> {
+  async #read(client: WorkerClient, body: JobRequest): Promise<Output> {
     let tokens = 0;
     for (let continuation: Continuation | undefined; ; ) {
       const run = client.execute(body, { resumeForMs: 250, acceptWithinMs: 60_000, continuation });
@@ -196,8 +212,9 @@ export class Stream {
         return { text: this.#text, indexes: this.#indexes, tokens, workers: this.workers };
       } catch (error) {
         // HAProxy asks any worker for a job whose connection broke: 404 means that its own worker is lost.
-        const isLost = !(error instanceof RefusedError) || error.status === 404;
-        if (!isLost || (error as { retry?: string }).retry === 'never') throw error;
+        const isFinal =
+          error instanceof RefusedError ? error.status !== 404 : (error as { retry?: string }).retry === 'never';
+        if (isFinal) throw error;
         continuation = run.continuation ?? continuation;
       }
     }
