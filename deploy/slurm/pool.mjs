@@ -1,13 +1,14 @@
 /**
- * A pool of workers under Slurm: submits worker.sbatch as a job array, receives the callbacks of its workers, tells
- * routers about them (routers.mjs), replaces the dead, and drains. It keeps no state on disk: after its restart it
- * asks Slurm for its jobs, and the workers for their callbacks. Its own end leaves the workers as they are.
+ * A pool of workers under Slurm: submits worker.sbatch as a job array, receives the callbacks of its workers,
+ * tells routers about them (routers.mjs), replaces the dead, and drains. It keeps no state on disk: after its
+ * restart it asks Slurm for its jobs, and the workers for their callbacks. Its end does not end the workers.
  *
- *   node deploy/slurm/pool.mjs --count 3 --listen 10.0.0.1:9100 --env-file ~/rbees.env [options] [-- sbatch options]
+ *   node deploy/slurm/pool.mjs --count 3 --listen 10.0.0.1:9100 --env-file ~/rbees.env [options]
  *
- * The file of --env-file has RBEES_API_TOKEN and RBEES_CALLBACK_TOKEN. With the callback token as bearer token,
- * `GET /endpoints` lists the workers, and `POST /drain/<task>` replaces one without a lost request. For fewer
- * workers, start the pool with a smaller --count. stdout: JSON lines.
+ * The options are below; options of sbatch follow after `--`. The file of --env-file has RBEES_API_TOKEN and
+ * RBEES_CALLBACK_TOKEN. With the callback token as bearer token, `GET /endpoints` lists the workers, and
+ * `POST /drain/<task>` replaces one without a lost request. For fewer workers, start the pool with a smaller
+ * --count. stdout: JSON lines.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
@@ -43,13 +44,13 @@ const PROBE_MS = 1000;
 const BEGAN = Date.now();
 /** Workers that have reported, by index of their array task. */
 const table = new Map();
-/** Indexes whose last worker has served, so that the next may start at once; jobs that were signalled or given up. */
+/** Indexes whose last worker has served: the next may start at once. Lives that were asked, or given up. */
 const [served, asked, refused] = [new Set(), new Set(), new Set()];
 const wake = new EventEmitter();
 const say = (event, fields) => void process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
 const slurm = new Slurm(options.name, (message) => say('pool.slurm_failed', { message }));
 
-/** The ready callback. Returns the status of the answer; 410 ends the attempts of a worker that is not wanted. */
+/** The ready callback. Returns the status of the answer; 410 ends the attempts of an unwanted worker. */
 async function onReady({ worker_id, instance_id, url, model }) {
   const [, name, id, index, restarts] = /^(.+)-(\d+_(\d+))-r(\d+)$/.exec(worker_id) ?? [];
   const older = table.get(Number(index));
@@ -73,7 +74,7 @@ async function check(worker, job) {
   }
   const answer = await fetch(`${worker.url}/ready`, { signal: AbortSignal.timeout(PROBE_MS) }).catch(() => undefined);
   await answer?.body?.cancel();
-  // A worker that is silent for a moment stays: a router has checks of its own, and all workers may be busy.
+  // A worker that is silent for a moment stays: routers have checks of their own, and all may be busy.
   if (answer) Object.assign(worker, { answeredAt: Date.now(), state: answer.ok ? 'ready' : 'drain' });
   // `scancel` makes a job COMPLETING at once.
   if (worker.leaves || job.state === 'COMPLETING') worker.state = 'drain';

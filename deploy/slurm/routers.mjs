@@ -1,9 +1,9 @@
 /**
- * Tells routers which workers of a pool serve: the file that the router of llm-d reads (plugin `file-discovery`),
- * and HAProxy, by its admin socket. A new worker serves without a reload of HAProxy.
+ * Tells routers which workers of a pool serve: the file that the router of llm-d reads (plugin
+ * `file-discovery`), and HAProxy, by its admin socket. A new worker serves without a reload of HAProxy.
  *
- * HAProxy needs a backend with `server-template w 1-<n> 0.0.0.0:0 disabled`: the worker of array task 3 is server w3.
- * The map has the server of each worker id, for requests that must reach one worker.
+ * HAProxy needs a backend with `server-template w 1-<n> 0.0.0.0:0 disabled`: the worker of array task 3 is
+ * server w3. The map has the server of each worker id, for requests that must reach one worker.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -17,7 +17,8 @@ const [MAINTENANCE, DRAIN] = [0x01, 0x08];
 /**
  * Writes the files that `paths` names, then changes the servers of HAProxy that differ.
  *
- * @param workers `{ index, worker_id, address, port, model, state }`, all but `index` strings; state `ready` or `drain`
+ * @param workers `{ index, worker_id, address, port, model, state }`, all but `index` are strings;
+ *   `state` is `ready` or `drain`
  * @param paths `{ endpoints, map, haproxy, backend }`: two files, an admin socket, the name of a backend
  * @throws Error if a file cannot be written, or if HAProxy has no server for a worker
  */

@@ -1,6 +1,7 @@
 /**
- * The commands of Slurm that a pool of workers needs. Each function returns undefined if Slurm does not answer, and
- * passes the reason to `onFailure`: a controller that restarts must not make a pool submit its workers again.
+ * The commands of Slurm that a pool of workers needs. Each function returns undefined if Slurm does not
+ * answer, and passes the reason to `onFailure`: the restart of a controller must not make a pool submit its
+ * workers again.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -42,7 +43,7 @@ export class Slurm {
 
   cancel = (id) => this.#run('scancel', id);
 
-  /** Signals the worker alone, as `--batch` does, and not its engine. The job counts as running until it ends. */
+  /** Signals the worker alone (`--batch`), not its engine. The job runs until the worker ends. */
   signal = (id, name) => this.#run('scancel', `--signal=${name}`, '--batch', id);
 
   async #run(command, ...args) {

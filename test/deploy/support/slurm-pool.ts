@@ -114,7 +114,7 @@ export class SlurmPool {
     return `${stdout.trim()}_1`;
   }
 
-  /** Kills the pool if it runs, and starts it with this number of workers, other options and more variables. */
+  /** Kills the pool if it runs, and starts it with this number of workers, more options and variables. */
   async restart(count: number, options: readonly string[] = [], more: Record<string, string> = {}): Promise<void> {
     if (this.#process) await kill(this.#process);
     this.lines.length = 0;

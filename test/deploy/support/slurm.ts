@@ -1,6 +1,6 @@
 /**
- * A Slurm cluster of one node on loopback, with its files in a temporary folder. Every daemon is a child of the
- * test and uses ports, sockets and a key of its own, so that no service of the machine is touched.
+ * A Slurm cluster of one node on loopback, with its files in a temporary folder. Every daemon is a child of
+ * the test and uses ports, sockets and a key of its own, so that no service of the machine is touched.
  */
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
