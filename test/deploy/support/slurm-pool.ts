@@ -21,6 +21,7 @@ const BEARER = { Authorization: `Bearer ${CALLBACK_TOKEN}` };
 export interface Member {
   readonly id: string;
   readonly index: number;
+  readonly restarts: number;
   readonly worker_id: string;
   readonly instance_id: string;
   readonly url: string;
@@ -121,7 +122,18 @@ export class SlurmPool {
     const { folder } = this.cluster;
     const args = [
       ...['--count', String(count), '--listen', `127.0.0.1:${this.#ports.pool}`, '--env-file', 'tokens.env'],
-      ...['--endpoints', this.endpoints, '--map', this.map, '--haproxy', this.#admin, '--poll', '0.25'],
+      ...[
+        '--endpoints',
+        this.endpoints,
+        '--map',
+        this.map,
+        '--haproxy',
+        this.#admin,
+        '--poll',
+        '0.25',
+        '--dead-after',
+        '120',
+      ],
       ...options,
     ];
     const started = spawn(process.execPath, [file('pool.mjs'), ...args], {

@@ -40,6 +40,8 @@ export interface JobFacts {
   readonly state: string;
   readonly exitCode: string;
   readonly restarts: number;
+  /** Time between the last submission or requeue and the start, in seconds. */
+  readonly waited: number;
 }
 
 export class SlurmCluster {
@@ -96,7 +98,8 @@ export class SlurmCluster {
   async job(id: string): Promise<JobFacts> {
     const text = await this.run('scontrol', 'show', 'job', id);
     const of = (name: string): string => new RegExp(`\\b${name}=(\\S+)`).exec(text)?.[1] ?? '';
-    return { state: of('JobState'), exitCode: of('ExitCode'), restarts: Number(of('Restarts')) };
+    const waited = (Date.parse(of('StartTime')) - Date.parse(of('SubmitTime'))) / 1000;
+    return { state: of('JobState'), exitCode: of('ExitCode'), restarts: Number(of('Restarts')), waited };
   }
 
   /** Kills all jobs, ends the daemons, and removes the folder. */
