@@ -23,8 +23,8 @@ async function expected(): Promise<string[]> {
   return choices.map(({ text }) => text);
 }
 
-async function stream(): Promise<Completions> {
-  const response = await worker.post('/v1/completions', { ...BODY, stream: true }, QUEUED);
+async function stream(more: object = {}): Promise<Completions> {
+  const response = await worker.post('/v1/completions', { ...BODY, ...more, stream: true }, QUEUED);
   expect(response.status).toBe(200);
   return readCompletions(response);
 }
@@ -72,7 +72,8 @@ test('a job whose first outputs have ended is continued, though the copied promp
 
 test('a job whose outputs are computed ends with one error', async () => {
   worker = await startWorker({ args: ['--slots', '2', ...FAIL] });
-  const several = await stream();
+  // So long that the engine still computes when a late reader kills it.
+  const several = await stream({ max_tokens: 400, min_tokens: 400 });
   const ended: number[] = [];
   let killed = false;
   for await (const { index, ended: isLast } of several.pieces) {
