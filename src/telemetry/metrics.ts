@@ -140,6 +140,11 @@ export class Metrics {
     this.#addEngineGauges(gauges);
   }
 
+  /** Adds the metrics of a part that not every worker has. */
+  include(metrics: readonly Metric[]): void {
+    this.#metrics.push(...metrics);
+  }
+
   get contentType(): string {
     return CONTENT_TYPE;
   }

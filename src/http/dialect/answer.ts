@@ -38,7 +38,9 @@ export async function answerJob(
 ): Promise<FastifyReply> {
   const watched = watchError(encoder);
   const encoderOf = (): Encoder => (stream ? encoder : watched);
-  const admitted = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
+  const ids = idsOf(request);
+  ids.trace?.answersAs(stream);
+  const admitted = await admission.admit({ order, ids, encoderOf }, reply.raw);
   const { subscriber, runId } = admitted;
   if (!stream) await admitted.ended;
   // The client may have left meanwhile.
