@@ -12,7 +12,6 @@ import type { FieldName } from './fields.ts';
 export const SPAN_TEXTS: ReadonlySet<FieldName> = new Set([
   'cached_grammar',
   'cause',
-  'caused_by',
   'copied_from',
   'error_kind',
   'reason',

@@ -18,9 +18,10 @@ export interface SamplerSettings {
   readonly ratio: number;
 }
 
-/** The random part of a trace id: its last 56 bits (W3C Trace Context Level 2). */
-const RANDOM_DIGITS = 14;
-const RANDOM_VALUES = 2 ** 56;
+/** The first 52 of the random 56 bits of a trace id (W3C Trace Context Level 2): a number holds them exactly. */
+const RANDOM_START = 18;
+const RANDOM_DIGITS = 13;
+const RANDOM_VALUES = 2 ** 52;
 
 /**
  * True if a span is to be exported.
@@ -31,6 +32,6 @@ export function isSampled({ name, ratio }: SamplerSettings, traceId: string, par
   if (name.endsWith('always_on')) return true;
   if (name.endsWith('always_off')) return false;
   // The rule of OTEP 235, so that all programs with the same ratio choose the same traces.
-  const random = Number.parseInt(traceId.slice(-RANDOM_DIGITS), 16);
+  const random = Number.parseInt(traceId.slice(RANDOM_START, RANDOM_START + RANDOM_DIGITS), 16);
   return random >= (1 - ratio) * RANDOM_VALUES;
 }
