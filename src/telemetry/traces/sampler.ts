@@ -18,7 +18,7 @@ export interface SamplerSettings {
   readonly ratio: number;
 }
 
-/** The first 52 of the random 56 bits of a trace id (W3C Trace Context Level 2): a number holds them exactly. */
+/** The first 52 of the random 56 bits of a trace id (W3C Trace Context Level 2): an exact number. */
 const RANDOM_START = 18;
 const RANDOM_DIGITS = 13;
 const RANDOM_VALUES = 2 ** 52;

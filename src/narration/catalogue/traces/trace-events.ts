@@ -1,6 +1,7 @@
 /**
  * Sentences about the export of traces. Lifecycle events: they go to stdout only.
  */
+import { shorten } from '../../../protocol/text/error-message.ts';
 import { lifecycleEvent } from '../../entry.ts';
 import { count } from '../../phrases.ts';
 
@@ -14,7 +15,7 @@ export const TRACE_EVENTS = {
     when: 'a variable of OpenTelemetry turns traces on: the worker exports the spans of its requests',
     required: ['url'],
     target: (f) => f.url,
-    human: (f) => `Worker exports its spans to ${f.url}`,
+    human: (f) => `Worker sends its spans to ${shorten(f.url, 56)}: traces are on`,
     cute: () => '🧭 Every step leaves a footprint now, for whoever follows the trail!',
   }),
   'traces.setting_unusable': lifecycleEvent({
