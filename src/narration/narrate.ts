@@ -50,8 +50,8 @@ export interface RequestContext {
 
 /** A span that has the narration of its request as events. */
 export interface NarratedSpan {
-  /** True if the span is exported. */
-  readonly isRecording: boolean;
+  /** True if the span is exported and has this event. */
+  records(event: string): boolean;
   /** @param facts values that may leave the machine */
   narrated(event: string, facts: Readonly<Record<string, string | number | undefined>>): void;
 }
@@ -104,7 +104,7 @@ export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void 
   captured?.push(narration);
   if (entry.scope !== 'request') return;
   context?.onNarration?.(narration);
-  if (context?.trace?.isRecording) context.trace.narrated(event, spanFacts({ ...narration }, entry));
+  if (context?.trace?.records(event)) context.trace.narrated(event, spanFacts({ ...narration }, entry));
 }
 
 /**

@@ -31,8 +31,8 @@ test('a narration with a text of the caller has neither that text nor its senten
 
 test('the span of a request gets its request events, if it is exported; lifecycle events stay out', async () => {
   const heard: [string, unknown][] = [];
-  const span = (isRecording: boolean) => ({
-    isRecording,
+  const span = (isExported: boolean) => ({
+    records: () => isExported,
     narrated: (event: string, facts: unknown) => heard.push([event, facts]),
   });
   await capture(() => {

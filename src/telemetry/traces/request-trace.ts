@@ -12,7 +12,9 @@ import { type Attributes, type FinishedSpan, SPAN_KINDS, type SpanContext, type 
 export const MAX_TRACED_OUTPUTS = 16;
 
 /** Reports of progress: the first events to be dropped above the limit. */
-const MINOR_EVENTS: ReadonlySet<string> = new Set(['tokens.progress', 'prefill.progress', 'queue.moved']);
+const MINOR_EVENTS: ReadonlySet<string> = new Set(['prefill.progress', 'queue.moved']);
+/** Not recorded: its cost grows with the tokens. With it, a token took 6 µs more of 86 µs of the event loop. */
+const TOKEN_EVENT = 'tokens.progress';
 
 export const newSpanId = (): string => randomBytes(8).toString('hex');
 
@@ -71,6 +73,11 @@ export class RequestTrace {
 
   set(attributes: Attributes): void {
     if (this.isRecording) this.#span.set(attributes);
+  }
+
+  /** True if the SERVER span has this event. */
+  records(event: string): boolean {
+    return this.isRecording && event !== TOKEN_EVENT;
   }
 
   /** Adds a narration as an event of the SERVER span. */

@@ -107,6 +107,17 @@ test('the resource names the service, and the scope the conventions', async () =
   expect(receiver.scope).toMatchObject({ schemaUrl: 'https://opentelemetry.io/schemas/gen-ai/0.1.0' });
 });
 
+test('reports of generated tokens are no events: a token costs nothing', async () => {
+  const events = await worker.execute(
+    { job_id: 'progress', prompt: 'x', min_tokens: 30, max_tokens: 30 },
+    headers('progress'),
+  );
+  expect(events.filter(({ data }) => data['event'] === 'tokens.progress').length).toBeGreaterThan(1);
+  const [server] = await treeOf('progress');
+  expect(server && eventsOf(server)).not.toContain('tokens.progress');
+  expect(server && eventsOf(server)).toContain('inference.complete');
+});
+
 test('without a parent, the log has the ids of a new trace', async () => {
   await worker.execute({ job_id: 'alone', prompt: 'The sea', max_tokens: 2 }, headers('alone'));
   const [server] = await treeOf('alone');
