@@ -62,7 +62,7 @@ export interface RunOptions extends RunLimits {
   readonly acceptWithinMs?: number | undefined;
   /**
    * True: no other job has the given `job_id`. A browser can send a request twice by itself; the refusal
-   * `DUPLICATE_JOB` then names the job of this run, which is read. Default: true for an id that the client makes.
+   * `DUPLICATE_JOB` then names the job of this run, which is read. Default: true for an id of the client.
    */
   readonly isNewId?: boolean | undefined;
   /**
