@@ -14,6 +14,7 @@ import { MAX_CONFIG_BYTES } from '../src/commands/pull/named-weights.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_STAGES_MS, MAX_LAST_SHARE } from '../src/commands/serve/drain-budget.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
+import { DROP_REPORT_MS } from '../src/commands/serve/traces.ts';
 import { MIN_ADDRESS_SPACE } from '../src/config/host/address-space.ts';
 import { MAX_ORIGINS, READY_FD } from '../src/config/network/address-settings.ts';
 import { MAX_TOKEN_FILE_BYTES } from '../src/config/network/hub-token.ts';
@@ -127,6 +128,8 @@ import {
   MEMORY_READING_SHARE,
   MIN_MEMORY_AGE_MS,
 } from '../src/telemetry/memory-figure.ts';
+import { MAX_TRACED_OUTPUTS } from '../src/telemetry/traces/request-trace.ts';
+import { MAX_BATCH_CHARS, MAX_QUEUE_CHARS } from '../src/telemetry/traces/span-queue.ts';
 import { MAX_REPORTED } from '../src/text/grammar/compile-source.ts';
 import { COMPILE_THREAD_LIMITS } from '../src/text/grammar/compile-thread.ts';
 import { CACHE_BOUNDS, LOOP_COMPILE_MS, LOOP_SOURCE_UNITS } from '../src/text/grammar/grammar-compiler.ts';
@@ -341,6 +344,9 @@ the time that it may need, and every other one on a thread.
 
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
+| spans that wait for their export ([traces](traces.md)); their texts together; those of one request | 2,048; ${count(MAX_QUEUE_CHARS)}; ${count(MAX_BATCH_CHARS)} characters | \`OTEL_BSP_MAX_QUEUE_SIZE\` | the newest are dropped and counted | \`telemetry/traces/span-queue\` | \`telemetry/traces/span-queue\`, \`telemetry/traces/exporter\` |
+| outputs of a request with spans of their own | ${MAX_TRACED_OUTPUTS} | – | \`rbees.outputs_without_spans\` | \`telemetry/traces/request-trace\` | \`telemetry/traces/request-trace\` |
+| reports of dropped spans | one in ${seconds(DROP_REPORT_MS)} | – | counted in the next report | \`commands/serve/traces\` | \`e2e/traces/receiver\` |
 | steps between engine and request | the tokens of the job; the loop of a request never waits for a subscriber | – | – | \`bridge/sequence-inbox\` | \`jobs/forced-faults\` |
 | unread log lines | ${bytes(MOST_PENDING)} | – | dropped, and counted in \`stdout.lines_lost\` | \`narration/backlog\` | \`narration/backlog\` |
 | sentences | ${LIMITS.human} characters, ${LIMITS.warning} at WARN and above, ${LIMITS.cute} and ${LIMITS.story} for \`cute\` and \`story\`; ${LIMITS.field} for a field, ${FIELDS.reason.limit} for \`reason\` | – | cut at a whole character; \`--log-format pretty\` and \`ask\` print the whole reason | \`narration/entry\`, \`narration/fields\` | \`contract/narration-limits\`, \`narration/narrate\` |

@@ -23,6 +23,11 @@ export class MetricList {
     this.#add(new Gauge(name, help, read, type));
   }
 
+  /** Adds metrics that another part keeps. */
+  include(metrics: readonly Metric[]): void {
+    this.#metrics.push(...metrics);
+  }
+
   #add<M extends Metric>(metric: M): M {
     this.#metrics.push(metric);
     return metric;

@@ -69,6 +69,11 @@ export class Metrics {
     this.#ofProcess = new ProcessMetrics(figures, this.#lag);
   }
 
+  /** Adds the metrics of a part that not every worker has. */
+  include(metrics: readonly Metric[]): void {
+    this.#list.include(metrics);
+  }
+
   get contentType(): string {
     return CONTENT_TYPE;
   }

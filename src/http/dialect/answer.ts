@@ -38,17 +38,19 @@ export async function answerJob(
 ): Promise<FastifyReply> {
   const watched = watchError(encoder);
   const encoderOf = (): Encoder => (stream ? encoder : watched);
-  const admitted = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
+  const ids = idsOf(request);
+  ids.trace?.answersAs(stream);
+  const admitted = await admission.admit({ order, ids, encoderOf }, reply.raw);
   const { subscriber, runId } = admitted;
   if (!stream) await admitted.ended;
   // The client may have left meanwhile.
   if (subscriber.destroyed) return reply.hijack();
-  const ids = jobHeaders(order.jobId, runId);
-  if (stream) return reply.headers({ ...SSE_HEADERS, ...ids }).send(subscriber);
+  const named = jobHeaders(order.jobId, runId);
+  if (stream) return reply.headers({ ...SSE_HEADERS, ...named }).send(subscriber);
   if (watched.error && !canRetryHere(watched.error)) void reply.header(...NO_RETRY);
   return reply
     .code(encoder.status)
-    .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, ...ids })
+    .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, ...named })
     .send(subscriber);
 }
 

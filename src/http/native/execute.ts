@@ -24,7 +24,9 @@ export function executeHandler(admission: Admission, settings: LimitSettings & P
     // The check of the body counts the texts of messages only.
     if (order.toolUse) requireLength(order, limitsOf(settings, facts.context), fieldOf(order));
     const encoderOf = (runId: string) => sseEncoder(request.id, settings.eventIds === 'number' ? undefined : runId);
-    const { subscriber, runId } = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
+    const ids = idsOf(request);
+    ids.trace?.answersAs(true);
+    const { subscriber, runId } = await admission.admit({ order, ids, encoderOf }, reply.raw);
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();
     return reply.headers({ ...SSE_HEADERS, ...jobHeaders(order.jobId, runId) }).send(subscriber);

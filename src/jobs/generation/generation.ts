@@ -131,13 +131,14 @@ export class Generation {
   }
 
   async #runChoice(choice: Choice, signal: AbortSignal, backpressure: Backpressure): Promise<void> {
+    choice.trace = this.#job.context.trace?.output(choice.index);
     try {
       const { submission } = choice;
       for await (const step of this.#parts.engine.submit(submission, signal, backpressure)) this.#onStep(choice, step);
     } catch (error) {
       this.#onError(error);
     }
-    this.#outputSlots.ended(choice);
+    this.#outputSlots.ended(choice, this.#failure?.code.toLowerCase());
   }
 
   #onStep(choice: Choice, step: Step): void {
