@@ -1,0 +1,89 @@
+/**
+ * Many ready callbacks at once: workers that start together, or that begin to call while their pool-manager is
+ * away. The rule of the delays is that of src/lifecycle/callback. The receiver is one process that answers one callback
+ * after another. Pure, with a seed; milliseconds.
+ */
+import { backoffDelay } from '../../src/protocol/backoff.ts';
+import { Agenda } from './agenda.ts';
+import { Random } from './random.ts';
+
+/** As `CALLBACK_TIMES` in src/lifecycle/callback/ready-callback.ts; a test compares both. */
+export const CALLBACK = { spreadMs: 250, firstDelayMs: 1000, longestDelayMs: 60_000, answerMs: 5000 };
+const MOST_JITTER = 1.25;
+
+export interface StormPlan {
+  readonly seed: number;
+  readonly workers: number;
+  /** Callbacks that the receiver answers per second. */
+  readonly rate: number;
+  /** Time until the receiver exists: earlier connections are refused. */
+  readonly awayMs: number;
+  /** Workers become ready at random within this time. */
+  readonly readyWithinMs: number;
+  /** False: the delays have no jitter and the first attempt no spread, for comparison. */
+  readonly jitter?: boolean;
+}
+
+export interface Storm {
+  /** Attempts of all workers, and those whose answer came after the worker had stopped waiting for it. */
+  readonly attempts: number;
+  readonly late: number;
+  readonly refused: number;
+  /** Most attempts in one second of those that reach the receiver. */
+  readonly peak: number;
+  /** From the moment at which the receiver exists and all workers are ready: until the last worker is accepted. */
+  readonly acceptedMs: number;
+  readonly accepted: number;
+}
+
+export function storm(plan: StormPlan): Storm {
+  const { seed, workers, rate, awayMs, readyWithinMs, jitter = true } = plan;
+  const agenda = new Agenda();
+  const random = new Random(seed);
+  const arrivals: number[] = [];
+  const result = { attempts: 0, late: 0, refused: 0, accepted: 0 };
+  let [freeAt, lastReady, lastAccepted] = [awayMs, awayMs, awayMs];
+
+  const retry = (now: number, failures: number): void => {
+    const limits = { firstMs: CALLBACK.firstDelayMs, longestMs: CALLBACK.longestDelayMs / MOST_JITTER };
+    const delay = backoffDelay(failures, limits, () => (jitter ? random.next() : 0.5));
+    agenda.at(now + delay, (at) => attempt(at, failures + 1));
+  };
+  const attempt = (now: number, number: number): void => {
+    result.attempts += 1;
+    if (now < awayMs) {
+      result.refused += 1;
+      retry(now, number);
+      return;
+    }
+    arrivals.push(now);
+    freeAt = Math.max(freeAt, now) + 1000 / rate;
+    if (freeAt - now > CALLBACK.answerMs) {
+      // The receiver reads the body that has arrived, and its answer finds nobody.
+      result.late += 1;
+      retry(now + CALLBACK.answerMs, number);
+      return;
+    }
+    result.accepted += 1;
+    lastAccepted = Math.max(lastAccepted, freeAt);
+  };
+  for (let worker = 0; worker < workers; worker += 1) {
+    const ready = random.next() * readyWithinMs;
+    lastReady = Math.max(lastReady, ready);
+    const spread = jitter ? random.next() * CALLBACK.spreadMs : 0;
+    agenda.at(ready + spread, (now) => attempt(now, 1));
+  }
+  for (let end = 60_000; result.accepted < workers && end < 3_600_000; end += 60_000) agenda.runUntil(end);
+  return { ...result, peak: mostPerSecond(arrivals), acceptedMs: lastAccepted - lastReady };
+}
+
+/** Most of the times that lie within one second. */
+function mostPerSecond(times: readonly number[]): number {
+  const sorted = [...times].sort((a, b) => a - b);
+  let [first, most] = [0, 0];
+  for (const [index, time] of sorted.entries()) {
+    while ((sorted[first] ?? time) <= time - 1000) first += 1;
+    most = Math.max(most, index - first + 1);
+  }
+  return most;
+}
