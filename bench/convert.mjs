@@ -1,7 +1,8 @@
 /** The rate of the conversion of weights on one core, by format, beside a copy of the same memory. */
 import { Kernels, PIECE } from '../dist/engine/conversion/kernels/kernels.js';
-import { EXACT_FORMS, FLOAT_FORMS, REQUANTIZED } from '../dist/engine/conversion/plan/forms.js';
+import { FLOAT_FORMS, REQUANTIZED } from '../dist/engine/conversion/plan/forms.js';
 import { sourceBytes } from '../dist/engine/conversion/plan/plan-conversion.js';
+import { EXACT_FORMS } from '../dist/protocol/decoder/exact-forms.js';
 import { quantile, rounds, section, table } from './measure.mjs';
 
 const ROUNDS = 15;

@@ -126,13 +126,13 @@ function writeProduction(folder: string): void {
 
 /** SOURCE_DATE_EPOCH, or the time of the last commit, or the start of 1970: never the time of the run. */
 function time(): string {
-  return new Date(1000 * Number(process.env.SOURCE_DATE_EPOCH ?? commitSeconds())).toISOString();
+  return new Date(1000 * Number(process.env['SOURCE_DATE_EPOCH'] ?? commitSeconds())).toISOString();
 }
 
 function commitSeconds(): number {
   try {
-    const options = { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] } as const;
-    return Number(execFileSync('git', ['log', '-1', '--format=%ct'], options));
+    const args = ['log', '-1', '--format=%ct'];
+    return Number(execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   } catch {
     return 0;
   }

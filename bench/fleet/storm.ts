@@ -8,7 +8,13 @@ import { Agenda } from './agenda.ts';
 import { Random } from './random.ts';
 
 /** As `CALLBACK_TIMES` in src/lifecycle/callback/ready-callback.ts; a test compares both. */
-export const CALLBACK = { spreadMs: 250, firstDelayMs: 1000, longestDelayMs: 60_000, answerMs: 5000 };
+export const CALLBACK = {
+  spreadMs: 250,
+  firstDelayMs: 1000,
+  longestDelayMs: 60_000,
+  answerMs: 5000,
+  giveUpMs: 600_000,
+};
 const MOST_JITTER = 1.25;
 
 export interface StormPlan {
@@ -31,9 +37,21 @@ export interface Storm {
   readonly refused: number;
   /** Most attempts in one second of those that reach the receiver. */
   readonly peak: number;
-  /** From the moment at which the receiver exists and all workers are ready: until the last worker is accepted. */
+  /**
+   * From the moment at which the receiver exists and all workers are ready: until it has read a callback of each
+   * worker, and until each worker has its answer. NaN if some gave up.
+   */
+  readonly knownMs: number;
   readonly acceptedMs: number;
   readonly accepted: number;
+  readonly gaveUp: number;
+}
+
+interface Call {
+  readonly worker: number;
+  readonly number: number;
+  readonly ready: number;
+  readonly isLast: boolean;
 }
 
 export function storm(plan: StormPlan): Storm {
@@ -41,27 +59,38 @@ export function storm(plan: StormPlan): Storm {
   const agenda = new Agenda();
   const random = new Random(seed);
   const arrivals: number[] = [];
-  const result = { attempts: 0, late: 0, refused: 0, accepted: 0 };
-  let [freeAt, lastReady, lastAccepted] = [awayMs, awayMs, awayMs];
+  const result = { attempts: 0, late: 0, refused: 0, accepted: 0, gaveUp: 0 };
+  const known = new Set<number>();
+  let [freeAt, lastReady, lastAccepted, lastKnown] = [awayMs, awayMs, awayMs, awayMs];
 
-  const retry = (now: number, failures: number): void => {
+  const retry = (call: Call, now: number): void => {
     const limits = { firstMs: CALLBACK.firstDelayMs, longestMs: CALLBACK.longestDelayMs / MOST_JITTER };
-    const delay = backoffDelay(failures, limits, () => (jitter ? random.next() : 0.5));
-    agenda.at(now + delay, (at) => attempt(at, failures + 1));
+    const delay = backoffDelay(call.number, limits, () => (jitter ? random.next() : 0.5));
+    const left = call.ready + CALLBACK.giveUpMs - now;
+    if (call.isLast || left <= 0) result.gaveUp += 1;
+    else {
+      // The last delay is shortened, as in ready-callback.ts.
+      const next = { ...call, number: call.number + 1, isLast: delay >= left };
+      agenda.at(now + Math.min(delay, left), (at) => attempt(next, at));
+    }
   };
-  const attempt = (now: number, number: number): void => {
+  const attempt = (call: Call, now: number): void => {
     result.attempts += 1;
     if (now < awayMs) {
       result.refused += 1;
-      retry(now, number);
+      retry(call, now);
       return;
     }
     arrivals.push(now);
     freeAt = Math.max(freeAt, now) + 1000 / rate;
+    if (!known.has(call.worker)) {
+      known.add(call.worker);
+      lastKnown = Math.max(lastKnown, freeAt);
+    }
     if (freeAt - now > CALLBACK.answerMs) {
       // The receiver reads the body that has arrived, and its answer finds nobody.
       result.late += 1;
-      retry(now + CALLBACK.answerMs, number);
+      retry(call, now + CALLBACK.answerMs);
       return;
     }
     result.accepted += 1;
@@ -71,10 +100,11 @@ export function storm(plan: StormPlan): Storm {
     const ready = random.next() * readyWithinMs;
     lastReady = Math.max(lastReady, ready);
     const spread = jitter ? random.next() * CALLBACK.spreadMs : 0;
-    agenda.at(ready + spread, (now) => attempt(now, 1));
+    agenda.at(ready + spread, (now) => attempt({ worker, number: 1, ready, isLast: false }, now));
   }
-  for (let end = 60_000; result.accepted < workers && end < 3_600_000; end += 60_000) agenda.runUntil(end);
-  return { ...result, peak: mostPerSecond(arrivals), acceptedMs: lastAccepted - lastReady };
+  agenda.runUntil(readyWithinMs + CALLBACK.giveUpMs + 60_000);
+  const acceptedMs = result.gaveUp === 0 ? lastAccepted - lastReady : Number.NaN;
+  return { ...result, peak: mostPerSecond(arrivals), knownMs: lastKnown - lastReady, acceptedMs };
 }
 
 /** Most of the times that lie within one second. */

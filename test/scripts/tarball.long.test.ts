@@ -44,8 +44,12 @@ function copyTo(folder: string, changed: Date): void {
 /** Makes a release of the copy. Returns its digests, and the digest of each file of the package by path. */
 function released(folder: string, environment: Record<string, string>): { sums: string; files: Map<string, string> } {
   const env = { ...process.env, SOURCE_DATE_EPOCH: '1000000000', ...environment };
-  const options = { cwd: folder, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] } as const;
-  const sums = execFileSync('npm', ['run', '--silent', 'package'], options);
+  const sums = execFileSync('npm', ['run', '--silent', 'package'], {
+    cwd: folder,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const file = join(folder, 'build/release', / {2}(\S+\.tgz)$/m.exec(sums)?.[1] ?? '');
   const contents = join(folder, 'contents');
   mkdirSync(contents);

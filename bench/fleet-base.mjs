@@ -1,0 +1,282 @@
+/**
+ * The figures of one worker on which docs/scale.md builds. A real worker and the model of bench/fleet/ get the
+ * same arrivals; a receiver of ready callbacks, a scrape, and a reader of stdout are timed.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { ask, askAll, decodeRate, freshPrompt, job, quantile, section, spread, table } from './measure.mjs';
+import { workerFlags } from './models.mjs';
+import { cpuMs } from './process-figures.mjs';
+import { startWorker } from './processes.mjs';
+
+const TRACE = fileURLToPath(new URL('../build/fleet-trace.json', import.meta.url));
+const RUN = fileURLToPath(new URL('../scripts/run.mjs', import.meta.url));
+/** Requests of a real load, and their arrivals as a share of the rate that the worker can serve. */
+const LOADS = [
+  ['half of the capacity', 24, 0.5],
+  ['80 % of the capacity', 32, 0.8],
+];
+/** Means of the tokens of a request: the excess over the least is exponential. */
+const PROMPT = { least: 40, mean: 200 };
+const OUTPUT = { least: 8, mean: 48 };
+const CALLBACKS = 5000;
+const LINES = 200_000;
+const SCRAPES = 200;
+
+export async function fleetBase() {
+  const worker = await startWorker(['--queue', '200', ...workerFlags('q4')]);
+  const loads = [];
+  let times;
+  let scrape;
+  try {
+    times = await serviceTimes(worker.url);
+    const rate = capacity(times);
+    for (const [name, count, share] of LOADS)
+      loads.push({ name, requests: await realLoad(worker.url, { count, rate: share * rate, seed: 7 }) });
+    scrape = await scrapes(worker);
+  } finally {
+    await worker.stop();
+  }
+  mkdirSync(fileURLToPath(new URL('../build/', import.meta.url)), { recursive: true });
+  writeFileSync(TRACE, JSON.stringify({ times, loads }));
+  const comparison = execFileSync(process.execPath, [RUN, 'bench/fleet.ts', '--trace', TRACE], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const receiver = await callbacks();
+  const lines = await stdoutLines();
+  const rounded = Object.entries(times).map(([name, value]) => `${name} ${Number(value.toPrecision(3))}`);
+  return section('The base of a fleet', [
+    `q4 135 M. Service times of this run in milliseconds: ${rounded.join(', ')}.`,
+    comparison.trim(),
+    table(
+      ['', 'figure'],
+      [
+        ['ready callbacks that one process of Node.js answers, per second', spread(receiver.rates, 0)],
+        ['bytes of a ready callback', String(receiver.bytes)],
+        ['bytes of `GET /metrics`', String(scrape.bytes)],
+        ['`GET /metrics`, one after another, ms', spread(scrape.ms, 2)],
+        ['processor time of the worker for one, ms', scrape.cpu.toFixed(2)],
+        ['bytes of `GET /ready`', String(scrape.ready)],
+        ['lines of stdout that one process of Node.js divides and parses, per second', spread(lines.parsed, 0)],
+        ['– divides only', spread(lines.divided, 0)],
+      ],
+    ),
+  ]);
+}
+
+/** The parameters of bench/fleet/service.ts, from a prompt and from steps of one and of eight streams. */
+async function serviceTimes(url) {
+  const [short, long, first] = [200, 1000, 16];
+  const firstToken = async (length) => {
+    const all = [];
+    for (let round = 0; round < 3; round += 1) all.push((await ask(url, job(freshPrompt(length), 1))).tokens[0]);
+    return Math.min(...all);
+  };
+  await firstToken(first);
+  const [a, b, c] = [await firstToken(first), await firstToken(short), await firstToken(long)];
+  // t(n) = request + n · (prompt + promptContext · n / 2), for three lengths.
+  const slope = (x, tx, y, ty) => (ty - tx) / (y - x);
+  const [low, high] = [slope(first, a, short, b), slope(short, b, long, c)];
+  const promptContext = Math.max(0, (2 * (high - low)) / (long - first));
+  const prompt = low - (promptContext * (first + short)) / 2;
+  const request = Math.max(0, a - first * prompt);
+  // One stream at contexts 80 and 560, and eight streams at 80, in steps after their prompts.
+  const stepAt = async (context, rows) => {
+    const outcomes = await askAll(
+      url,
+      Array.from({ length: rows }, () => job(freshPrompt(context - 32), 64)),
+    );
+    if (rows === 1) return 1000 / decodeRate(outcomes[0]);
+    const from = Math.max(...outcomes.map(({ sent, tokens }) => sent + tokens[0]));
+    const to = Math.min(...outcomes.map(({ sent, tokens }) => sent + tokens.at(-1)));
+    const steps = outcomes.map(
+      ({ sent, tokens }) => tokens.filter((at) => sent + at >= from && sent + at <= to).length,
+    );
+    return (to - from) / (Math.min(...steps) - 1);
+  };
+  const least = async (...args) => Math.min(await stepAt(...args), await stepAt(...args), await stepAt(...args));
+  const [one, far, eight] = [await least(80, 1), await least(560, 1), await least(80, 8)];
+  const context = Math.max(0, (far - one) / 480);
+  const row = (eight - one) / 7 - context * 80;
+  const step = one - row - context * 80;
+  return { step, row, context, prompt, promptContext, request, chunk: 250, longestChunk: 500, stepsBetween: 24 };
+}
+
+/** Requests per second of a worker that is never idle, with eight rows. */
+function capacity({ step, row, context, prompt, promptContext, request }) {
+  const rows = 8;
+  const ofPrompt = request + PROMPT.mean * (prompt + (promptContext * PROMPT.mean) / 2);
+  const held = rows * (PROMPT.mean + OUTPUT.mean / 2);
+  return 1000 / (ofPrompt + (OUTPUT.mean * (step + row * rows + context * held)) / rows);
+}
+
+/** Sends requests at random times, whatever the worker does. Times in milliseconds. */
+async function realLoad(url, { count, rate, seed }) {
+  const random = sequence(seed);
+  const exponential = (mean) => -mean * Math.log(1 - random());
+  const draw = ({ least, mean }) => least + Math.round(exponential(mean - least));
+  let at = 0;
+  const plans = Array.from({ length: count }, (_, session) => {
+    at += exponential(1000 / rate);
+    return { at, session, prompt: draw(PROMPT), output: draw(OUTPUT) };
+  });
+  const began = performance.now();
+  return Promise.all(
+    plans.map(async (plan) => {
+      await sleep(Math.max(0, plan.at - (performance.now() - began)));
+      const sentAt = performance.now() - began;
+      const outcome = await ask(url, job(freshPrompt(plan.prompt), plan.output));
+      const { tokens } = outcome;
+      return { ...plan, at: sentAt, firstToken: tokens[0], end: tokens.at(-1), cached: outcome.end.cached_tokens ?? 0 };
+    }),
+  );
+}
+
+/** Numbers from 0, below 1, from a seed (mulberry32). */
+function sequence(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+async function scrapes({ url, pid }) {
+  const ms = [];
+  const cpu = cpuMs(pid);
+  let bytes = 0;
+  for (let round = 0; round < SCRAPES; round += 1) {
+    const began = performance.now();
+    bytes = Buffer.byteLength(await (await fetch(`${url}/metrics`)).text());
+    ms.push(performance.now() - began);
+  }
+  const used = (cpuMs(pid) - cpu) / SCRAPES;
+  const ready = Buffer.byteLength(await (await fetch(`${url}/ready`)).text());
+  return { bytes, ready, cpu: used, ms: [quantile(ms, 0.5), quantile(ms, 0.05), quantile(ms, 0.95)] };
+}
+
+/** A receiver in a process of its own, as examples/pool-manager.mjs has it, and callers that connect anew. */
+const RECEIVER = `
+import http from 'node:http';
+const table = new Map();
+const server = http.createServer((request, response) => {
+  let text = '';
+  request.setEncoding('utf8').on('data', (part) => (text += part)).on('end', () => {
+    const notice = JSON.parse(text);
+    table.set(notice.instance_id, notice);
+    response.writeHead(204).end();
+  });
+});
+server.listen(0, '127.0.0.1', () => process.stdout.write(String(server.address().port) + '\\n'));
+process.stdin.resume().on('end', () => process.exit());
+`;
+
+async function callbacks() {
+  const receiver = spawn(process.execPath, ['--input-type=module', '-e', RECEIVER], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const port = Number(await new Promise((resolve) => receiver.stdout.once('data', resolve)));
+  const body = (index) =>
+    JSON.stringify({
+      schema_version: 2,
+      worker_id: `w${index}-g1`,
+      instance_id: crypto.randomUUID(),
+      pid: 12345 + index,
+      started_at: new Date().toISOString(),
+      model: 'SmolLM2-135M-Instruct',
+      model_ref: 'SmolLM2-135M-Instruct',
+      url: `http://10.0.12.${index % 250}:${30000 + index}`,
+      uri: `http://10.0.12.${index % 250}:${30000 + index}`,
+      device: 'cpu',
+      slots: 16,
+      context_length: 8192,
+      vram_bytes: 0,
+      memory_bytes: 310000000,
+      capabilities: ['text-gen'],
+      protocol: 'sse',
+      version: '0.1.0',
+      announcement: 1,
+      reason: 'started',
+    });
+  const headers = {
+    'Content-Type': 'application/json',
+    'X-Correlation-Id': crypto.randomUUID(),
+    'Idempotency-Key': `${crypto.randomUUID()}-1`,
+    Authorization: `Bearer ${'x'.repeat(32)}`,
+  };
+  const call = (index) =>
+    new Promise((resolve, reject) => {
+      const request = http.request({ port, host: '127.0.0.1', method: 'POST', path: '/ready', agent: false, headers });
+      request.once('response', (response) => response.resume().once('end', resolve)).once('error', reject);
+      request.end(body(index));
+    });
+  const rates = [];
+  try {
+    for (let round = 0; round < 3; round += 1) {
+      // The receiver's own time: the callers need the other core.
+      const cpu = cpuMs(receiver.pid);
+      let next = 0;
+      const caller = async () => {
+        for (; next < CALLBACKS; ) {
+          next += 1;
+          await call(next);
+        }
+      };
+      await Promise.all(Array.from({ length: 100 }, caller));
+      rates.push((CALLBACKS * 1000) / (cpuMs(receiver.pid) - cpu));
+    }
+  } finally {
+    receiver.stdin.end();
+  }
+  return { rates, bytes: Buffer.byteLength(body(500)) };
+}
+
+/** Lines per second of a reader that divides stdout into lines, with and without JSON.parse. */
+async function stdoutLines() {
+  const line = `${JSON.stringify({
+    timestamp: new Date().toISOString(),
+    level: 'INFO',
+    event: 'tokens.progress',
+    actor: 'inference-engine',
+    action: 'token_generate',
+    target: crypto.randomUUID(),
+    human: 'Generated 120 tokens at 84.1 tokens/s, with 3 other requests in the batch',
+    cute: 'Tok, tok, tok: 120 little words hop along! 🐰',
+    correlation_id: crypto.randomUUID(),
+    worker_id: 'w3-g2',
+    job_id: crypto.randomUUID(),
+    run_id: 'q7f3a1',
+    tokens_out: 120,
+    tokens_per_sec: 84.1,
+    emitted_by: 'rbees-workerd@0.1.0',
+  })}\n`;
+  const block = Buffer.from(line.repeat(100));
+  const measure = async (use) => {
+    const { createInterface } = await import('node:readline');
+    const stream = new PassThrough();
+    const reader = createInterface({ input: stream });
+    let count = 0;
+    const began = performance.now();
+    reader.on('line', (text) => {
+      use(text);
+      count += 1;
+    });
+    for (let sent = 0; sent < LINES; sent += 100) if (!stream.write(block)) await new Promise(setImmediate);
+    stream.end();
+    await new Promise((resolve) => reader.once('close', resolve));
+    return (count * 1000) / (performance.now() - began);
+  };
+  const [parsed, divided] = [[], []];
+  for (let round = 0; round < 3; round += 1) {
+    parsed.push(await measure(JSON.parse));
+    divided.push(await measure(() => undefined));
+  }
+  return { parsed, divided };
+}
