@@ -17,8 +17,8 @@ const TRACE = fileURLToPath(new URL('../build/fleet-trace.json', import.meta.url
 const RUN = fileURLToPath(new URL('../scripts/run.mjs', import.meta.url));
 /** Requests of a real load, and their arrivals as a share of the rate that the worker can serve. */
 const LOADS = [
-  ['half of the capacity', 24, 0.5],
-  ['80 % of the capacity', 32, 0.8],
+  ['half of the capacity', 16, 0.5],
+  ['80 % of the capacity', 20, 0.8],
 ];
 /** Means of the tokens of a request: the excess over the least is exponential. */
 const PROMPT = { least: 40, mean: 200 };
@@ -71,10 +71,10 @@ export async function fleetBase() {
 
 /** The parameters of bench/fleet/service.ts, from a prompt and from steps of one and of eight streams. */
 async function serviceTimes(url) {
-  const [short, long, first] = [200, 1000, 16];
+  const [short, long, first] = [112, 448, 16];
   const firstToken = async (length) => {
     const all = [];
-    for (let round = 0; round < 3; round += 1) all.push((await ask(url, job(freshPrompt(length), 1))).tokens[0]);
+    for (let round = 0; round < 2; round += 1) all.push((await ask(url, job(freshPrompt(length), 1))).tokens[0]);
     return Math.min(...all);
   };
   await firstToken(first);
@@ -85,7 +85,7 @@ async function serviceTimes(url) {
   const promptContext = Math.max(0, (2 * (high - low)) / (long - first));
   const prompt = low - (promptContext * (first + short)) / 2;
   const request = Math.max(0, a - first * prompt);
-  // One stream at contexts 80 and 560, and eight streams at 80, in steps after their prompts.
+  // One stream at contexts 80 and 400, and eight streams at 80, in steps after their prompts.
   const stepAt = async (context, rows) => {
     const outcomes = await askAll(
       url,
@@ -99,9 +99,9 @@ async function serviceTimes(url) {
     );
     return (to - from) / (Math.min(...steps) - 1);
   };
-  const least = async (...args) => Math.min(await stepAt(...args), await stepAt(...args), await stepAt(...args));
-  const [one, far, eight] = [await least(80, 1), await least(560, 1), await least(80, 8)];
-  const context = Math.max(0, (far - one) / 480);
+  const least = async (...args) => Math.min(await stepAt(...args), await stepAt(...args));
+  const [one, far, eight] = [await least(80, 1), await least(400, 1), await least(80, 8)];
+  const context = Math.max(0, (far - one) / 320);
   const row = (eight - one) / 7 - context * 80;
   const step = one - row - context * 80;
   return { step, row, context, prompt, promptContext, request, chunk: 250, longestChunk: 500, stepsBetween: 24 };

@@ -2,12 +2,13 @@
  * A fleet of 10, 100 and 1 000 workers under routing policies, a loss of 5 % of the workers, and storms of ready callbacks:
  * simulated with the measured service times of one worker. Equal seeds give equal tables (docs/scale.md).
  *
- *   npm run bench -- fleet
- *   npm run bench -- fleetBase          measures one worker here, and compares it with the model
+ *   npm run bench -- fleet                         all tables
+ *   node scripts/run.mjs bench/fleet.ts <part>     one of policies, highest, routers, losses, storms
+ *   npm run bench -- fleetBase                     measures one worker here, and compares it with the model
  */
 import { readFileSync } from 'node:fs';
 import { compared, type Trace } from './fleet/comparison.ts';
-import { GOAL_MS, highestLoad, hitRate, LIMITS, POLICIES, run, SEED } from './fleet/plans.ts';
+import { GOAL_MS, highestLoad, hitRate, LIMITS, POLICIES, run, SEED, WARM_UP_MS } from './fleet/plans.ts';
 import { leastGreater, type Policy, prefixAffinity, roundRobin } from './fleet/policies.ts';
 import { quantileOf, type Record } from './fleet/record.ts';
 import { type StormPlan, storm } from './fleet/storm.ts';
@@ -51,7 +52,7 @@ function figures(record: Record): string[] {
 function highest(): void {
   const rows = POLICIES.map((policy) => [
     policy.name,
-    ...[10, 100].map((workers) => highestLoad({ workers, policy, countedMs: 10_000_000 / workers }).toFixed(2)),
+    ...[10, 100].map((workers) => highestLoad({ workers, policy, countedMs: 6_000_000 / workers }).toFixed(2)),
   ]);
   print(
     `Highest load, requests per second and worker, with a p95 of the first token of at most ${GOAL_MS / 1000} s and no refusal:`,
@@ -73,7 +74,7 @@ function routers(): void {
   );
 }
 
-const KILLED = { at: 60_000, share: 0.05, probeMs: 0, streamMs: 250, replacedMs: 5000 };
+const KILLED = { at: 40_000, share: 0.05, probeMs: 0, streamMs: 250, replacedMs: 5000 };
 const GONE = { ...KILLED, probeMs: 730, streamMs: 10_000, replacedMs: 60_000 };
 
 function losses(): void {
@@ -84,9 +85,9 @@ function losses(): void {
   const rows = [1000].flatMap((workers) =>
     cases.flatMap(([name, loss]) =>
       [roundRobin, leastGreater(1000), prefixAffinity(LIMITS.slots)].map((policy) => {
-        const record = run({ workers, policy, load: 0.2, loss, countedMs: 180_000 });
-        const at = 200_000 + loss.at;
-        const before = record.firstToken(0.95, at - 60_000, at);
+        const record = run({ workers, policy, load: 0.45, loss, countedMs: 120_000 });
+        const at = WARM_UP_MS + loss.at;
+        const before = record.firstToken(0.95, at - 40_000, at);
         const after = record.firstToken(0.95, at, at + 30_000);
         return [
           String(workers),
@@ -103,7 +104,7 @@ function losses(): void {
     ),
   );
   print(
-    'A loss of 5 % of the workers, 0.2 requests per second and worker:',
+    'A loss of 5 % of the workers, 0.45 requests per second and worker:',
     table(
       [
         'workers',
@@ -113,7 +114,7 @@ function losses(): void {
         'refused',
         'silence p50 / p95 / longest, s',
         'tokens computed again',
-        'p95 of the first token, minute before / 30 s after, s',
+        'p95 of the first token, 40 s before / 30 s after, s',
         'recovered after, s',
       ],
       rows,
@@ -123,7 +124,7 @@ function losses(): void {
 
 /** Seconds until the p95 of the requests of ten seconds is at most 1.25 times that before, for the rest of the run. */
 function recovery(record: Record, at: number, before: number): string {
-  const windows = Array.from({ length: 11 }, (_, index) => index * 10_000);
+  const windows = Array.from({ length: 8 }, (_, index) => index * 10_000);
   const slow = windows.filter((from) => record.firstToken(0.95, at + from, at + from + 10_000) > 1.25 * before);
   return String(((slow.at(-1) ?? -10_000) + 10_000) / 1000);
 }
@@ -174,6 +175,8 @@ function storms(): void {
   );
 }
 
-const [flag, file = ''] = process.argv.slice(2);
-if (flag === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
-else for (const part of [policies, highest, routers, losses, storms]) part();
+const PARTS = { policies, highest, routers, losses, storms };
+
+const [name = '', file = ''] = process.argv.slice(2);
+if (name === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
+else for (const [part, write] of Object.entries(PARTS)) if (name === '' || name === part) write();

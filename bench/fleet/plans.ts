@@ -19,12 +19,12 @@ export const LIMITS = { slots: 16, queue: 64, stored: 64 };
 const CHAT = { turns: 3, thinkMs: 10_000, instructions: 200, question: 40, answer: 80 };
 /** Limit of the time to first token that a load must keep, as its 95th percentile. */
 export const GOAL_MS = 5000;
-const WARM_UP_MS = 200_000;
+export const WARM_UP_MS = 100_000;
 /** Requests of a run, about: a small fleet runs longer, so that its quantiles have as many values. */
 const COUNTED_MS: Readonly<{ [workers: number]: number }> = {
-  10: 3_000_000,
-  100: 600_000,
-  1000: 120_000,
+  10: 2_000_000,
+  100: 300_000,
+  1000: 60_000,
 };
 
 export const POLICIES: readonly Policy[] = [

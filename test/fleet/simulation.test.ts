@@ -99,7 +99,9 @@ test('the service times are those of docs/benchmarks.md, within 20 %', () => {
     [16, 512, 170],
     [1, 2048, 40],
     [4, 2048, 58],
-    [16, 2048, 63], [2, 2048, 53], [8, 2048, 61],
+    [16, 2048, 63],
+    [2, 2048, 53],
+    [8, 2048, 61],
   ] as const;
   const wrong = measured.filter(([rows, context, rate]) => Math.abs(perSecond(rows, context) / rate - 1) > 0.2);
   expect(wrong).toEqual([]);

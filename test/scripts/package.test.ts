@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Most bytes of the package, packed and unpacked: the embedded model and the contract are half of them. */
-const MOST = { size: 6_000_000, unpackedSize: 14_000_000 };
+const MOST = { size: 7_000_000, unpackedSize: 16_000_000 };
 /** Every file is below one of these folders, or is one of these files. */
 const CONTENT =
   /^(?:dist|docs|deploy|examples|models\/haiku)\/|^(?:README|CONTRIBUTING|SECURITY|CHANGELOG)\.md$|^(?:LICENSE|THIRD_PARTY_NOTICES\.txt|\.env\.example|package\.json|openapi\.(?:json|yaml)|scripts\/install-cuda\.mjs)$/;
