@@ -85,7 +85,7 @@ function losses(): void {
   const rows = [1000].flatMap((workers) =>
     cases.flatMap(([name, loss]) =>
       [roundRobin, leastGreater(1000), prefixAffinity(LIMITS.slots)].map((policy) => {
-        const record = run({ workers, policy, load: 0.45, loss, countedMs: 120_000 });
+        const record = run({ workers, policy, load: 0.3, loss, countedMs: 120_000 });
         const at = WARM_UP_MS + loss.at;
         const before = record.firstToken(0.95, at - 40_000, at);
         const after = record.firstToken(0.95, at, at + 30_000);
@@ -104,7 +104,7 @@ function losses(): void {
     ),
   );
   print(
-    'A loss of 5 % of the workers, 0.45 requests per second and worker:',
+    'A loss of 5 % of the workers, 0.3 requests per second and worker:',
     table(
       [
         'workers',

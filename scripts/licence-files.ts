@@ -24,8 +24,9 @@ fails for a package whose licence is not in the list of its table (\`scripts/lic
 
 ## Installed with the worker
 
-${always.length} packages on every system. Allowed: ${listOf(ALLOWED)}. Their texts are in
-[THIRD_PARTY_NOTICES.txt](../THIRD_PARTY_NOTICES.txt), because the bundles of the worker contain code of these packages.
+${always.length} packages on every system. Their texts are in [THIRD_PARTY_NOTICES.txt](../THIRD_PARTY_NOTICES.txt), because the
+bundles of the worker contain code of these packages. Allowed:
+${listOf(ALLOWED)}.
 
 ${table(always)}
 
