@@ -8,7 +8,7 @@ import http from 'node:http';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { ask, askAll, decodeRate, freshPrompt, job, quantile, section, spread, table } from './measure.mjs';
+import { ask, askAll, freshPrompt, job, quantile, section, spread, table } from './measure.mjs';
 import { workerFlags } from './models.mjs';
 import { cpuMs } from './process-figures.mjs';
 import { startWorker } from './processes.mjs';
@@ -30,84 +30,93 @@ const SCRAPES = 200;
 export async function fleetBase() {
   const worker = await startWorker(['--queue', '200', ...workerFlags('q4')]);
   const loads = [];
-  let times;
   let scrape;
   try {
-    process.stderr.write(' service times…');
-    times = await serviceTimes(worker.url);
-    process.stderr.write(' loads…');
-    const rate = capacity(times);
-    for (const [name, count, share] of LOADS)
-      loads.push({ name, requests: await realLoad(worker.url, { count, rate: share * rate, seed: 7 }) });
+    let before = await slowness(worker.url);
+    for (const [name, count, share] of LOADS) {
+      process.stderr.write(` ${name}…`);
+      const rate = share * capacity(scaled(before));
+      const requests = await realLoad(worker.url, { count, rate, seed: 7 });
+      // Other work comes and goes: the mean of the time before and after the load.
+      const after = await slowness(worker.url);
+      const slow = meanOf(before, after);
+      loads.push({ name, requests, times: scaled(slow), slow });
+      before = after;
+    }
     scrape = await scrapes(worker);
   } finally {
     await worker.stop();
   }
   mkdirSync(fileURLToPath(new URL('../build/', import.meta.url)), { recursive: true });
-  writeFileSync(TRACE, JSON.stringify({ times, loads }));
+  writeFileSync(TRACE, JSON.stringify({ loads }));
   const comparison = execFileSync(process.execPath, [RUN, 'bench/fleet.ts', '--trace', TRACE], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const receiver = await callbacks();
   const lines = await stdoutLines();
-  const rounded = Object.entries(times).map(([name, value]) => `${name} ${Number(value.toPrecision(3))}`);
+  const factors = loads.map(
+    ({ name, slow }) => `${name}: prompts ${slow.prompt.toFixed(1)}, steps ${slow.step.toFixed(1)}`,
+  );
   return section('The base of a fleet', [
-    `q4 135 M. Service times of this run in milliseconds: ${rounded.join(', ')}.`,
+    `q4 135 M. Times of the service in this run, as multiples of those of the quiet machine of docs/benchmarks.md: ${factors.join('; ')}.`,
     comparison.trim(),
     table(
       ['', 'figure'],
       [
-        ['ready callbacks that one process of Node.js answers, per second of processor time', spread(receiver.rates, 0)],
+        [
+          'ready callbacks that one process of Node.js answers, per second of processor time',
+          spread(receiver.rates, 0),
+        ],
         ['bytes of a ready callback', String(receiver.bytes)],
         ['bytes of `GET /metrics`', String(scrape.bytes)],
         ['`GET /metrics`, one after another, ms', spread(scrape.ms, 2)],
         ['processor time of the worker for one, ms', scrape.cpu.toFixed(2)],
         ['bytes of `GET /ready`', String(scrape.ready)],
-        ['lines of stdout that one process of Node.js divides and parses, per second of processor time', spread(lines.parsed, 0)],
+        [
+          'lines of stdout that one process of Node.js divides and parses, per second of processor time',
+          spread(lines.parsed, 0),
+        ],
         ['– divides only', spread(lines.divided, 0)],
       ],
     ),
   ]);
 }
 
-/** The parameters of bench/fleet/service.ts, from a prompt and from steps of one and of eight streams. */
-async function serviceTimes(url) {
-  const [short, long, first] = [96, 320, 16];
-  const firstToken = async (length) => {
-    const all = [];
-    for (let round = 0; round < 2; round += 1) all.push((await ask(url, job(freshPrompt(length), 1))).tokens[0]);
-    return Math.min(...all);
+/** Times of a quiet machine: `MEASURED` of bench/fleet/service.ts. */
+const QUIET = { step: 5.7, row: 2.3, context: 0.0065, prompt: 1.81, promptContext: 0.00081, request: 7 };
+const RULES = { chunk: 250, longestChunk: 500, stepsBetween: 24 };
+const [PROMPT_LENGTH, ROWS, CONTEXT] = [320, 8, 64];
+
+/** How many times longer a prompt and a step of eight rows take than on the quiet machine. */
+async function slowness(url) {
+  const prompts = [];
+  for (let round = 0; round < 3; round += 1)
+    prompts.push((await ask(url, job(freshPrompt(PROMPT_LENGTH), 1))).tokens[0]);
+  const bodies = Array.from({ length: ROWS }, () => job(freshPrompt(CONTEXT - 16), 32));
+  const outcomes = await askAll(url, bodies);
+  const from = Math.max(...outcomes.map(({ sent, tokens }) => sent + tokens[0]));
+  const to = Math.min(...outcomes.map(({ sent, tokens }) => sent + tokens.at(-1)));
+  const inside = ({ sent, tokens }) => tokens.filter((at) => sent + at >= from && sent + at <= to).length;
+  const step = (to - from) / (Math.min(...outcomes.map(inside)) - 1);
+  const { request, prompt, promptContext } = QUIET;
+  return {
+    prompt: quantile(prompts, 0.5) / (request + PROMPT_LENGTH * (prompt + (promptContext * PROMPT_LENGTH) / 2)),
+    step: step / (QUIET.step + QUIET.row * ROWS + QUIET.context * ROWS * CONTEXT),
   };
-  await firstToken(first);
-  const [a, b, c] = [await firstToken(first), await firstToken(short), await firstToken(long)];
-  // t(n) = request + n · (prompt + promptContext · n / 2), for three lengths.
-  const slope = (x, tx, y, ty) => (ty - tx) / (y - x);
-  const [low, high] = [slope(first, a, short, b), slope(short, b, long, c)];
-  const promptContext = Math.max(0, (2 * (high - low)) / (long - first));
-  const prompt = low - (promptContext * (first + short)) / 2;
-  const request = Math.max(0, a - first * prompt);
-  // One stream at contexts 64 and 320, and eight streams at 64, in steps after their prompts.
-  const stepAt = async (context, rows) => {
-    const outcomes = await askAll(
-      url,
-      Array.from({ length: rows }, () => job(freshPrompt(context - 16), 32)),
-    );
-    if (rows === 1) return 1000 / decodeRate(outcomes[0]);
-    const from = Math.max(...outcomes.map(({ sent, tokens }) => sent + tokens[0]));
-    const to = Math.min(...outcomes.map(({ sent, tokens }) => sent + tokens.at(-1)));
-    const steps = outcomes.map(
-      ({ sent, tokens }) => tokens.filter((at) => sent + at >= from && sent + at <= to).length,
-    );
-    return (to - from) / (Math.min(...steps) - 1);
-  };
-  const least = async (...args) => Math.min(await stepAt(...args), await stepAt(...args));
-  const [one, far, eight] = [await least(64, 1), await least(320, 1), await least(64, 8)];
-  const context = Math.max(0, (far - one) / 256);
-  const row = (eight - one) / 7 - context * 64;
-  const step = one - row - context * 64;
-  return { step, row, context, prompt, promptContext, request, chunk: 250, longestChunk: 500, stepsBetween: 24 };
 }
+
+/** The parameters of bench/fleet/service.ts for a machine that is so much slower. */
+const scaled = (slow) => ({
+  step: QUIET.step * slow.step,
+  row: QUIET.row * slow.step,
+  context: QUIET.context * slow.step,
+  prompt: QUIET.prompt * slow.prompt,
+  promptContext: QUIET.promptContext * slow.prompt,
+  request: QUIET.request * slow.prompt,
+  ...RULES,
+});
+const meanOf = (one, other) => ({ prompt: (one.prompt + other.prompt) / 2, step: (one.step + other.step) / 2 });
 
 /** Requests per second of a worker that is never idle, with eight rows. */
 function capacity({ step, row, context, prompt, promptContext, request }) {

@@ -3,10 +3,11 @@
  * simulated with the measured service times of one worker. Equal seeds give equal tables (docs/scale.md).
  *
  *   npm run bench -- fleet                         all tables
- *   node scripts/run.mjs bench/fleet.ts <part>     one of policies, highest, routers, losses, storms
+ *   node scripts/run.mjs bench/fleet.ts <part>     one of oneWorker, policies, highest, routers, losses, storms
  *   npm run bench -- fleetBase                     measures one worker here, and compares it with the model
  */
 import { readFileSync } from 'node:fs';
+import { closedLoopTable } from './fleet/closed-loop.ts';
 import { compared, type Trace } from './fleet/comparison.ts';
 import { GOAL_MS, highestLoad, hitRate, LIMITS, POLICIES, run, SEED, WARM_UP_MS } from './fleet/plans.ts';
 import { leastGreater, type Policy, prefixAffinity, roundRobin } from './fleet/policies.ts';
@@ -175,7 +176,14 @@ function storms(): void {
   );
 }
 
-const PARTS = { policies, highest, routers, losses, storms };
+function oneWorker(): void {
+  print(
+    'One worker under clients that send without a pause, measured (docs/benchmarks.md) and as the model predicts it:',
+    closedLoopTable(),
+  );
+}
+
+const PARTS = { oneWorker, policies, highest, routers, losses, storms };
 
 const [name = '', file = ''] = process.argv.slice(2);
 if (name === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));

@@ -16,14 +16,17 @@ interface Measured {
   readonly cached: number;
 }
 
-/** What bench/fleet-base.mjs writes. `times` were measured on the same worker before the load. */
+/** What bench/fleet-base.mjs writes. `times` were measured on the same worker before and after the load. */
 export interface Trace {
-  readonly times: ServiceTimes;
-  readonly loads: readonly { readonly name: string; readonly requests: readonly Measured[] }[];
+  readonly loads: readonly {
+    readonly name: string;
+    readonly times: ServiceTimes;
+    readonly requests: readonly Measured[];
+  }[];
 }
 
-export function compared({ times, loads }: Trace): string[] {
-  const rows = loads.flatMap(({ name, requests }) => {
+export function compared({ loads }: Trace): string[] {
+  const rows = loads.flatMap(({ name, times, requests }) => {
     const model = predict(times, requests);
     const real = requests.map(({ firstToken, end }) => ({ firstToken, end }));
     return [

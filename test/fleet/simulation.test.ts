@@ -1,5 +1,6 @@
 /** The simulated fleet (bench/fleet): equal runs, no lost request, the laws of queues, and the effects of its policies. */
 import { expect, test } from 'vitest';
+import { closedLoop, OVER_HTTP } from '../../bench/fleet/closed-loop.ts';
 import { hitRate, planOf, run } from '../../bench/fleet/plans.ts';
 import { leastOwn, leastSampled, type Policy, prefixAffinity, roundRobin } from '../../bench/fleet/policies.ts';
 import { quantileOf, type Record } from '../../bench/fleet/record.ts';
@@ -108,6 +109,16 @@ test('the service times are those of docs/benchmarks.md, within 20 %', () => {
   expect(promptMs(MEASURED, 1032, 0) / 2253).toBeCloseTo(1, 1);
   expect(promptMs(MEASURED, 1032, 1000) / 96).toBeCloseTo(1, 1);
 });
+
+test.each(OVER_HTTP)(
+  'one worker under $clients clients: tokens/s and p95 are the measured ones, within 10 %',
+  (one) => {
+    const { rate, firstTokens } = closedLoop(one.clients, one.requests);
+    expect(firstTokens).toHaveLength(one.requests);
+    expect(Math.abs(rate / one.rate - 1)).toBeLessThan(0.1);
+    expect(Math.abs(quantileOf(firstTokens, 0.95) / one.p95 - 1)).toBeLessThan(0.1);
+  },
+);
 
 test('sessions that stay on their worker find their beginnings, and get their first tokens earlier', () => {
   const [alternating, least, staying] = [roundRobin, leastOwn, prefixAffinity(16)].map((policy) => small(policy));
