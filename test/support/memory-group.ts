@@ -1,5 +1,5 @@
 /** Real control groups with a limit of memory, and processes that use it up. For tests as root on Linux. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -54,22 +54,30 @@ export class MemoryGroup {
   /**
    * Uses the memory of the group up, until the kernel kills `victim`, which it prefers to all other processes
    * of the group.
+   * @param worker is suspended meanwhile. If it started its next engine before the memory is free again, the
+   * kernel would kill this engine or the worker, too. Absent: a worker that starts no further engine
    */
-  async kill(victim: number): Promise<void> {
+  async kill(victim: number, worker?: number): Promise<void> {
     writeFileSync(`/proc/${victim}/oom_score_adj`, '1000');
     const [command = '', ...rest] = this.launcher;
-    // It ends with its victim: the next engine needs the memory.
+    // Ends with its victim, which stays a zombie while its parent is suspended.
     const code = `
       const kept = [];
-      setInterval(() => {
-        if (!require('node:fs').existsSync('/proc/${victim}')) process.exit();
-        kept.push(Buffer.alloc(4 * 2 ** 20, 1));
-      }, 1);`;
-    const hog: ChildProcess = track(spawn(command, [...rest, process.execPath, '-e', code], { stdio: 'ignore' }));
-    const ended = once(hog, 'exit');
-    while (existsSync(`/proc/${victim}`) && hog.exitCode === null && hog.signalCode === null) await sleep(5);
-    hog.kill('SIGKILL');
-    await ended;
+      const lives = () => {
+        try {
+          return !require('node:fs').readFileSync('/proc/${victim}/stat', 'latin1').includes(') Z ');
+        } catch {
+          return false;
+        }
+      };
+      setInterval(() => (lives() ? kept.push(Buffer.alloc(4 * 2 ** 20, 1)) : process.exit()), 1);`;
+    if (worker !== undefined) process.kill(worker, 'SIGSTOP');
+    try {
+      const hog = track(spawn(command, [...rest, process.execPath, '-e', code], { stdio: 'ignore' }));
+      await once(hog, 'exit');
+    } finally {
+      if (worker !== undefined) process.kill(worker, 'SIGCONT');
+    }
   }
 
   /** Removes the group. Waits for the end of its processes. @throws Error if they do not end in a minute. */

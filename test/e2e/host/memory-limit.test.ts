@@ -19,6 +19,7 @@ const REMEDY = /^raise the memory limit, or use less --cache-memory, fewer --slo
 const KILLED = 'the kernel killed the engine for lack of memory: out_of_memory (signal SIGKILL)';
 
 let group: MemoryGroup;
+const pidOf = (worker: TestWorker): number => Number(worker.process.pid);
 
 describe.runIf(canLimitMemory())('a control group with a limit of memory', () => {
   beforeEach(() => {
@@ -32,7 +33,7 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
   const start = (): Promise<TestWorker> => startWorker({ launcher: group.launcher, args: ['--slots', '2'] });
 
   /** Uses the memory of the group up until the kernel kills the engine. */
-  const killEngine = async (worker: TestWorker): Promise<void> => group.kill(enginePid(worker));
+  const killEngine = (worker: TestWorker): Promise<void> => group.kill(enginePid(worker), pidOf(worker));
 
   test('above the own group limits the plan', async () => {
     const worker = await start();
@@ -102,7 +103,7 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     const worker = await start();
     const [command = '', ...rest] = [...group.launcher, 'sleep', '600'];
     const bystander = track(spawn(command, rest, { stdio: 'ignore' }));
-    await group.kill(bystander.pid ?? 0);
+    await group.kill(bystander.pid ?? 0, pidOf(worker));
     // The engine is idle: each of its messages is a sign of life.
     let [signs, last] = [0, 0];
     while (signs < 3) {
