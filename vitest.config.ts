@@ -1,11 +1,11 @@
 /**
  * The suites. `npm test` runs `unit`, `stateful` and `e2e`; a file whose name ends in `.webgpu.test.ts`,
- * `.pages.test.ts`, `.runtimes.test.ts`, `.tokenizers.test.ts`, `.agents.test.ts` or `.long.test.ts` belongs to the
- * npm script of that name.
+ * `.pages.test.ts`, `.runtimes.test.ts`, `.tokenizers.test.ts`, `.agents.test.ts`, `.deploy.test.ts` or
+ * `.long.test.ts` belongs to the npm script of that name.
  */
 import { defineConfig } from 'vitest/config';
 
-const EXTRA = ['webgpu', 'pages', 'runtimes', 'tokenizers', 'agents', 'long'] as const;
+const EXTRA = ['webgpu', 'pages', 'runtimes', 'tokenizers', 'agents', 'deploy', 'long'] as const;
 const extra = (name: (typeof EXTRA)[number]): string => `test/**/*.${name}.test.ts`;
 const E2E = 'test/e2e/**/*.test.ts';
 /** Files whose subject keeps state in a module, or that replace one: each gets modules of its own. */
@@ -52,7 +52,7 @@ export default defineConfig({
       },
       { test: { ...shared, name: 'stateful', include: STATEFUL, exclude: EXTRA.map(extra) } },
       { test: { ...shared, name: 'e2e', include: [E2E], exclude: EXTRA.map(extra), isolate: false } },
-      ...(['webgpu', 'pages', 'runtimes', 'tokenizers', 'agents'] as const).map((name) => ({
+      ...(['webgpu', 'pages', 'runtimes', 'tokenizers', 'agents', 'deploy'] as const).map((name) => ({
         test: { ...shared, name, include: [extra(name)] },
       })),
       {

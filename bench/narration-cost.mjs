@@ -13,7 +13,8 @@ import {
   totalRate,
 } from './measure.mjs';
 import { workerFlags } from './models.mjs';
-import { metric, startWorker } from './processes.mjs';
+import { activity } from './process-figures.mjs';
+import { startWorker } from './processes.mjs';
 
 const ROUNDS = 9;
 const STREAMS = 8;
@@ -55,7 +56,7 @@ async function measure({ flags, prompt, tokens, requests }) {
   for (const [way, extra] of Object.entries(SIDES)) {
     const worker = await startWorker([...flags(), '--slots', String(STREAMS), ...extra]);
     workers.push(worker);
-    sides[way] = () => costOf(worker.url, { prompt, tokens, requests });
+    sides[way] = () => costOf(worker, { prompt, tokens, requests });
   }
   await interleaved(1, sides);
   const figures = await interleaved(rounds(ROUNDS), sides);
@@ -63,10 +64,10 @@ async function measure({ flags, prompt, tokens, requests }) {
   return figures;
 }
 
-async function costOf(url, { prompt, tokens, requests }) {
+async function costOf({ url, pid }, { prompt, tokens, requests }) {
   const bodies = Array.from({ length: requests }, () => job(freshPrompt(prompt), tokens));
-  const before = await metric(url, 'process_cpu_seconds_total');
+  const before = activity(pid).cpuMs;
   const outcomes = await askAll(url, bodies, STREAMS);
-  const seconds = (await metric(url, 'process_cpu_seconds_total')) - before;
-  return { rate: totalRate(outcomes), cpuMicros: (seconds * 1e6) / (requests * tokens) };
+  const ms = activity(pid).cpuMs - before;
+  return { rate: totalRate(outcomes), cpuMicros: (ms * 1000) / (requests * tokens) };
 }

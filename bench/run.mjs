@@ -6,8 +6,10 @@
  *
  * BENCH_ROUNDS=n takes at most n rounds of each bench, for a quick look. Nothing is written then.
  */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { againstPeers } from './against-peers.mjs';
 import { besidePrefill } from './beside-prefill.mjs';
 import { cacheMemory } from './cache-memory.mjs';
@@ -19,13 +21,14 @@ import { dialects } from './dialects.mjs';
 import { engineAlone } from './engine-alone.mjs';
 import { engineLoss } from './engine-loss.mjs';
 import { firstToken } from './first-token.mjs';
-import { fleet } from './fleet.mjs';
+import { fleetBase } from './fleet-base.mjs';
 import { gguf } from './gguf.mjs';
 import { grammarCost } from './grammar.mjs';
 import { grammarStreams } from './grammar-streams.mjs';
 import { healthUnderLoad } from './health-under-load.mjs';
 import { layersCost } from './layers-cost.mjs';
 import { logVolume } from './log-volume.mjs';
+import { manyWorkers } from './many-workers.mjs';
 import { table, wrapped } from './measure.mjs';
 import { memory10k } from './memory-10k.mjs';
 import { memoryBandwidth } from './memory-bandwidth.mjs';
@@ -37,6 +40,7 @@ import { prefixLookup } from './prefix-lookup.mjs';
 import { peerVersions, stopAll } from './processes.mjs';
 import { rollingRestart } from './rolling-restart.mjs';
 import { sampler } from './sampler.mjs';
+import { scrape } from './scrape.mjs';
 import { secondTurn } from './second-turn.mjs';
 import { sharedPrefix } from './shared-prefix.mjs';
 import { sharedWeights } from './shared-weights.mjs';
@@ -68,7 +72,7 @@ const BENCHES = {
   grammarStreams,
   narrateCall,
   coldStart,
-  fleet,
+  manyWorkers,
   sharedWeights,
   firstToken,
   healthUnderLoad,
@@ -76,8 +80,13 @@ const BENCHES = {
   stalledReaders,
   subscribers,
   rollingRestart,
+  scrape,
   logVolume,
+  fleet,
+  fleetBase,
 };
+/** Benches of docs/scale.md: they run only if they are named. */
+const OF_SCALE = ['fleet', 'fleetBase'];
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);
 const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8')).version;
@@ -93,7 +102,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stopAll()
 const sections = [];
 try {
   for (const [name, bench] of Object.entries(BENCHES)) {
-    if (only.length > 0 && !only.includes(name)) continue;
+    if (only.length > 0 ? !only.includes(name) : OF_SCALE.includes(name)) continue;
     const began = performance.now();
     process.stderr.write(`${name}…`);
     const section = await bench();
@@ -108,6 +117,13 @@ process.stdout.write(goals());
 if (only.length === 0 && process.env.BENCH_ROUNDS === undefined) writeFileSync(PAGE, page());
 // A kept-alive connection or a thread of the runtime would keep the process running.
 process.exit(0);
+
+/** The simulation of a fleet: TypeScript, which scripts/run.mjs bundles. */
+function fleet() {
+  const script = fileURLToPath(new URL('../scripts/run.mjs', import.meta.url));
+  const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] };
+  return { markdown: execFileSync(process.execPath, [script, 'bench/fleet.ts'], options), goals: [] };
+}
 
 function goals() {
   const rows = sections.flatMap((section) => section.goals);

@@ -59,6 +59,8 @@ await bundleForBrowsers();
 async function bundle(input, entryFileNames, dir = scripts) {
   const build = await rolldown({
     input,
+    // The comments of a bundle name its modules: below the build, whose name has a process id.
+    cwd: folder,
     external: EXTERNAL,
     platform: 'node',
     treeshake: true,
@@ -77,7 +79,12 @@ async function bundle(input, entryFileNames, dir = scripts) {
 
 /** Writes the client as one module without imports, for a `<script type="module">`. */
 async function bundleForBrowsers() {
-  const build = await rolldown({ input: join(folder, 'client', 'client.js'), platform: 'browser', treeshake: true });
+  const build = await rolldown({
+    input: join(folder, 'client', 'client.js'),
+    cwd: folder,
+    platform: 'browser',
+    treeshake: true,
+  });
   await build.write({ file: join(folder, 'client', 'browser.js'), format: 'esm', minify: true, comments: false });
   await build.close();
 }

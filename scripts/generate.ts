@@ -1,13 +1,16 @@
 /**
  * Writes the files that are made from the code: openapi.yaml, openapi.json, .env.example, docs/limits.md,
- * docs/narration.md and the kernels in WebAssembly. A test compares the files with `generated()`.
+ * docs/metrics.md, docs/narration.md, the pages of licences and the kernels in WebAssembly. A test compares the
+ * files with `generated()`.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
 import { envExample } from '../src/config/help.ts';
 import { kernels } from './kernels.ts';
+import { licencesPage, notices } from './licence-files.ts';
 import { limitsPage } from './limits-page.ts';
+import { metricsPage } from './metrics-page.ts';
 import { narrationPage } from './narration-page.ts';
 import { openapi, readRecordings } from './openapi.ts';
 
@@ -22,8 +25,11 @@ export function generated(): Readonly<Record<string, string>> {
     // A worker serves the bytes of both files, and has no parser of YAML.
     'openapi.json': `${JSON.stringify(contract, undefined, 2)}\n`,
     '.env.example': envExample(),
+    'docs/licences.md': licencesPage(),
     'docs/limits.md': limitsPage(),
+    'docs/metrics.md': metricsPage(),
     'docs/narration.md': narrationPage(readRecordings()),
+    'THIRD_PARTY_NOTICES.txt': notices(),
     'src/engine/sampling/kernels.wasm.ts': kernels('sampling', "The sampler's passes"),
     'src/engine/conversion/kernels/kernels.wasm.ts': kernels('conversion/kernels', 'Weight conversion'),
   };

@@ -14,6 +14,7 @@ import { MAX_CONFIG_BYTES } from '../src/commands/pull/named-weights.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_STAGES_MS, MAX_LAST_SHARE } from '../src/commands/serve/drain-budget.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
+import { DROP_REPORT_MS } from '../src/commands/serve/traces.ts';
 import { MIN_ADDRESS_SPACE } from '../src/config/host/address-space.ts';
 import { MAX_ORIGINS, READY_FD } from '../src/config/network/address-settings.ts';
 import { MAX_TOKEN_FILE_BYTES } from '../src/config/network/hub-token.ts';
@@ -73,7 +74,7 @@ import { MAX_VIOLATIONS } from '../src/http/dialect/check.ts';
 import { MAX_UNKNOWN_FIELDS } from '../src/http/dialect/unknown-fields.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
-import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
+import { PROCESS_AGE_MS, SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { IDS_PER_TURN } from '../src/http/tokenizer/decode-ids.ts';
 import { LEAST_AUTO_CHARS } from '../src/http/tokenizer/family.ts';
@@ -123,9 +124,12 @@ import { MAX_TOKENIZER_BYTES } from '../src/protocol/text/json-text.ts';
 import {
   MAX_MEMORY_AGE_MS,
   MAX_MEMORY_READING_MS,
+  MAX_SCRAPE_READING_MS,
   MEMORY_READING_SHARE,
   MIN_MEMORY_AGE_MS,
 } from '../src/telemetry/memory-figure.ts';
+import { MAX_TRACED_OUTPUTS } from '../src/telemetry/traces/request-trace.ts';
+import { MAX_BATCH_CHARS, MAX_QUEUE_CHARS } from '../src/telemetry/traces/span-queue.ts';
 import { MAX_REPORTED } from '../src/text/grammar/compile-source.ts';
 import { COMPILE_THREAD_LIMITS } from '../src/text/grammar/compile-thread.ts';
 import { CACHE_BOUNDS, LOOP_COMPILE_MS, LOOP_SOURCE_UNITS } from '../src/text/grammar/grammar-compiler.ts';
@@ -217,8 +221,8 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | unknown fields and types inside of a body of \`/v1/messages\` that a narration names | ${MAX_NESTED_NAMES} | – | the others are not named | \`http/anthropic/ignored\` | \`http/anthropic/order\` |
 | unknown fields inside of the values of a body of OpenAI's routes or of \`/tokenize\` that a narration names | ${MAX_UNKNOWN_FIELDS} | – | the others are not named | \`http/dialect/unknown-fields\` | \`http/dialect/unknown-fields\` |
 | jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
-| renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
-| readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; a scrape waits for ${seconds(MAX_MEMORY_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
+| renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)}; of the metrics of Node.js one in ${seconds(PROCESS_AGE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
+| readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; the start and the ready callback wait for ${seconds(MAX_MEMORY_READING_MS)}, a scrape for ${seconds(MAX_SCRAPE_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
 
 ## Connections
 
@@ -340,6 +344,9 @@ the time that it may need, and every other one on a thread.
 
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
+| spans that wait for their export ([traces](traces.md)); their texts together; those of one request | 2,048; ${count(MAX_QUEUE_CHARS)}; ${count(MAX_BATCH_CHARS)} characters | \`OTEL_BSP_MAX_QUEUE_SIZE\` | the newest are dropped and counted | \`telemetry/traces/span-queue\` | \`telemetry/traces/span-queue\`, \`telemetry/traces/exporter\` |
+| outputs of a request with spans of their own | ${MAX_TRACED_OUTPUTS} | – | \`rbees.outputs_without_spans\` | \`telemetry/traces/request-trace\` | \`telemetry/traces/request-trace\` |
+| reports of dropped spans | one in ${seconds(DROP_REPORT_MS)} | – | counted in the next report | \`commands/serve/traces\` | \`e2e/traces/receiver\` |
 | steps between engine and request | the tokens of the job; the loop of a request never waits for a subscriber | – | – | \`bridge/sequence-inbox\` | \`jobs/forced-faults\` |
 | unread log lines | ${bytes(MOST_PENDING)} | – | dropped, and counted in \`stdout.lines_lost\` | \`narration/backlog\` | \`narration/backlog\` |
 | sentences | ${LIMITS.human} characters, ${LIMITS.warning} at WARN and above, ${LIMITS.cute} and ${LIMITS.story} for \`cute\` and \`story\`; ${LIMITS.field} for a field, ${FIELDS.reason.limit} for \`reason\` | – | cut at a whole character; \`--log-format pretty\` and \`ask\` print the whole reason | \`narration/entry\`, \`narration/fields\` | \`contract/narration-limits\`, \`narration/narrate\` |
@@ -365,7 +372,7 @@ the time that it may need, and every other one on a thread.
 | states of the automaton that runs one grammar; its remembered masks | ${count(MAX_AUTOMATON_STATES)}; ${bytes(MAX_MASK_BYTES)} | – | the states are made again when the text needs them; the oldest masks are computed again | \`grammar/matching/grammar\`, \`grammar/matching/masks\` | \`grammar/matching/masks\` |
 | grammars that the engine keeps | ${MAX_GRAMMARS}, and ${bytes(MAX_GRAMMAR_BYTES)} by their own estimates; grammars of running sequences in any case | – | the least recently used is dropped, and built again when it is needed | \`engine/sampling/grammars\` | \`engine/sampling/grammars\` |
 | alternatives of a token of the prompt | ${MAX_PROMPT_LOGPROBS} | – | the sequence fails | \`engine/check-request\` | \`engine/prompt-scores\` |
-| labels of metrics | names of events and outcomes | – | never a job or correlation id | \`telemetry/metrics\` | \`contract/narration-limits\` |
+| labels of metrics | names of events, outcomes and error codes, and of the model | – | never a job or correlation id | \`telemetry/counts\`, \`telemetry/vllm/aliases\` | \`contract/narration-limits\` |
 
 ## The engine process
 

@@ -18,6 +18,12 @@ const EXAMPLES: Facts = Object.fromEntries(Object.entries(FIELDS).map(([name, { 
 /** Facts of events whose sentence would be odd with the general example of a field. */
 const FITTING: Readonly<Record<string, Facts>> = {
   'settings.ignored': { settings: 'host, callback-url' },
+  'traces.started': { url: 'http://127.0.0.1:4318/v1/traces' },
+  'traces.setting_unusable': {
+    setting: 'OTEL_EXPORTER_OTLP_COMPRESSION',
+    reason: '"zstd" is not supported; allowed: none, gzip; none is used',
+  },
+  'traces.spans_dropped': { url: 'http://127.0.0.1:4318/v1/traces', reason: 'ECONNREFUSED' },
   'server.bind_failed': { error_kind: 'bind_failed', reason: 'EADDRINUSE' },
   'device.cpu': { reason: 'the model is small' },
   'device.cuda': { device: 'cuda-0' },
@@ -144,8 +150,8 @@ function lineOrder(line: Facts): string {
     job_id: 'the id of the job; absent outside of a request',
     run_id: 'the id of this run of the job; absent if the request did not become a job',
     '…': 'the typed fields of the event, listed below',
-    trace_id: 'the id of the trace, if the request has a `traceparent`',
-    span_id: 'the id of the parent span, if the request has a `traceparent`',
+    trace_id: 'the id of the trace, if the request has a `traceparent` or [traces](traces.md) are on',
+    span_id: 'the id of the span of the request if traces are on, otherwise that of the parent span in `traceparent`',
     emitted_by: 'name and version of the worker software',
   };
   const keys = Object.keys(line);

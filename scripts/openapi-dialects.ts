@@ -5,7 +5,7 @@ import type { RouteId } from '../src/contract/routes.ts';
 import '../src/contract/tokenizer/answers.ts';
 import '../src/contract/tokenizer/request.ts';
 import { OPENAI_ERRORS } from './openapi-openai.ts';
-import { type DialectErrors, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
+import { type DialectErrors, FAILED_JOB, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
 
 const TOO_LONG = { PROMPT_TOO_LONG: 400 } as const;
 const ANTHROPIC_ERRORS: DialectErrors = { schema: 'AnthropicError', statuses: TOO_LONG };
@@ -38,13 +38,14 @@ export const DIALECT_PROSE = {
       200: {
         description: THE_MESSAGES,
         stream: true,
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
         content: { ...json(ref('AnthropicAnswer')), 'text/event-stream': oneOf(eventIds) },
       },
     },
     dialect: ANTHROPIC_ERRORS,
     errorHeaders: RETRY,
     errorForms: {
+      ...FAILED_JOB,
       400: { description: 'A prompt that does not fit has a message that begins with `prompt is too long`.' },
     },
   },

@@ -7,7 +7,7 @@ import '../src/contract/openai/models.ts';
 import '../src/contract/openai/responses/body.ts';
 import { RESPONSES_EVENTS } from '../src/contract/openai/responses/events.ts';
 import type { RouteId } from '../src/contract/routes.ts';
-import { type DialectErrors, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
+import { type DialectErrors, FAILED_JOB, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
 
 export const OPENAI_ERRORS: DialectErrors = { schema: 'OpenAIErrorAnswer', statuses: { PROMPT_TOO_LONG: 400 } };
 
@@ -29,7 +29,7 @@ const stream = (document: string, chunk: string) =>
   ({
     description: theStream(chunk),
     stream: true,
-    headers: ['X-Run-Id'],
+    headers: ['X-Job-Id', 'X-Run-Id'],
     content: {
       ...json(ref(document)),
       'text/event-stream': { anyOf: [ref(chunk), ref(OPENAI_ERRORS.schema)] },
@@ -71,6 +71,7 @@ export const OPENAI_PROSE = {
     answers: { 200: stream('ChatCompletion', 'ChatCompletionChunk') },
     dialect: OPENAI_ERRORS,
     errorHeaders: RETRY,
+    errorForms: FAILED_JOB,
   },
   completions: {
     tag: 'openai',
@@ -83,6 +84,7 @@ export const OPENAI_PROSE = {
     answers: { 200: stream('Completion', 'CompletionChunk') },
     dialect: OPENAI_ERRORS,
     errorHeaders: RETRY,
+    errorForms: FAILED_JOB,
   },
   responses: {
     tag: 'openai',
@@ -97,12 +99,13 @@ export const OPENAI_PROSE = {
       200: {
         description: THE_EVENTS,
         stream: true,
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
         content: { ...json(ref('ResponsesAnswer')), 'text/event-stream': oneOf(events) },
       },
     },
     dialect: OPENAI_ERRORS,
     errorHeaders: RETRY,
+    errorForms: FAILED_JOB,
   },
   models: {
     tag: 'openai',

@@ -20,6 +20,15 @@ export interface DialectErrors {
   readonly statuses: Partial<Record<ErrorCode, number>>;
 }
 
+/** The forms of errors of a job that failed after it had begun. */
+export const FAILED_JOB = {
+  500: {
+    description:
+      'Also `engine_lost` of a request that ended the engine each time: load balancers send a request to another worker ' +
+      'after 503, and this one must not be sent again.',
+  },
+} as const;
+
 export interface RouteProse {
   readonly tag: string;
   readonly summary: string;

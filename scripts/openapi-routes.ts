@@ -68,7 +68,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
       200: {
         description: THE_STREAM,
         stream: true,
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
         content: { 'text/event-stream': oneOf(events) },
       },
     },
@@ -111,12 +111,12 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
       200: {
         description: THE_REPLAY,
         stream: true,
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
         content: { 'text/event-stream': oneOf(events) },
       },
       204: {
         description: 'The job has ended and the client has its last event. Do not connect again.',
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
       },
     },
     errorForms: {
@@ -158,7 +158,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     answers: {
       202: {
         description: 'The job is being stopped, or has ended.',
-        headers: ['X-Run-Id'],
+        headers: ['X-Job-Id', 'X-Run-Id'],
         content: json(ref('CancelAnswer')),
       },
     },
@@ -411,6 +411,12 @@ export const HEADERS_OUT = {
       'Seconds after which this worker may accept the request: until a slot is free, or 1 without an estimate. Absent from `DRAINING` and ' +
       '`OTHER_RUN`: this worker will not accept it.',
     schema: { type: 'integer', minimum: 1 },
+  },
+  'X-Job-Id': {
+    description:
+      'Id of the job, percent-encoded like the `job_id` in a path. A load balancer learns from it which worker has the job.',
+    required: true,
+    schema: { type: 'string', pattern: "^(?:[-A-Za-z0-9_.!~*'()]|%[0-9A-F]{2})+$" },
   },
   'X-Run-Id': {
     description: 'Id of the run of the job.',

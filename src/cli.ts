@@ -15,6 +15,7 @@ import { hideSecrets } from './config/host/hide-secrets.ts';
 import { checkReadyDescriptor } from './config/host/ready-descriptor.ts';
 import { readProxies } from './config/network/proxy-settings.ts';
 import { CLI_ENTRY, PACKAGE_FILE } from './config/paths.ts';
+import { tracesWanted } from './config/traces/wanted.ts';
 import { AnnounceSignal } from './lifecycle/callback/announce-signal.ts';
 import { StopRequests } from './lifecycle/stop-requests.ts';
 import { withoutUrlSecrets } from './protocol/text/url-text.ts';
@@ -56,6 +57,7 @@ async function runWorker(args: readonly string[], survivesHangup: boolean): Prom
   if (readyFd !== undefined) checkReadyDescriptor(readyFd);
   const proxy = callbackUrl === undefined ? undefined : readProxies()(new URL(callbackUrl));
   if (proxy) checkProxyClient(proxy.variable);
+  const tracing = tracesWanted() ? (await import('./config/traces/trace-settings.ts')).readTraceSettings() : undefined;
   const exposure = hideSecrets();
   // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
   const engine = forkEngine(engineEnvironment());
@@ -65,7 +67,8 @@ async function runWorker(args: readonly string[], survivesHangup: boolean): Prom
   const watched = { stdin: stops.watchStdin(), parent: startedByNpm(), hangup: !survivesHangup };
   if (watched.parent) stops.watchParent();
   const { serve } = await import('./commands/serve/serve.ts');
-  return serve({ settings, exposure, version: VERSION, proxy, engine, stops, announceSignal, watched });
+  const traces = tracing && (await import('./commands/serve/traces.ts')).tracesOf(tracing);
+  return serve({ settings, exposure, version: VERSION, proxy, traces, engine, stops, announceSignal, watched });
 }
 
 /** Loads the terminal only for a text: it would delay the start of a worker. */

@@ -91,6 +91,11 @@ export class EngineClient {
     return this.#submissions.occupancy;
   }
 
+  /** True while an engine has the model open, and accepts sequences. */
+  get open(): boolean {
+    return this.#open;
+  }
+
   /** Id of the engine process; undefined while there is none. */
   get pid(): number | undefined {
     return this.#child ? this.#child.pid : this.#forked?.pid;

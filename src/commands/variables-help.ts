@@ -13,3 +13,10 @@ export const NETWORK_VARIABLES = `Environment variables of the network, for pull
   HTTPS_PROXY, HTTP_PROXY              URL of the proxy for https and for http; never used for this machine
   NO_PROXY                             hosts without a proxy: names, .domains, addresses, networks, host:port, or *
   NODE_EXTRA_CA_CERTS                  PEM file with further certificate authorities, read by Node.js`;
+
+export const TRACE_VARIABLES = `Environment variables of OpenTelemetry, which turn on the export of traces (docs/traces.md)
+  OTEL_EXPORTER_OTLP_ENDPOINT          URL of an OTLP/HTTP receiver, such as http://localhost:4318; v1/traces is added
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT   URL of the receiver of traces, used as it is
+  OTEL_TRACES_EXPORTER                 otlp without an endpoint: http://localhost:4318; none: traces are off
+  OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+  OTEL_TRACES_SAMPLER, OTEL_BSP_*, OTEL_*_LIMIT, OTEL_SDK_DISABLED   as in the specification`;

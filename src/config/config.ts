@@ -206,8 +206,8 @@ export function startedByNpm(environment: NodeJS.ProcessEnv = process.env): bool
   return environment['npm_lifecycle_event'] === 'start';
 }
 
-/** Variables of the worker, the hub and the proxies. The engine does not need them, and some are secrets. */
-const NOT_FOR_THE_ENGINE = /^(?:(?:RBEES|HF|HUGGING_?FACE)_|(?:https?|all|no)_proxy$|(?:HTTPS?|ALL|NO)_PROXY$)/;
+/** Variables of worker, hub, proxies and traces. The engine does not need them, and some are secrets. */
+const NOT_FOR_THE_ENGINE = /^(?:(?:RBEES|HF|HUGGING_?FACE|OTEL)_|(?:https?|all|no)_proxy$|(?:HTTPS?|ALL|NO)_PROXY$)/;
 
 /**
  * The environment of the engine process: paths and device variables, but no settings of the worker and no
@@ -220,12 +220,12 @@ export function engineEnvironment(environment: NodeJS.ProcessEnv = process.env):
 /**
  * The environment of a worker that this process starts: the given settings instead of those of this process,
  * and no file, because it has been read. A token in the environment is not in the list of processes, as a
- * flag would be, and the worker hides it.
+ * flag would be, and the worker hides it. The variables of traces stay out: their secrets are hidden by now.
  */
 export function workerEnvironment(
   { variables }: Settings,
   environment: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv {
-  const others = Object.entries(environment).filter(([name]) => !name.startsWith('RBEES_'));
+  const others = Object.entries(environment).filter(([name]) => !/^(?:RBEES|OTEL)_/.test(name));
   return { ...Object.fromEntries(others), ...variables, [ENV_FILE.variable]: 'none' };
 }

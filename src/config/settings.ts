@@ -186,6 +186,11 @@ export const SETTINGS = {
     'full',
     'narration in streams: full sends the texts human, cute and story, human sends only human, off sends no narration; the log always has all texts',
   ),
+  'metrics-aliases': choice(
+    ['vllm', 'none'],
+    'vllm',
+    'names in /metrics besides those of the worker: vllm adds the names of vLLM, which dashboards and routers read',
+  ),
   page: choice(
     ['auto', 'on', 'off'],
     'auto',

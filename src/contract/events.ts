@@ -91,8 +91,12 @@ export const EVENTS = {
         worker_id: WORKER_ID,
         job_id: text('Id of the job; absent if the request had none').optional(),
         run_id: text('Id of the run of the job; absent if the request was refused before it became a job').optional(),
-        trace_id: text('Trace id of the `traceparent` header').optional(),
-        span_id: text('Parent span id of the `traceparent` header').optional(),
+        trace_id: text(
+          'Trace id of the `traceparent` header, or of the new trace if the worker exports traces',
+        ).optional(),
+        span_id: text(
+          'Id of the span of the request if the worker exports traces, otherwise the parent id of `traceparent`',
+        ).optional(),
         emitted_by: text('Name and version of the worker').optional(),
         ...typedFields,
       })

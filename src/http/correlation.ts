@@ -7,6 +7,7 @@ import type { FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
 import type { RequestIds } from '../jobs/job.ts';
 import { holdsSecret } from '../narration/sanitize.ts';
+import type { RequestTrace } from '../telemetry/traces/request-trace.ts';
 
 /** Maximum length of a correlation id. */
 export const MAX_CORRELATION_CHARS = 64;
@@ -15,7 +16,7 @@ const VALID = new RegExp(`^[A-Za-z0-9._-]{1,${MAX_CORRELATION_CHARS}}$`);
  * Any version except ff; trace id and parent id in lower-case hex, not all zeros.
  * https://www.w3.org/TR/trace-context/
  */
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/;
 
 /**
  * The header `X-Correlation-Id`, or `X-Request-Id`, if it has 1 to 64 characters of `[A-Za-z0-9._-]`;
@@ -26,18 +27,42 @@ export function correlationIdOf(headers: IncomingHttpHeaders): string {
   return typeof given === 'string' && VALID.test(given) && !holdsSecret(given) ? given : uuid();
 }
 
-/** Trace id and parent span id of the caller. */
-export type Trace = Required<Pick<RequestIds, 'traceId' | 'spanId'>>;
+/** Trace id, parent span id and flags of the caller. */
+export interface Trace {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Bit 0: the caller's span is sampled. */
+  readonly flags: number;
+}
+
+/** The spans of the requests, if traces are on. */
+const traces = new WeakMap<FastifyRequest['raw'], RequestTrace>();
+
+/** Keeps the span of a request for `requestTrace` and `idsOf`. */
+export function keepTrace({ raw }: FastifyRequest, trace: RequestTrace): void {
+  traces.set(raw, trace);
+}
+
+/** The span of a request; undefined without traces, and for a route without spans. */
+export function requestTrace({ raw }: FastifyRequest): RequestTrace | undefined {
+  return traces.get(raw);
+}
 
 /** The trace of the header `traceparent`; undefined if absent, or malformed (as the standard requires). */
 export function traceOf(headers: IncomingHttpHeaders): Trace | undefined {
   const match = TRACEPARENT.exec(String(headers['traceparent'] ?? ''));
-  const [traceId, spanId] = [match?.[1], match?.[2]];
+  const [traceId, spanId, flags = ''] = [match?.[1], match?.[2], match?.[3]];
   if (traceId === undefined || spanId === undefined || holdsSecret(traceId) || holdsSecret(spanId)) return undefined;
-  return { traceId, spanId };
+  return { traceId, spanId, flags: Number.parseInt(flags, 16) };
 }
 
-/** The ids that every narration of a request carries. */
+/** The ids that every narration of a request carries: with traces, those of its span. */
 export function idsOf(request: FastifyRequest): RequestIds {
-  return { correlationId: request.id, ...traceOf(request.headers) };
+  const trace = requestTrace(request);
+  const { traceId, spanId } = trace ?? traceOf(request.headers) ?? {};
+  return {
+    correlationId: request.id,
+    ...(traceId !== undefined && spanId !== undefined && { traceId, spanId }),
+    ...(trace && { trace }),
+  };
 }

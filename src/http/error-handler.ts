@@ -7,6 +7,7 @@ import { ERRORS, type Violation, WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Refusals } from './connections/refusals.ts';
+import { requestTrace } from './correlation.ts';
 
 /** Writes an error in the shape of a route family. */
 export type ErrorFormatter = (error: WorkerError, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
@@ -16,6 +17,8 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
   return (thrown: FastifyError | WorkerError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (hasLeft(thrown, reply)) return reply.hijack();
     const error = workerErrorOf(thrown);
+    refusals.answered(error.code);
+    requestTrace(request)?.refused(error.code);
     if (error.code === 'INTERNAL')
       narrate('worker.fault', { error_kind: 'http', reason: String(thrown.stack ?? thrown) });
     if (error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN_ORIGIN') {

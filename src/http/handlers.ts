@@ -12,6 +12,7 @@ import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import type { MemoryFigure } from '../telemetry/memory-figure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracer } from '../telemetry/traces/tracer.ts';
 import { anthropicErrors } from './anthropic/errors.ts';
 import type { TokenCheck } from './auth.ts';
 import { type Handler, lazyFamily } from './dialect/family.ts';
@@ -36,6 +37,8 @@ export interface ServerParts {
   readonly admission: Admission;
   readonly engine: Pick<EngineClient, 'occupancy' | 'heartbeatAgeMs'>;
   readonly metrics: Metrics;
+  /** Undefined if traces are off. */
+  readonly tracer?: Tracer | undefined;
   readonly memory: Pick<MemoryFigure, 'bytes' | 'parts'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;

@@ -26,7 +26,7 @@ const REQUEST_HEADERS = [
   ...CLIENT_HEADERS,
 ].join(', ');
 const RESPONSE_HEADERS = [
-  ...['Retry-After', 'traceparent', 'X-Correlation-Id', 'X-Request-Id', 'X-Run-Id'],
+  ...['Retry-After', 'traceparent', 'X-Correlation-Id', 'X-Job-Id', 'X-Request-Id', 'X-Run-Id'],
   ...['request-id', 'x-should-retry'],
   ...LOAD_HEADERS,
 ].join(', ');

@@ -15,8 +15,13 @@ export const SSE_HEADERS = {
   'X-Accel-Buffering': 'no',
 } as const;
 
-/** Header with the id of the run that an answer belongs to. */
-export const RUN_HEADER = 'X-Run-Id';
+/**
+ * The headers with the job and the run that an answer belongs to. The job id is percent-encoded, as in the
+ * path of its events: a load balancer learns from it which worker has the job.
+ * @param jobId without halves of surrogate pairs
+ */
+export const jobHeaders = (jobId: string, runId: string) =>
+  ({ 'X-Job-Id': encodeURIComponent(jobId), 'X-Run-Id': runId }) as const;
 
 /** Events that carry the correlation id. */
 const CORRELATED: ReadonlySet<EventType> = new Set<EventType>(['started', 'narration', 'end', 'error']);

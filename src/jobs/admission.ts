@@ -26,6 +26,7 @@ import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { ReadPolicy } from './subscribers.ts';
+import { traceFacts } from './traces/trace-facts.ts';
 
 /**
  * Time until a retry if the engine has no estimate: before its first report with all slots busy, and while
@@ -151,8 +152,10 @@ export class Admission {
       job.clearDeadline();
       jobs.remove(order.jobId);
       metrics.ended();
+      job.context.trace?.released();
     };
     metrics.begun();
+    job.context.trace?.accepted(traceFacts(order, job.runId));
     let prepared: Opened;
     try {
       // The body of a long prompt took most of this turn: other requests go first.

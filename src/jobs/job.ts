@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import type { StreamErrorCode } from '../contract/errors.ts';
 import type { JobState, StopReasonOfOutput } from '../contract/job-states.ts';
 import type { Narration, RequestContext } from '../narration/narrate.ts';
+import type { RequestTrace } from '../telemetry/traces/request-trace.ts';
 import { JobDemand } from './capacity/demand.ts';
 import type { EventLog } from './event-log.ts';
 import type { StopReason } from './stop-outcome.ts';
@@ -38,8 +39,13 @@ export interface JobProgress {
 /** How a job ended: why its output ended, or the code of its error. */
 export type JobEnd = { readonly stopReason: StopReasonOfOutput } | { readonly errorCode: StreamErrorCode };
 
+/** The context of a request that has a span if traces are on. */
+export interface TracedContext extends RequestContext {
+  readonly trace?: RequestTrace;
+}
+
 export class Job {
-  readonly context: RequestContext;
+  readonly context: TracedContext;
   /** Id of this run: another job with the same job id has another one. From the context, if that has one. */
   readonly runId: string;
   readonly progress: JobProgress = { tokensIn: undefined, tokensOut: 0, hasSlot: false, end: undefined };
@@ -61,7 +67,7 @@ export class Job {
   });
 
   /** @param demand absent: one output */
-  constructor(context: RequestContext, log: EventLog, policy: ReadPolicy, demand = new JobDemand(1, 1)) {
+  constructor(context: TracedContext, log: EventLog, policy: ReadPolicy, demand = new JobDemand(1, 1)) {
     this.context = context;
     this.runId = context.runId ?? newRunId();
     this.log = log;
@@ -106,14 +112,14 @@ export class Job {
   }
 }
 
-/** The ids of a request. */
-export type RequestIds = Pick<RequestContext, 'correlationId' | 'jobId' | 'runId' | 'traceId' | 'spanId'>;
+/** The ids of a request, and its span. */
+export type RequestIds = Omit<TracedContext, 'onNarration'>;
 
 /**
  * A context whose narrations are also written to `log`: in full, with `human` only, or not at all
  * (`--narration`).
  */
-export function contextOf(ids: RequestIds, log: EventLog, mode: Config['narration']): RequestContext {
+export function contextOf(ids: RequestIds, log: EventLog, mode: Config['narration']): TracedContext {
   const onNarration = (narration: Narration): void => {
     if (mode === 'full') log.emit({ type: 'narration', ...narration });
     if (mode === 'human') log.emit({ type: 'narration', ...narration, cute: undefined, story: undefined });

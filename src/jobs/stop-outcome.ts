@@ -4,7 +4,7 @@
  */
 import { ERRORS, type Retry, type StreamErrorCode } from '../contract/errors.ts';
 import { narrate } from '../narration/narrate.ts';
-import type { Outcome } from '../telemetry/metrics.ts';
+import type { Outcome } from '../telemetry/counts.ts';
 
 /** Why a job is stopped before the engine ends it. */
 export type StopReason =

@@ -35,6 +35,7 @@ export class Backlog {
   /** Lines of the current write. */
   #inFlight = 0;
   #lost = 0;
+  #lostInAll = 0;
 
   constructor(target: Target) {
     this.#target = target;
@@ -43,6 +44,11 @@ export class Backlog {
   /** Number of lines that are not written yet. */
   get length(): number {
     return this.#lines.length + this.#inFlight;
+  }
+
+  /** Number of lines that were lost since the start. */
+  get lostInAll(): number {
+    return this.#lostInAll;
   }
 
   /**
@@ -57,6 +63,7 @@ export class Backlog {
     const full = this.#pending + line.length > MOST_PENDING || (this.#lost > 0 && !this.#hasRoom);
     if (full) {
       this.#lost += 1;
+      this.#lostInAll += 1;
       return;
     }
     this.#lines.push(line);

@@ -3,6 +3,7 @@
  * Their types, docs/narration.md and the OpenAPI schema are derived from this table.
  */
 import { integer, longText, number, text } from './field-rows.ts';
+import { SETTING_FIELDS } from './setting-fields.ts';
 
 export const FIELDS = {
   tokens_in: integer('Tokens of the prompt', 17),
@@ -213,11 +214,8 @@ export const FIELDS = {
   requests_refused: integer('Requests refused since the last report', 200),
   client_address: text('IP address of the client of the last such request', '192.0.2.7'),
   token_fingerprint: text('First 8 hex digits of the SHA-256 of the API token; absent without a token', '5e884898'),
-  settings_file: longText('Absolute path of the file of settings', '/srv/worker/.env', 4096),
-  settings: longText('Names of settings, separated by commas; never their values', 'model, slots', 1024),
-  setting: text('Name of a variable that is no setting of the worker; never its value', 'RBEES_MAX_TOKEN_CAP'),
-  suggestion: text('The setting with a similar name; absent if there is none', 'RBEES_MAX_TOKENS_CAP'),
-  unknown_settings: integer('Number of such variables; at most 16 of them are reported', 1),
+  ...SETTING_FIELDS,
+  spans_dropped: integer('Spans that could not be exported', 12),
   lines_lost: integer('Log lines dropped because standard output was blocked', 3),
 } as const;
 

@@ -8,6 +8,7 @@ import { CATALOGUE, type EventName, type FactsOf } from './catalogue/catalogue.t
 import { type Entry, humanLimit, LIMITS } from './entry.ts';
 import { FIELDS } from './fields.ts';
 import { sanitize } from './sanitize.ts';
+import { spanFacts } from './span-facts.ts';
 import type { Level, Line, Stdout } from './stdout.ts';
 
 /**
@@ -35,11 +36,24 @@ export interface RequestContext {
   readonly jobId?: string;
   /** Id of the run of the job; absent if the request is no job. */
   readonly runId?: string;
-  /** W3C trace context of the caller: id of the trace, id of the parent span. */
+  /**
+   * W3C trace context: id of the trace; id of the worker's span of this request if traces are on, otherwise
+   * of the caller's span.
+   */
   readonly traceId?: string;
   readonly spanId?: string;
   /** Receives every request event of this request. */
   readonly onNarration?: (narration: Narration) => void;
+  /** The span of this request; absent if traces are off. */
+  readonly trace?: NarratedSpan;
+}
+
+/** A span that has the narration of its request as events. */
+export interface NarratedSpan {
+  /** True if the span is exported and has this event. */
+  records(event: string): boolean;
+  /** @param facts values that may leave the machine */
+  narrated(event: string, facts: Readonly<Record<string, string | number | undefined>>): void;
 }
 
 /** The asynchronous scope of `runIn` or `capture`. */
@@ -66,6 +80,9 @@ export function startNarration(target: NarrationOutput): void {
   output = target;
 }
 
+/** Lines of standard output that were dropped since the start. */
+export const linesLost = (): number => output?.stdout.lostInAll ?? 0;
+
 /**
  * Resolves when all lines so far are written, or when the output stays blocked (see `Stdout.flush`).
  * @param ms longest time, in milliseconds
@@ -88,7 +105,9 @@ export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void 
   output?.stdout.write(narration, entry.always);
   output?.count(event);
   captured?.push(narration);
-  if (entry.scope === 'request') context?.onNarration?.(narration);
+  if (entry.scope !== 'request') return;
+  context?.onNarration?.(narration);
+  if (context?.trace?.records(event)) context.trace.narrated(event, spanFacts({ ...narration }, entry));
 }
 
 /**

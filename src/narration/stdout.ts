@@ -31,6 +31,8 @@ export interface Stdout {
    * reports them.
    */
   takeLost(): number;
+  /** Lines dropped since the start. */
+  readonly lostInAll: number;
   /**
    * Resolves when the operating system has all lines, or when the output stays blocked: after `ms`
    * milliseconds at most, by default a minute.
@@ -52,6 +54,9 @@ export function openStdout(options: { level: LogLevel; format: LogFormat }, stre
       else if (always || (pino.levels.values[level] ?? 0) >= threshold) put(pretty(line));
     },
     takeLost: () => backlog.takeLost(),
+    get lostInAll() {
+      return backlog.lostInAll;
+    },
     flush: async (ms = LONGEST_FLUSH_MS) => {
       const missing = await backlog.flush(IDLE_FLUSH_MS, Math.min(ms, LONGEST_FLUSH_MS));
       if (missing > 0)

@@ -25,6 +25,11 @@ export const MAX_MEMORY_AGE_MS = 60_000;
  * in a change of its memory, for example in a driver.
  */
 export const MAX_MEMORY_READING_MS = 1000;
+/**
+ * Maximum time that a scrape waits for a reading, in milliseconds; it then has the last figure. A router may
+ * take a worker for overloaded whose metrics are 200 ms old.
+ */
+export const MAX_SCRAPE_READING_MS = 50;
 
 /** The engine process. */
 export interface EngineMemory {
@@ -85,9 +90,9 @@ export class MemoryFigure {
     return this.#parts;
   }
 
-  /** A figure that is not old. Never throws. */
-  async read(): Promise<number | undefined> {
-    if (this.#reader.now() >= this.#nextAt) await this.refresh();
+  /** A figure that is not old, or the last one if the reading takes longer than `ms`. Never throws. */
+  async read(ms = MAX_MEMORY_READING_MS): Promise<number | undefined> {
+    if (this.#reader.now() >= this.#nextAt) await this.refresh(ms);
     return this.#bytes;
   }
 
@@ -95,11 +100,11 @@ export class MemoryFigure {
    * The figure of now; the last one if the reading takes too long. Two calls at the same time share one
    * reading. Never throws.
    */
-  async refresh(): Promise<number | undefined> {
+  async refresh(ms = MAX_MEMORY_READING_MS): Promise<number | undefined> {
     this.#reading ??= this.#update().finally(() => {
       this.#reading = undefined;
     });
-    await Promise.race([this.#reading, sleep(MAX_MEMORY_READING_MS, undefined, { ref: false })]);
+    await Promise.race([this.#reading, sleep(ms, undefined, { ref: false })]);
     return this.#bytes;
   }
 

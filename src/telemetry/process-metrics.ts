@@ -13,6 +13,9 @@ const MICROSECONDS = 1e6;
 export class ProcessMetrics {
   readonly #figures: ProcessFigures;
   readonly #lag: LoopLag;
+  #text: Promise<string> | undefined;
+  /** Time of the text, on the clock of performance.now(). */
+  #at = Number.NEGATIVE_INFINITY;
   /** The metrics of prom-client, when they are loaded. */
   #others: (() => Promise<string>) | undefined;
 
@@ -21,8 +24,20 @@ export class ProcessMetrics {
     this.#lag = lag;
   }
 
-  /** The text of all metrics of the process. */
-  async text(): Promise<string> {
+  /**
+   * The text of all metrics of the process: the last one if it is younger than `maxAgeMs`. A new one reads
+   * files of the system, and takes more time than all metrics of the worker.
+   */
+  text(maxAgeMs: number): Promise<string> {
+    const now = performance.now();
+    if (this.#text === undefined || now - this.#at >= maxAgeMs) {
+      this.#at = now;
+      this.#text = this.#render();
+    }
+    return this.#text;
+  }
+
+  async #render(): Promise<string> {
     const began = performance.now();
     await nextTurn();
     const metrics = [...this.#own(), ...this.#lag.metrics((performance.now() - began) / 1000)];

@@ -108,10 +108,12 @@ describe('a disk', () => {
     for (let count = 0; count < 20_000; count += 1) backlog.push(line);
     expect(backlog.length).toBe(16_384);
     expect(backlog.takeLost()).toBe(0); // no room for a line that reports them
+    expect(backlog.lostInAll).toBe(20_000 - 16_384);
     disk.room = Number.POSITIVE_INFINITY;
     await expect.poll(() => backlog.length).toBe(0);
     expect(backlog.takeLost()).toBe(20_000 - 16_384);
     expect(backlog.takeLost()).toBe(0);
+    expect(backlog.lostInAll).toBe(20_000 - 16_384);
   });
 
   test('that is full at the end does not delay the flush', async () => {

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   capture,
+  linesLost,
   type Narration,
   narrate,
   type RequestContext,
@@ -13,7 +14,7 @@ import {
 import { type Line, openStdout } from '../../src/narration/stdout.ts';
 import { MemoryStream } from './memory-stream.ts';
 
-const silent = { write: () => undefined, takeLost: () => 0, flush: () => Promise.resolve() };
+const silent = { write: () => undefined, takeLost: () => 0, lostInAll: 0, flush: () => Promise.resolve() };
 afterEach(() => startNarration({ workerId: 'w-1', version: '9.9.9', stdout: silent, count: () => undefined }));
 
 function contextOf(id: string, heard: Narration[]): RequestContext {
@@ -217,6 +218,7 @@ describe('the lines on stdout', () => {
     expect(lines.indexOf(lost[0] ?? {})).toBe(lines.length - 2);
     // Every line is written or counted as lost, and the queue holds at most 16 MiB.
     expect(lines.length - 1 + Number(lost[0]?.['lines_lost'])).toBe(2501);
+    expect(linesLost()).toBe(lost[0]?.['lines_lost']);
     const held = stream.lines.slice(0, -2).reduce((sum, line) => sum + line.length + 1, 0);
     expect(held).toBeLessThanOrEqual(16 * 1024 * 1024);
     expect(held).toBeGreaterThan(15 * 1024 * 1024);

@@ -11,7 +11,8 @@ import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import type { Narration } from '../../src/narration/narrate.ts';
 import type { Finish } from '../../src/protocol/messages.ts';
 import { NEUTRAL, type Sampling } from '../../src/protocol/sampling.ts';
-import { type Gauges, Metrics } from '../../src/telemetry/metrics.ts';
+import type { Gauges } from '../../src/telemetry/gauges.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import { ChatTemplates } from '../../src/text/template/chat-templates.ts';
 
 /** Temperature 1 and no filter or penalty, with a fixed seed. */
@@ -57,13 +58,18 @@ const zero = (): number => 0;
 export const NO_GAUGES: Gauges = {
   running: zero,
   waiting: zero,
-  cache: () => ({ usage: 0, usedBytes: 0, budgetBytes: 0, evictions: 0 }),
+  slots: zero,
+  queueLimit: zero,
+  cache: () => ({ usage: 0, usedBytes: 0, budgetBytes: 0, budgetTokens: 0, evictions: 0 }),
   vramBytes: zero,
   memoryBytes: async () => 0,
+  memoryLimitBytes: zero,
   logBytes: zero,
   uptimeSeconds: zero,
+  engineOpen: () => false,
   engineStalled: () => false,
   heartbeatAgeSeconds: () => undefined,
+  linesLost: zero,
 };
 
 /** Metrics of a worker without an engine. */

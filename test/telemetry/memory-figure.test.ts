@@ -133,6 +133,24 @@ test('is the last one while the kernel does not answer, so that a scrape ends', 
   expect(await figure.refresh()).toBe(150 * 1024);
 });
 
+test('is the last one after the time that a scrape waits', async () => {
+  const system = new System();
+  const answers: (() => void)[] = [];
+  let slow = false;
+  const text = async (path: string): Promise<string> => {
+    if (slow) await new Promise<void>((resolve) => answers.push(resolve));
+    return system.text(path);
+  };
+  const figure = new MemoryFigure(withEngine(), { ...system, now: system.now, resident: system.resident, text });
+  await figure.read();
+  slow = true;
+  system.files.set(ENGINE_FILE, 'Pss: 150 kB\n');
+  system.time = MIN_MEMORY_AGE_MS;
+  expect(await figure.read(1)).toBe(150 * 1024);
+  for (const answer of answers) answer();
+  expect(await figure.read(60_000)).toBe(250 * 1024);
+});
+
 test('is absent after a reading that failed, and returns', async () => {
   const system = new System();
   const figure = new MemoryFigure(withEngine(), system);

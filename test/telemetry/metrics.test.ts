@@ -41,6 +41,24 @@ test('a series disappears when its figure cannot be read any more, and returns',
   expect(await metrics.render()).toContain(line);
 });
 
+test('the metrics of the process are kept for the given time, and those of the worker are not', async () => {
+  let bytes = 1;
+  const metrics = new Metrics(NO_GAUGES, new ProcessFigures({ ...BROKEN, resident: () => bytes }));
+  const resident = async (maxAgeMs?: number): Promise<(number | undefined)[]> => {
+    const text = await metrics.render(maxAgeMs);
+    return [valueIn(text, 'process_resident_memory_bytes'), valueIn(text, 'worker_tokens_generated_total')];
+  };
+  const first = resident(60_000);
+  expect(await Promise.all([first, resident(60_000)])).toEqual([
+    [1, 0],
+    [1, 0],
+  ]);
+  bytes = 2;
+  metrics.token(1);
+  expect(await resident(60_000)).toEqual([1, 1]);
+  expect(await resident()).toEqual([2, 1]);
+});
+
 test('the figures of Linux', () => {
   const text = (path: string): string => (path.endsWith('/limits') ? LIMITS : STATUS);
   const figures = new ProcessFigures({ ...BROKEN, text, names: () => ['0', '1', '2', '17'] });

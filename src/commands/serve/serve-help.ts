@@ -1,7 +1,7 @@
 /** The texts of `serve --help` and `serve --help-all`. */
 import { settingsHelp } from '../../config/help.ts';
 import type { CommandHelp } from '../command.ts';
-import { HUB_VARIABLES, NETWORK_VARIABLES } from '../variables-help.ts';
+import { HUB_VARIABLES, NETWORK_VARIABLES, TRACE_VARIABLES } from '../variables-help.ts';
 
 const SIGNALS = `Signals
   SIGTERM, SIGINT, SIGHUP              finish the running requests, then exit; a second SIGTERM or SIGINT exits at once
@@ -42,6 +42,8 @@ ${settingsHelp()}
 ${HUB_VARIABLES}
 
 ${NETWORK_VARIABLES}
+
+${TRACE_VARIABLES}
 
 ${SIGNALS}
 

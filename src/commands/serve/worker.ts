@@ -14,7 +14,7 @@ import type { AnnounceSignal } from '../../lifecycle/callback/announce-signal.ts
 import { Announcer } from '../../lifecycle/callback/announcer.ts';
 import type { BoundAddress } from '../../lifecycle/callback/callback-address.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
-import { identityFields, newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
+import { newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { closeModel, type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { registerWorker } from '../../lifecycle/local/registration.ts';
@@ -25,19 +25,18 @@ import { finishLoad } from '../../lifecycle/template-profile.ts';
 import { startWatchdog, WATCHDOG_START_MS, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
-import { narrate, startNarration } from '../../narration/narrate.ts';
-import { keepSecret } from '../../narration/sanitize.ts';
-import { openStdout } from '../../narration/stdout.ts';
+import { narrate } from '../../narration/narrate.ts';
 import { reportStarted } from '../../protocol/start/started.ts';
 import { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
-import { cacheFigures } from './cache-figures.ts';
 import { closeServer, finishJobs, within } from './drain.ts';
 import { DrainBudget } from './drain-budget.ts';
 import { narrateFault } from './fault-report.ts';
+import { gaugesOf } from './gauges.ts';
+import { introduce } from './introduction.ts';
 import { addressText, narratePage } from './page-address.ts';
-import { reportSettings } from './settings-report.ts';
+import type { OpenTraces, Traces } from './traces.ts';
 
 /** The parts that a worker starts with. */
 export interface WorkerStart {
@@ -47,6 +46,8 @@ export interface WorkerStart {
   readonly version: string;
   /** The proxy for the ready callback; undefined if its connection is direct. */
   readonly proxy?: HttpProxy | undefined;
+  /** The export of traces; undefined if no variable asks for it. */
+  readonly traces?: OpenTraces | undefined;
   /** The engine process, already forked. */
   readonly engine: ChildProcess;
   /** Already watches signals, standard input and the parent process. */
@@ -72,6 +73,8 @@ export class Worker {
   readonly #supervisor: EngineSupervisor;
   readonly #app: FastifyInstance;
   readonly #announcer: Announcer;
+  /** Undefined if traces are off. */
+  readonly #traces: Traces | undefined;
   /** Resolves at the second signal or the second fault: the worker must stop at once. */
   readonly forced: Promise<void>;
   #model: LoadedModel | undefined;
@@ -93,17 +96,11 @@ export class Worker {
     const engine = this.#supervisor.client;
     const residentBytes = (): number | undefined => (this.#model ? this.#model.facts.residentBytes : 0);
     this.#memory = new MemoryFigure(() => ({ pid: engine.pid, residentBytes: residentBytes() }));
-    this.#metrics = new Metrics({
-      memoryBytes: () => this.#memory.read(),
-      running: () => engine.occupancy.busy,
-      waiting: () => engine.occupancy.waiting,
-      cache: () => cacheFigures(engine, this.#model?.facts),
-      vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
-      logBytes: () => this.#jobs.logBytes,
-      uptimeSeconds: () => this.#state.uptimeSeconds,
-      engineStalled: () => this.#state.stalled,
-      heartbeatAgeSeconds: () => (engine.heartbeatAgeMs === undefined ? undefined : engine.heartbeatAgeMs / 1000),
-    });
+    const parts = { config, engine, state: this.#state, jobs: this.#jobs, memory: this.#memory };
+    const model = config.metricsAliases === 'vllm' ? () => modelName(config) : undefined;
+    this.#metrics = new Metrics(gaugesOf({ ...parts, model: () => this.#model }), new ProcessFigures(), model);
+    this.#traces = start.traces?.open?.(this.#identity, () => this.#model?.spec.name ?? modelName(config));
+    if (this.#traces) this.#metrics.include(this.#traces.tracer.metrics);
     this.#announcer = new Announcer({
       config,
       identity: this.#identity,
@@ -116,7 +113,19 @@ export class Worker {
 
   /** Starts, serves and drains. Resolves with the exit code. */
   async run(): Promise<number> {
-    this.#introduce();
+    const { settings, exposure, proxy, traces } = this.#start;
+    introduce({
+      settings,
+      exposure,
+      secrets: [proxy?.password ?? '', ...(traces?.secrets ?? [])],
+      config: this.#config,
+      identity: this.#identity,
+      metrics: this.#metrics,
+      openFiles: this.#openFiles,
+    });
+    for (const { variable, reason } of traces?.problems ?? [])
+      narrate('traces.setting_unusable', { setting: variable, reason });
+    this.#traces?.introduce();
     this.#start.announceSignal.onSignal(() => this.#announcer.signalled());
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
     const lifetime = this.#listen().then(async (listening) => {
@@ -140,6 +149,7 @@ export class Worker {
       engine: this.#supervisor.client,
       metrics: this.#metrics,
       memory: this.#memory,
+      tracer: this.#traces?.tracer,
       model: () => this.#model,
     };
     const shutdown = (reason: string): void => {
@@ -150,28 +160,6 @@ export class Worker {
     const announce = () => this.#announcer.announce('announce');
     const admission = new Admission(parts);
     return buildServer({ ...parts, identity: this.#identity, admission, shutdown, announce }, CONTRACT_FILES);
-  }
-
-  /** Opens the narration and narrates the start of the worker, and the origin of its settings. */
-  #introduce(): void {
-    const { settings, exposure } = this.#start;
-    const { file } = settings;
-    const { logLevel, logFormat, apiToken, callbackToken = '', slots, context } = this.#config;
-    const { workerId, version } = this.#identity;
-    for (const secret of [this.#start.proxy?.password ?? '', callbackToken]) keepSecret(secret);
-    const stdout = openStdout({ level: logLevel, format: logFormat });
-    startNarration({ workerId, version, stdout, count: (event) => this.#metrics.narrated(event) });
-    narrate('worker.startup', {
-      version,
-      node_version: process.versions.node,
-      ...identityFields(this.#identity),
-      model_ref: modelName(this.#config),
-      ...(slots !== 'auto' && { slots }),
-      context_length: context,
-      token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
-      ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
-    });
-    reportSettings(settings, exposure, { connections: this.#config.maxConnections, openFiles: this.#openFiles });
   }
 
   /**
@@ -249,9 +237,11 @@ export class Worker {
     this.#announcer.close();
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, budget);
+    this.#traces?.tracer.flush();
     const ms = budget.leftMs('close');
     const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), this.#model && closeModel(this.#model)];
     await within(ms, Promise.all(closings));
+    await this.#traces?.close(budget.leftMs('close'));
     this.#jobs.flushReports();
     if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });
   }

@@ -7,6 +7,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { HUB_TOKENS } from '../network/hub-token.ts';
+import { SECRET_TRACE_VARIABLES } from '../traces/wanted.ts';
 
 const TOKEN_FLAGS = ['--api-token', '--callback-token'];
 /** A proxy can have a password. */
@@ -15,6 +16,7 @@ const SECRET_VARIABLES: readonly string[] = [
   'RBEES_API_TOKEN',
   'RBEES_CALLBACK_TOKEN',
   ...HUB_TOKENS,
+  ...SECRET_TRACE_VARIABLES,
   ...PROXIES,
   ...PROXIES.map((name) => name.toLowerCase()),
 ];

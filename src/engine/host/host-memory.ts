@@ -12,18 +12,12 @@ import {
   type ReadText,
   readText,
 } from '../../protocol/host/control-groups.ts';
+import { countIn, fieldIn, limitOfGroup } from '../../protocol/host/memory-limit.ts';
 
-/**
- * The files of a control group by version. `memory.high` slows a group down instead of killing it: a plan
- * must not reach it either.
- */
+/** The files of a control group by version. */
 const FILES = {
-  1: {
-    limits: ['memory.limit_in_bytes'],
-    used: 'memory.usage_in_bytes',
-    cached: ['total_inactive_file', 'total_active_file'],
-  },
-  2: { limits: ['memory.max', 'memory.high'], used: 'memory.current', cached: ['inactive_file', 'active_file'] },
+  1: { used: 'memory.usage_in_bytes', cached: ['total_inactive_file', 'total_active_file'] },
+  2: { used: 'memory.current', cached: ['inactive_file', 'active_file'] },
 } as const;
 
 /** Memory that counts as free, although a process has planned it. */
@@ -86,25 +80,12 @@ function leftInAddressSpace(read: ReadText): number {
  * Bytes that the limits of a control group leave; infinite without a limit. Memory of the page cache counts
  * as free, as it does in `MemAvailable`: the kernel drops it before it refuses memory to the group.
  */
-function leftInGroup({ version, folder }: ControlGroup, read: ReadText): number {
-  const { limits, used, cached } = FILES[version];
-  const now = countIn(read(`${folder}/${used}`));
-  const stat = read(`${folder}/memory.stat`);
-  const most = [...limits.map((name) => countIn(read(`${folder}/${name}`))), hierarchicalLimit(stat)];
-  const lowest = Math.min(...most.map((limit) => limit ?? Number.POSITIVE_INFINITY));
+function leftInGroup(group: ControlGroup, read: ReadText): number {
+  const { used, cached } = FILES[group.version];
+  const now = countIn(read(`${group.folder}/${used}`));
+  const stat = read(`${group.folder}/memory.stat`);
+  const lowest = limitOfGroup(group, stat, read);
   if (now === undefined || !Number.isFinite(lowest)) return Number.POSITIVE_INFINITY;
   const free = cached.reduce((sum, name) => sum + (fieldIn(stat, name) ?? 0), 0);
   return Math.max(0, lowest - now + free);
 }
-
-/**
- * Version 1: the lowest limit of the group and of all groups above it, also of those that a container does
- * not show.
- */
-const hierarchicalLimit = (stat: string): number | undefined => fieldIn(stat, 'hierarchical_memory_limit');
-
-const fieldIn = (stat: string, name: string): number | undefined =>
-  countIn(new RegExp(`^${name} (\\d+)$`, 'm').exec(stat)?.[1] ?? '');
-
-/** `max` and an empty file are no number. */
-const countIn = (text: string): number | undefined => (/^\d{1,20}\s*$/.test(text) ? Number(text) : undefined);

@@ -4,9 +4,9 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AnthropicErrorType } from '../../contract/anthropic/answers.ts';
-import { ERRORS, type ErrorCode, type WorkerError } from '../../contract/errors.ts';
+import type { ErrorCode, Retry, WorkerError } from '../../contract/errors.ts';
 import { sentencesOf } from '../dialect/check.ts';
-import { narrateRefusal, statusOf } from '../dialect/refusal.ts';
+import { failureStatus, narrateRefusal, statusOf } from '../dialect/refusal.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 
 /** An error as a body, and as the data of the event `error`. */
@@ -41,10 +41,10 @@ export function anthropicError(error: WorkerError, requestId: string): Anthropic
 
 /** The error that ended a job. */
 export function anthropicJobError(
-  { code, message }: { readonly code: ErrorCode; readonly message: string },
+  error: { readonly code: ErrorCode; readonly message: string; readonly retry: Retry },
   requestId: string,
 ): AnthropicErrorBody {
-  return errorBody(ERRORS[code].status, message, requestId);
+  return errorBody(failureStatus(error), error.message, requestId);
 }
 
 const errorBody = (status: number, message: string, requestId: string): AnthropicErrorBody => ({

@@ -1,13 +1,12 @@
 /** The answer of Anthropic's Messages API without a stream: one message, or an error. */
 
-import { ERRORS } from '../../contract/errors.ts';
 import type { EventBody } from '../../contract/events.ts';
 import type { ChoiceEndEvent, JobEvent } from '../../jobs/job-events.ts';
 import type { OutputPart } from '../../text/output/parts.ts';
 import { jsonObjectOf } from '../../text/tools/json-object.ts';
 import { JSON_TYPE } from '../dialect/answer.ts';
 import type { DialectEncoder } from '../dialect/dialect-encoder.ts';
-import { statusOf } from '../dialect/refusal.ts';
+import { failureStatus } from '../dialect/refusal.ts';
 import { type EncoderOptions, NO_SIGNATURE, narrationOf, stopOf, usageOf } from './answer-facts.ts';
 import { anthropicJobError } from './errors.ts';
 
@@ -49,7 +48,7 @@ export class MessageDocument implements DialectEncoder {
       case 'end':
         return this.#document(this.#message(event));
       case 'error':
-        this.#status = statusOf({ code: event.code, status: ERRORS[event.code].status });
+        this.#status = failureStatus(event);
         return this.#document(anthropicJobError(event, this.#options.requestId));
       default:
         return undefined;

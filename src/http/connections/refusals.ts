@@ -3,9 +3,11 @@
  * seconds, with its full number.
  */
 import type { FastifyRequest } from 'fastify';
+import type { ErrorCode } from '../../contract/errors.ts';
 import { narrate } from '../../narration/narrate.ts';
 import { ThrottledCount } from '../../narration/throttle.ts';
-import type { HttpRefusal, Metrics } from '../../telemetry/metrics.ts';
+import type { HttpRefusal } from '../../telemetry/counts.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 import { clientAddress } from './address.ts';
 
 /** The refused requests of one kind: their number, and the client of the last one. */
@@ -32,7 +34,7 @@ class RefusedRequests {
 }
 
 export class Refusals {
-  readonly #metrics: Pick<Metrics, 'refused'>;
+  readonly #metrics: Pick<Metrics, 'refused' | 'failed'>;
   readonly #connectionsLimit: number;
   readonly #requests = {
     UNAUTHORIZED: new RefusedRequests('unauthorized', 'auth.refused'),
@@ -43,9 +45,14 @@ export class Refusals {
   readonly #connectionReport = new ThrottledCount(() => this.#reportConnections());
 
   /** @param connectionsLimit the value of `--max-connections` */
-  constructor(metrics: Pick<Metrics, 'refused'>, connectionsLimit: number) {
+  constructor(metrics: Pick<Metrics, 'refused' | 'failed'>, connectionsLimit: number) {
     this.#metrics = metrics;
     this.#connectionsLimit = connectionsLimit;
+  }
+
+  /** Counts a request that is answered with an error. */
+  answered(code: ErrorCode): void {
+    this.#metrics.failed(code);
   }
 
   /** Counts a request that is answered with 401 or 403. */

@@ -9,7 +9,7 @@ import type { JobEvent } from '../../jobs/job-events.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import { idsOf } from '../correlation.ts';
 import { canRetryHere, NO_RETRY } from '../error-handler.ts';
-import { RUN_HEADER, SSE_HEADERS } from '../sse.ts';
+import { jobHeaders, SSE_HEADERS } from '../sse.ts';
 import type { DialectEncoder } from './dialect-encoder.ts';
 
 /** Media type of a document. */
@@ -38,16 +38,19 @@ export async function answerJob(
 ): Promise<FastifyReply> {
   const watched = watchError(encoder);
   const encoderOf = (): Encoder => (stream ? encoder : watched);
-  const admitted = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
+  const ids = idsOf(request);
+  ids.trace?.answersAs(stream);
+  const admitted = await admission.admit({ order, ids, encoderOf }, reply.raw);
   const { subscriber, runId } = admitted;
   if (!stream) await admitted.ended;
   // The client may have left meanwhile.
   if (subscriber.destroyed) return reply.hijack();
-  if (stream) return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
+  const named = jobHeaders(order.jobId, runId);
+  if (stream) return reply.headers({ ...SSE_HEADERS, ...named }).send(subscriber);
   if (watched.error && !canRetryHere(watched.error)) void reply.header(...NO_RETRY);
   return reply
     .code(encoder.status)
-    .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, [RUN_HEADER]: runId })
+    .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, ...named })
     .send(subscriber);
 }
 

@@ -2,7 +2,7 @@
  * The shared parts of the encoders of the dialects: the interface, and frames of server-sent events.
  */
 import type { Config } from '../../config/config.ts';
-import type { StreamErrorCode } from '../../contract/errors.ts';
+import type { Retry, StreamErrorCode } from '../../contract/errors.ts';
 import type { Encoder } from '../../jobs/event-log.ts';
 import { oneLine } from '../sse.ts';
 
@@ -28,4 +28,5 @@ export const eventFrame = (name: string, data: object): string => `event: ${name
 export interface JobError {
   readonly code: StreamErrorCode;
   readonly message: string;
+  readonly retry: Retry;
 }

@@ -4,7 +4,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
 import type { JobRegistry } from '../../jobs/registry.ts';
-import { RUN_HEADER } from '../sse.ts';
+import { jobHeaders } from '../sse.ts';
 import { checkCancel } from '../validate.ts';
 
 /**
@@ -21,6 +21,6 @@ export function cancelHandler(jobs: JobRegistry) {
     const runId = jobs.runOf(job_id);
     if (status === undefined || runId === undefined)
       throw new WorkerError('NOT_FOUND', 'No job with this job_id is known.');
-    return reply.code(202).header(RUN_HEADER, runId).send({ job_id, status });
+    return reply.code(202).headers(jobHeaders(job_id, runId)).send({ job_id, status });
   };
 }

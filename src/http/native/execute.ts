@@ -8,7 +8,7 @@ import type { Admission } from '../../jobs/admission.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import { idsOf } from '../correlation.ts';
 import { requireLength } from '../dialect/sampling-order.ts';
-import { RUN_HEADER, SSE_HEADERS, sseEncoder } from '../sse.ts';
+import { jobHeaders, SSE_HEADERS, sseEncoder } from '../sse.ts';
 import { type Checked, executeChecker } from '../validate.ts';
 import { orderOf } from './order.ts';
 
@@ -24,10 +24,12 @@ export function executeHandler(admission: Admission, settings: LimitSettings & P
     // The check of the body counts the texts of messages only.
     if (order.toolUse) requireLength(order, limitsOf(settings, facts.context), fieldOf(order));
     const encoderOf = (runId: string) => sseEncoder(request.id, settings.eventIds === 'number' ? undefined : runId);
-    const { subscriber, runId } = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
+    const ids = idsOf(request);
+    ids.trace?.answersAs(true);
+    const { subscriber, runId } = await admission.admit({ order, ids, encoderOf }, reply.raw);
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();
-    return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
+    return reply.headers({ ...SSE_HEADERS, ...jobHeaders(order.jobId, runId) }).send(subscriber);
   };
 }
 

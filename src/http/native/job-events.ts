@@ -5,7 +5,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
 import type { JobRegistry } from '../../jobs/registry.ts';
-import { RUN_HEADER, SSE_HEADERS } from '../sse.ts';
+import { jobHeaders, SSE_HEADERS } from '../sse.ts';
 import { checkEvent, checkRun, resumeOf } from './resume.ts';
 
 /**
@@ -17,7 +17,8 @@ import { checkEvent, checkRun, resumeOf } from './resume.ts';
 export function eventsHandler(jobs: JobRegistry) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const resume = resumeOf(request);
-    const job = jobs.find((request.params as { job_id: string }).job_id);
+    const { job_id: jobId } = request.params as { job_id: string };
+    const job = jobs.find(jobId);
     if (job === undefined) throw new WorkerError('NOT_FOUND', 'No job with this job_id is known.');
     if (job === 'gone') throw new WorkerError('GONE');
     checkRun(resume, job, jobs.isReused(job));
@@ -26,7 +27,7 @@ export function eventsHandler(jobs: JobRegistry) {
     if (reply.raw.destroyed) return reply.hijack(); // The client left while the prompt was tokenized.
     checkEvent(resume, job);
     const from = resume.number + 1;
-    void reply.header(RUN_HEADER, job.runId);
+    void reply.headers(jobHeaders(jobId, job.runId));
     // The SSE standard: 204 tells a client that has received all events not to reconnect.
     if (from === job.log.next && job.log.over) return reply.code(204).send();
     const { contentType } = job.log;

@@ -6,6 +6,7 @@
 import type { Submission } from '../../bridge/client.ts';
 import type { StopReasonOfOutput } from '../../contract/job-states.ts';
 import type { Finish, TokenReport } from '../../protocol/messages.ts';
+import type { OutputTrace } from '../../telemetry/traces/output-trace.ts';
 import { MAX_PENDING_TOKENS, OutputText, type Piece } from '../../text/output/output-text.ts';
 import type { OutputParser, OutputPart } from '../../text/output/parts.ts';
 import type { Prepared, PreparedPrompt } from '../prompt.ts';
@@ -46,6 +47,8 @@ export class Choice {
   /** Milliseconds that the sequence waited for a slot; 0 before it has one. */
   queueMs = 0;
   reasoningTokens = 0;
+  /** The spans of its phases; undefined before its sequence is submitted, and without traces. */
+  trace: OutputTrace | undefined;
 
   /** @param stops strings that end the output */
   constructor(index: number, promptIndex: number, prompt: PreparedPrompt, stops: readonly string[]) {

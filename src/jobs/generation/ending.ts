@@ -6,7 +6,9 @@ import type { EventBody } from '../../contract/events.ts';
 import type { StopReasonOfOutput } from '../../contract/job-states.ts';
 import type { ResumeFacts } from '../../contract/resume/fields.ts';
 import type { Finished } from '../../protocol/messages.ts';
-import type { Metrics, Outcome } from '../../telemetry/metrics.ts';
+import type { Outcome } from '../../telemetry/counts.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { OutputEnd } from '../../telemetry/traces/gen-ai.ts';
 import type { Job } from '../job.ts';
 import type { Choice } from './choice.ts';
 import { rounded, type TokenTiming } from './timing.ts';
@@ -65,7 +67,7 @@ export class Ending {
       seed: first?.prompt.sequence.sampling.seed ?? 0,
       ...(log.shed > 0 && { shed: log.shed }),
     });
-    this.#account('success');
+    this.#account('success', undefined);
   }
 
   /** Emits `error`. */
@@ -74,16 +76,27 @@ export class Ending {
     progress.end = { at: performance.now(), errorCode: code };
     const facts = retry === 'elsewhere' ? resume?.() : undefined;
     log.emit({ type: 'error', code, message, retriable: isRetriable(retry), retry, ...(facts && { resume: facts }) });
-    this.#account(outcome);
+    this.#account(outcome, code);
   }
 
-  #account(outcome: Outcome): void {
+  #account(outcome: Outcome, errorCode: StreamErrorCode | undefined): void {
     const { log, progress } = this.#job;
     const first = this.#timing.timeToFirstTokenMs;
-    const { cachedTokens, drafted, accepted, forced = 0 } = this.totals;
+    const { cachedTokens, drafted, accepted, forced = 0, timings } = this.totals;
+    const isComplete = this.#choices[0]?.finish !== undefined;
+    this.#job.context.trace?.finished({
+      outcome,
+      errorCode,
+      tokensIn: progress.tokensIn ?? 0,
+      tokensOut: this.#timing.ownTokens,
+      tokensCached: cachedTokens,
+      reasoningTokens: this.#choices.reduce((sum, { reasoningTokens }) => sum + reasoningTokens, 0),
+      finishes: outcome === 'success' ? this.#choices.map(finishOf) : [],
+    });
     this.#metrics.shed(log.shed);
     this.#metrics.finished({
       outcome,
+      ...(outcome === 'success' && { stopReason: this.reason }),
       tokensIn: progress.tokensIn ?? 0,
       tokensOut: this.#timing.ownTokens,
       durationMs: this.#timing.elapsedMs,
@@ -92,10 +105,14 @@ export class Ending {
       tokensDrafted: drafted,
       tokensAccepted: accepted,
       tokensForced: forced,
+      ...(isComplete && first !== undefined && { prefillMs: timings.prefillMs }),
       ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#timing.decodeMs }),
     });
   }
 }
+
+/** Why an output has ended, for its span. */
+const finishOf = ({ endReason, toolCalls }: Choice): OutputEnd => (toolCalls > 0 ? 'tool_calls' : endReason);
 
 /** The fields of `end` with counts of all outputs. A count of 0 is left out. */
 function counts(choices: readonly Choice[]): Pick<EventBody<'end'>, 'tool_calls' | 'reasoning_tokens'> {

@@ -131,13 +131,14 @@ export class Generation {
   }
 
   async #runChoice(choice: Choice, signal: AbortSignal, backpressure: Backpressure): Promise<void> {
+    choice.trace = this.#job.context.trace?.output(choice.index);
     try {
       const { submission } = choice;
       for await (const step of this.#parts.engine.submit(submission, signal, backpressure)) this.#onStep(choice, step);
     } catch (error) {
       this.#onError(error);
     }
-    this.#outputSlots.ended(choice);
+    this.#outputSlots.ended(choice, this.#failure?.code.toLowerCase());
   }
 
   #onStep(choice: Choice, step: Step): void {
@@ -158,10 +159,10 @@ export class Generation {
   /** Ignores tokens that the engine sends after the end of the output: they are not part of the output. */
   #onToken(choice: Choice, token: TokenReport): void {
     if (choice.full || this.#prepared.scoresOnly) return;
-    this.#timing.tick();
+    const gapMs = this.#timing.tick(choice.index);
     this.#job.progress.tokensOut = this.#timing.tokens;
     this.#emitPieces(choice, choice.push(token));
-    this.#parts.metrics.token(this.#batch);
+    this.#parts.metrics.token(this.#batch, gapMs);
     if (choice.full) this.#stop(choice);
     else if (this.#timing.tokens % this.#parts.progressEvery === 0) this.#narrator.progress(this.#batch);
   }

@@ -39,6 +39,7 @@ export class Slots {
     if (lost !== undefined && narrates) narrator.requeued(lost);
     if (interrupted !== undefined) {
       this.#interruptions.lost(choice, interrupted, job.progress.tokensOut);
+      choice.trace?.interrupted(choice.tokensOut, true);
       metrics.interrupted();
     }
     if (held) this.#interruptions.held(choice);
@@ -48,10 +49,15 @@ export class Slots {
     }
     if (lost !== undefined || interrupted !== undefined || held) this.#setSlot(choice, false);
     for (const note of report.notes) this.#onNote(choice, note, narrates);
+    if (report.tokens.length > 0) choice.trace?.token(choice.tokensOut);
   }
 
-  /** Called when the sequence of an output has ended. */
-  ended(choice: Choice): void {
+  /**
+   * Called when the sequence of an output has ended.
+   * @param errorCode why, if the job has failed
+   */
+  ended(choice: Choice, errorCode?: string): void {
+    choice.trace?.ended(choice.tokensOut, choice.finish ? undefined : errorCode);
     this.#interruptions.ended(choice);
     this.#parts.job.demand.ended(choice.started);
   }
@@ -60,12 +66,14 @@ export class Slots {
     const { narrator, job } = this.#parts;
     if (note.note === 'preempted') {
       this.#interruptions.preempted(choice, note.tokens);
+      choice.trace?.interrupted(choice.tokensOut, false);
       this.#parts.metrics.preempted();
       this.#setSlot(choice, false);
     }
     if (note.note === 'started') {
       this.#setSlot(choice, true);
       this.#interruptions.started(choice);
+      choice.trace?.started(note.slot, choice.inputTokens, note.cachedTokens);
       if (choice.started) return; // It goes on: its first token is narrated.
       choice.started = true;
       job.demand.started();

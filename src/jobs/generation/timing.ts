@@ -8,6 +8,8 @@ export class TokenTiming {
   #tokens = 0;
   #firstAt: number | undefined;
   #lastAt = 0;
+  /** Times of the last token of each output. */
+  readonly #lastOf: number[] = [];
 
   /**
    * @param acceptedAt time of the job's acceptance, on the clock of performance.now()
@@ -18,11 +20,19 @@ export class TokenTiming {
     this.#before = before;
   }
 
-  /** Counts a token that arrives now. */
-  tick(): void {
-    this.#lastAt = performance.now();
-    this.#firstAt ??= this.#lastAt;
+  /**
+   * Counts a token that arrives now.
+   * @param output index of its output in the job
+   * @returns time since the token before it of the same output; undefined for the first one
+   */
+  tick(output = 0): number | undefined {
+    const now = performance.now();
+    const before = this.#lastOf[output];
+    this.#lastOf[output] = now;
+    this.#lastAt = now;
+    this.#firstAt ??= now;
     this.#tokens += 1;
+    return before === undefined ? undefined : now - before;
   }
 
   /** Tokens of the whole output so far. */

@@ -14,6 +14,7 @@ import { REQUEST_EVENTS } from './request-events.ts';
 import { SETTINGS_EVENTS } from './settings-events.ts';
 import { SILENCE_EVENTS } from './silence-events.ts';
 import { TEXT_EVENTS } from './text-events.ts';
+import { TRACE_EVENTS } from './traces/trace-events.ts';
 import { WORKER_EVENTS } from './worker-events.ts';
 
 export const CATALOGUE = {
@@ -21,6 +22,7 @@ export const CATALOGUE = {
   ...CALLBACK_EVENTS,
   ...HOST_EVENTS,
   ...SETTINGS_EVENTS,
+  ...TRACE_EVENTS,
   ...MODEL_EVENTS,
   ...MODEL_FILE_EVENTS,
   ...ENGINE_EVENTS,

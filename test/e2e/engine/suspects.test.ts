@@ -64,6 +64,17 @@ describe('a request that ends every engine', () => {
     expect(await worker.stop()).toBe(0);
   });
 
+  test('is 500 without a stream, so that no load balancer sends it to another worker', async () => {
+    faulty = new FaultyEngine({ seed: CULPRIT, at: { token: 5 } });
+    worker = await startWorker({ args: ['--slots', '2'], env: faulty.env });
+    const messages = [{ role: 'user', content: 'The sea' }];
+    const body = { messages, seed: CULPRIT, max_tokens: 40, min_tokens: 40 };
+    const answer = await worker.post('/v1/chat/completions', body);
+    expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([500, 'false']);
+    expect(await answer.json()).toMatchObject({ error: { code: 'engine_lost', type: 'server_error' } });
+    expect(await worker.stop()).toBe(0);
+  });
+
   test('is told apart from the request beside it, which is held while the culprit runs alone', async () => {
     faulty = new FaultyEngine({ seed: CULPRIT, at: 'slot' });
     worker = await startWorker({ args: ['--slots', '2'], env: faulty.env });

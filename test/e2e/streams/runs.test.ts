@@ -80,6 +80,27 @@ describe('every job has a run', () => {
     expect(runOf(await worker.post('/cancel', { job_id: 'one' }))).toBe(run);
   });
 
+  test('and its answers name the job, percent-encoded', async () => {
+    const id = 'job/ä "1" 100%';
+    const stream = await Listener.open(worker, short(id));
+    await stream.ended;
+    const answers = [
+      stream.response,
+      await worker.get(pathOf(encodeURIComponent(id))),
+      await worker.get(pathOf(encodeURIComponent(id), `?after=${stream.events.at(-1)?.id}`)),
+      await worker.post('/cancel', { job_id: id }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 204, 202]);
+    expect(answers.map(({ headers }) => headers.get('x-job-id'))).toEqual(answers.map(() => encodeURIComponent(id)));
+    const chat = await worker.post('/v1/chat/completions', {
+      messages: [{ role: 'user', content: 'a' }],
+      max_tokens: 1,
+    });
+    const { id: chatId } = (await chat.json()) as { readonly id: string };
+    expect(chat.headers.get('x-job-id')).toBe(chatId);
+    expect((await worker.post('/execute', {})).headers.get('x-job-id')).toBeNull();
+  });
+
   test('that differs from the run of every other job, and is absent from a refused request', async () => {
     const other = await Listener.open(worker, short('two'));
     await other.ended;

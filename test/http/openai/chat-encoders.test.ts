@@ -246,7 +246,7 @@ describe('a document', () => {
 
   test('of a failed job is its error, with the status', () => {
     const encoder = document();
-    expect(JSON.parse(textOf(encoder, [content('a'), { ...ERROR, code: 'VRAM_OOM' }]))).toEqual({
+    expect(JSON.parse(textOf(encoder, [content('a'), { ...ERROR, code: 'VRAM_OOM', retry: 'elsewhere' }]))).toEqual({
       error: { message: ERROR.message, type: 'server_error', param: null, code: 'vram_oom' },
     });
     expect(encoder.status).toBe(503);

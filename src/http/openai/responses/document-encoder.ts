@@ -1,9 +1,8 @@
 /** The answer of `POST /v1/responses` without a stream: one response object, or one error. */
-import { WorkerError } from '../../../contract/errors.ts';
 import type { JobEvent } from '../../../jobs/job-events.ts';
 import { JSON_TYPE } from '../../dialect/answer.ts';
 import type { DialectEncoder } from '../../dialect/dialect-encoder.ts';
-import { statusOf } from '../../dialect/refusal.ts';
+import { failureStatus } from '../../dialect/refusal.ts';
 import { openAIJobError } from '../errors.ts';
 import { type ResponseFacts, ResponseState } from './response.ts';
 import type { SendOptions } from './stream-encoder.ts';
@@ -41,7 +40,7 @@ export class ResponsesDocumentEncoder implements DialectEncoder {
       case 'end':
         return this.#document(this.#state.complete(event));
       case 'error':
-        this.#status = statusOf(new WorkerError(event.code));
+        this.#status = failureStatus(event);
         return this.#document({ error: openAIJobError(event) });
       default:
         return undefined;

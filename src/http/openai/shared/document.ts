@@ -1,8 +1,7 @@
 /** The end of an answer without a stream: a document, or an error with its HTTP status. */
-import { ERRORS } from '../../../contract/errors.ts';
 import type { EventBody } from '../../../contract/events.ts';
 import type { JobError } from '../../dialect/dialect-encoder.ts';
-import { statusOf } from '../../dialect/refusal.ts';
+import { failureStatus } from '../../dialect/refusal.ts';
 import { openAIJobError } from '../errors.ts';
 import type { AnswerHead } from './order.ts';
 import type { Usage } from './usage.ts';
@@ -24,8 +23,7 @@ export class DocumentEnd {
 
   /** The answer of a failed job. */
   error(error: JobError): string {
-    const { code } = error;
-    this.status = statusOf({ code, status: ERRORS[code].status });
+    this.status = failureStatus(error);
     return JSON.stringify({ error: openAIJobError(error), ...this.#more });
   }
 

@@ -20,7 +20,7 @@ const IDLE_MS = 30_000;
 /** Time after that: V8 collects most of the garbage of the start before. */
 const COLLECT_MS = 60_000;
 
-export async function fleet() {
+export async function manyWorkers() {
   const title = 'Many workers';
   if (process.platform !== 'linux') return section(title, ['Measured on Linux only.']);
   const count = Number(process.env.BENCH_WORKERS ?? 50);
@@ -31,7 +31,7 @@ export async function fleet() {
   const alone = await interleaved(rounds(ALONE_ROUNDS), measured(oneWorker));
   const together = await interleaved(
     rounds(FLEET_ROUNDS),
-    measured((build) => manyWorkers(build, count)),
+    measured((build) => startMany(build, count)),
   );
   const rows = [...ALONE_ROWS.map((row) => cells(row, alone)), ...FLEET_ROWS.map((row) => cells(row, together))];
   const head = before ? ['', 'before', 'now', 'now / before'] : ['', 'now'];
@@ -63,7 +63,7 @@ async function oneWorker(build) {
 }
 
 /** Figures of workers that start at once: times to ready, means of each worker and of each engine. */
-async function manyWorkers(build, count) {
+async function startMany(build, count) {
   const began = performance.now();
   const started = await Promise.allSettled(
     Array.from({ length: count }, async () => {

@@ -1,0 +1,190 @@
+/**
+ * A fleet of 10, 100 and 1 000 workers under routing policies, a loss of 5 % of the workers, and storms of ready callbacks:
+ * simulated with the measured service times of one worker. Equal seeds give equal tables (docs/scale.md).
+ *
+ *   npm run bench -- fleet                         all tables
+ *   node scripts/run.mjs bench/fleet.ts <part>     one of oneWorker, policies, highest, routers, losses, storms
+ *   npm run bench -- fleetBase                     measures one worker here, and compares it with the model
+ */
+import { readFileSync } from 'node:fs';
+import { closedLoopTable } from './fleet/closed-loop.ts';
+import { compared, type Trace } from './fleet/comparison.ts';
+import { GOAL_MS, highestLoad, hitRate, LIMITS, POLICIES, run, SEED, WARM_UP_MS } from './fleet/plans.ts';
+import { leastGreater, type Policy, prefixAffinity, roundRobin } from './fleet/policies.ts';
+import { quantileOf, type Record } from './fleet/record.ts';
+import { type StormPlan, storm } from './fleet/storm.ts';
+import { table, wrapped } from './measure.mjs';
+
+/** Requests per second and worker: low, near the end of the policies without affinity, and beyond it. */
+const LOADS = [0.15, 0.3, 0.6];
+const SIZES = [10, 100, 1000];
+
+const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(2) : '–');
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+function print(...parts: string[]): void {
+  process.stdout.write(`${wrapped(parts.join('\n\n'))}\n\n`);
+}
+
+function policies(): void {
+  for (const load of LOADS) {
+    const rows = SIZES.flatMap((workers) =>
+      POLICIES.map((policy) => {
+        const record = run({ workers, policy, load });
+        return [String(workers), policy.name, ...figures(record), percent(hitRate(record))];
+      }),
+    );
+    print(
+      `${load} requests per second and worker:`,
+      table(
+        ['workers', 'policy', 'tokens/s', 'first token p50, s', 'p95, s', 'p99, s', 'refused', 'prompt tokens cached'],
+        rows,
+      ),
+    );
+  }
+}
+
+function figures(record: Record): string[] {
+  const quantiles = [0.5, 0.95, 0.99].map((q) => seconds(record.firstToken(q)));
+  const { refused, arrived } = record.counted;
+  return [record.tokensPerSecond.toFixed(0), ...quantiles, percent(refused / arrived)];
+}
+
+function highest(): void {
+  const rows = POLICIES.map((policy) => [
+    policy.name,
+    ...[10, 100].map((workers) => highestLoad({ workers, policy, countedMs: 6_000_000 / workers }).toFixed(2)),
+  ]);
+  print(
+    `Highest load, requests per second and worker, with a p95 of the first token of at most ${GOAL_MS / 1000} s and no refusal:`,
+    table(['policy', '10 workers', '100 workers'], rows),
+  );
+}
+
+function routers(): void {
+  const sides: readonly Policy[] = [leastGreater(50), leastGreater(1000), leastGreater(5000)];
+  const rows = [1, 4, 16].flatMap((count) =>
+    sides.map((policy) => {
+      const record = run({ workers: 100, policy, load: 0.25, routers: count });
+      return [String(count), policy.name, ...[0.5, 0.95, 0.99].map((q) => seconds(record.firstToken(q)))];
+    }),
+  );
+  print(
+    'Several routers, each with its own counts; 100 workers, 0.25 requests per second and worker:',
+    table(['routers', 'policy', 'first token p50, s', 'p95, s', 'p99, s'], rows),
+  );
+}
+
+const KILLED = { at: 40_000, share: 0.05, probeMs: 0, streamMs: 250, replacedMs: 5000 };
+const GONE = { ...KILLED, probeMs: 730, streamMs: 10_000, replacedMs: 60_000 };
+
+function losses(): void {
+  const cases = [
+    ['killed, replaced after 5 s', KILLED],
+    ['machine gone, replaced after 60 s', GONE],
+  ] as const;
+  const rows = [1000].flatMap((workers) =>
+    cases.flatMap(([name, loss]) =>
+      [roundRobin, leastGreater(1000), prefixAffinity(LIMITS.slots)].map((policy) => {
+        const record = run({ workers, policy, load: 0.3, loss, countedMs: 120_000 });
+        const at = WARM_UP_MS + loss.at;
+        const before = record.firstToken(0.95, at - 40_000, at);
+        const after = record.firstToken(0.95, at, at + 30_000);
+        return [
+          String(workers),
+          name,
+          policy.name,
+          String(record.counted.lost),
+          String(record.counted.refused),
+          `${seconds(quantileOf(record.silences, 0.5))} / ${seconds(quantileOf(record.silences, 0.95))} / ${seconds(quantileOf(record.silences, 1))}`,
+          String(record.recomputed),
+          `${seconds(before)} / ${seconds(after)}`,
+          recovery(record, at, before),
+        ];
+      }),
+    ),
+  );
+  print(
+    'A loss of 5 % of the workers, 0.3 requests per second and worker:',
+    table(
+      [
+        'workers',
+        'loss',
+        'policy',
+        'interrupted',
+        'refused',
+        'silence p50 / p95 / longest, s',
+        'tokens computed again',
+        'p95 of the first token, 40 s before / 30 s after, s',
+        'recovered after, s',
+      ],
+      rows,
+    ),
+  );
+}
+
+/** Seconds until the p95 of the requests of ten seconds is at most 1.25 times that before, for the rest of the run. */
+function recovery(record: Record, at: number, before: number): string {
+  const windows = Array.from({ length: 8 }, (_, index) => index * 10_000);
+  const slow = windows.filter((from) => record.firstToken(0.95, at + from, at + from + 10_000) > 1.25 * before);
+  return String(((slow.at(-1) ?? -10_000) + 10_000) / 1000);
+}
+
+function storms(): void {
+  const base = { seed: SEED, awayMs: 0, readyWithinMs: 0 };
+  const cases: readonly (readonly [string, Omit<StormPlan, 'workers' | 'rate'>])[] = [
+    ['all ready at once', base],
+    ['all ready at once, without spread and jitter', { ...base, jitter: false }],
+    ['all ready at once, receiver away for 30 s', { ...base, awayMs: 30_000 }],
+    ['all ready at once, receiver away for 300 s', { ...base, awayMs: 300_000 }],
+  ];
+  const rows = cases.flatMap(([name, plan]) =>
+    [1000, 10_000].flatMap((workers) =>
+      [50, 200, 1000, 3000].map((rate) => {
+        const one = storm({ ...plan, workers, rate });
+        const { attempts, late, peak, knownMs, acceptedMs, gaveUp } = one;
+        return [
+          name,
+          String(workers),
+          String(rate),
+          String(attempts),
+          String(late),
+          String(peak),
+          seconds(knownMs),
+          seconds(acceptedMs),
+          String(gaveUp),
+        ];
+      }),
+    ),
+  );
+  print(
+    'Storms of ready callbacks:',
+    table(
+      [
+        'storm',
+        'workers',
+        'receiver, callbacks/s',
+        'attempts',
+        'answered too late',
+        'most in one second',
+        'all known after, s',
+        'all accepted after, s',
+        'gave up',
+      ],
+      rows,
+    ),
+  );
+}
+
+function oneWorker(): void {
+  print(
+    'One worker under clients that send without a pause, measured (docs/benchmarks.md) and as the model predicts it:',
+    closedLoopTable(),
+  );
+}
+
+const PARTS = { oneWorker, policies, highest, routers, losses, storms };
+
+const [name = '', file = ''] = process.argv.slice(2);
+if (name === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
+else for (const [part, write] of Object.entries(PARTS)) if (name === '' || name === part) write();

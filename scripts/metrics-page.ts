@@ -1,0 +1,161 @@
+/** Makes docs/metrics.md: the metrics of the worker and their aliases, from the code that writes them. */
+
+import { PROCESS_AGE_MS, SCRAPE_MS } from '../src/http/operator/metrics.ts';
+import type { Gauges } from '../src/telemetry/gauges.ts';
+import { MAX_SCRAPE_READING_MS } from '../src/telemetry/memory-figure.ts';
+import { Metrics } from '../src/telemetry/metrics.ts';
+import { ProcessFigures } from '../src/telemetry/process-figures.ts';
+import { type Alias, BLOCK_TOKENS } from '../src/telemetry/vllm/aliases.ts';
+
+const zero = (): number => 0;
+const GAUGES: Gauges = {
+  running: zero,
+  waiting: zero,
+  slots: zero,
+  queueLimit: zero,
+  cache: () => ({ usage: 0, usedBytes: 0, budgetBytes: 0, budgetTokens: 0, evictions: 0 }),
+  vramBytes: zero,
+  memoryBytes: async () => 0,
+  memoryLimitBytes: zero,
+  logBytes: zero,
+  uptimeSeconds: zero,
+  engineOpen: () => false,
+  engineStalled: () => false,
+  heartbeatAgeSeconds: zero,
+  linesLost: zero,
+};
+
+/** Differences between the value of an alias and vLLM's. */
+const DIFFERENCES: Readonly<Record<string, string>> = {
+  'vllm:cache_config_info': `constant 1; \`block_size\` is ${BLOCK_TOKENS}, \`num_gpu_blocks\` the tokens that the cache holds ÷ ${BLOCK_TOKENS} ([below](#the-size-of-the-cache))`,
+  'vllm:lora_requests_info':
+    'the worker has no LoRA adapters: `max_lora="0"`, both lists empty; the value is the time of the scrape',
+  'vllm:prompt_tokens_total': 'counted at the end of a request, not at its prefill',
+  'vllm:prefix_cache_queries_total': 'tokens; counted at the end of a request',
+  'vllm:prefix_cache_hits_total': 'tokens; counted at the end of a request',
+  'vllm:request_success_total':
+    '`stop` is `eos` and `stop_sequence`, `length` is `max_tokens`, `abort` is `cancelled` and `timeout`, `error` is `error`',
+  'vllm:admission_rejections_total': '`reason="max_num_queued_reqs"`: the errors with the code `ALL_SLOTS_BUSY`',
+  'vllm:inter_token_latency_seconds':
+    'one value for each token after the first of an output; drafted tokens that arrive together have a time of about 0',
+  'vllm:request_prefill_time_seconds': 'requests whose first output is complete',
+  'vllm:request_decode_time_seconds': 'all requests with a token',
+};
+
+/** The page. */
+export function metricsPage(): string {
+  const { own, aliases } = new Metrics(GAUGES, new ProcessFigures(), () => 'model');
+  const aliasesOf = (name: string): string =>
+    aliases
+      .filter(({ sources }) => sources.includes(name))
+      .map((alias) => `\`${alias.name}\``)
+      .join(', ') || '–';
+  const ownRows = own.map(({ name, type, help }) => `| \`${name}\` | ${type} | ${help} | ${aliasesOf(name)} |`);
+  const aliasRows = aliases.map((alias) => `| \`${alias.name}\` | ${alias.type} | ${sourcesOf(alias)} |`);
+  return `${HEAD}
+## The worker's own names
+
+| name | type | meaning | alias |
+|---|---|---|---|
+${ownRows.join('\n')}
+
+Labels are words of the program: \`outcome\` is \`success\`, \`error\`, \`cancelled\` or \`timeout\`; \`code\` is a code of an error
+answer; \`event\` is a name of [narration.md](narration.md). No label has a job id, a correlation id or a text of a user.
+A counter of outcomes or reasons begins with 0 for each of them, so that a rate sees its first count.
+
+## The names of vLLM
+
+Every alias has the labels \`model_name\` (the \`id\` of \`/v1/models\`) and \`engine\` (\`"0"\`, because a worker has one
+engine). An alias has no count of its own: count and sum of a histogram are those of its source, and only the
+bounds of its buckets differ. They are the bounds of vLLM, in seconds.
+
+| alias | type | value |
+|---|---|---|
+${aliasRows.join('\n')}
+
+${TAIL}`;
+}
+
+function sourcesOf({ name, sources }: Alias): string {
+  const from = sources.map((source) => `\`${source}\``).join(', ');
+  return [from, DIFFERENCES[name] ?? ''].filter((text) => text !== '').join('; ');
+}
+
+const HEAD = `<!-- Made by \`npm run generate\` from src/telemetry: edit scripts/metrics-page.ts instead. -->
+# Metrics
+
+\`GET /metrics\` has the metrics of the worker in the text format of Prometheus: those of the worker (\`worker_…\`), the
+same values under the names of vLLM (\`vllm:…\`, for dashboards and routers that know these), and those of the Node.js
+process (\`process_…\`, \`nodejs_…\`). \`--metrics-aliases none\` leaves out the names of vLLM.
+
+\`\`\`sh
+curl --silent http://127.0.0.1:8080/metrics | grep '^vllm:num_requests'
+\`\`\`
+
+A scrape reads the state of the worker process and never waits for the engine. It has all metrics while the model is
+loaded, while the engine is stalled or lost, and during a drain. A request whose engine is lost counts as waiting. A
+text is at most ${SCRAPE_MS} ms old, and the metrics of the Node.js process ${PROCESS_AGE_MS} ms. The memory is the figure of the
+scrape before if its reading takes more than ${MAX_SCRAPE_READING_MS} ms.
+With \`--api-token\`, a scrape needs the token.
+`;
+
+const TAIL = `### The size of the cache
+
+The worker keeps keys and values token by token, without blocks. \`vllm:cache_config_info\` states its size in blocks of
+${BLOCK_TOKENS} tokens, so that the product of both labels is the number of tokens for which \`--cache-memory\` has room:
+
+- The router of llm-d keeps an index of \`num_gpu_blocks\` entries for each worker to know the prefixes that its cache
+  has, and takes \`block_size\` tokens for an entry, but at least 64. With smaller blocks it would expect more in the
+  cache than there is.
+- An autoscaler that multiplies \`num_gpu_blocks\`, \`block_size\` and \`vllm:kv_cache_usage_perc\` gets the tokens of the
+  requests that run.
+
+Both labels are constant once the model is loaded; before that, \`num_gpu_blocks\` is \`"0"\`, which llm-d ignores. Stored
+prefixes of ended requests are not part of \`kv_cache_usage_perc\`: new requests replace them.
+
+## Prometheus
+
+[deploy/prometheus](../deploy/prometheus) has a configuration, the alerts and their tests. The pool-manager writes
+\`workers.json\`, the list of the targets: it adds a worker when its ready callback arrives, removes it when its process
+has ended, and replaces the file by a rename.
+
+| alert | fires if |
+|---|---|
+| \`RbeesWorkerDown\` | a worker could not be scraped for a minute |
+| \`RbeesQueueGrows\` | requests wait at any time, and the queue has not become shorter in five minutes |
+| \`RbeesEngineLost\` | an engine process has ended in the last ten minutes; the worker starts the next one |
+| \`RbeesEngineAway\` | a worker that is up for 15 minutes has no engine for two |
+| \`RbeesEngineStalled\` | an engine is silent for longer than \`--stall-after\`, for 30 s |
+| \`RbeesLogLinesLost\` | lines of the log were dropped, because nobody reads standard output |
+| \`RbeesCacheFull\` | running requests need more than 90 % of the KV cache |
+| \`RbeesSlowFirstToken\` | the 95th percentile of the time to first token is above five seconds |
+| \`RbeesMemoryNearLimit\` | worker and engine use more than 90 % of the memory that they may use |
+
+The memory is the proportional memory of both processes. Its limit is that of their control group (a container), or all
+memory of the machine: for several workers without containers on one machine, compare the sum of \`worker_memory_bytes\`
+with the memory of the machine.
+
+\`promtool check metrics\` complains about four of the worker's names, \`worker_inference_duration_ms\`,
+\`worker_queue_wait_ms\`, \`worker_time_per_output_token_ms\` and \`worker_time_to_first_token_ms\`, because of their unit:
+version 1 promised them. Newer ones are in seconds, and the aliases have these four in seconds. It also complains about
+the colon of vLLM's names, and about the suffix of \`nodejs_active_handles_total\`, \`…_requests_total\` and
+\`…_resources_total\`, the usual names of a Node.js process.
+
+## Grafana
+
+Import [deploy/grafana/rbees-workerd.json](../deploy/grafana/rbees-workerd.json). The data source and the workers are
+variables. The panels show load, tokens, refusals, times, cache, memory, engine and narration. A test runs every
+expression of the dashboard and the alerts in Prometheus against real workers.
+
+## Routers and autoscalers
+
+| program | reads |
+|---|---|
+| the endpoint picker of llm-d and of the Gateway API Inference Extension | \`vllm:num_requests_waiting\`, \`num_requests_running\`, \`kv_cache_usage_perc\`, \`cache_config_info\`, \`lora_requests_info\`; without configuration, because \`vllm\` is its default. It takes a worker for overloaded whose metrics are missing or 200 ms old |
+| the router of vLLM's production stack | \`vllm:num_requests_running\`, \`num_requests_waiting\`. It also looks for \`gpu_cache_usage_perc\` and \`gpu_prefix_cache_…\`, names of older versions of vLLM that the worker does not have |
+| KEDA | \`sum(vllm:num_requests_waiting{model_name="…"})\`, or \`sum(worker_requests_waiting)\`, by its scaler for Prometheus |
+| dashboards for vLLM | the histograms of the table above |
+
+Not available, because the worker does not count them: \`vllm:request_prompt_tokens\`, \`request_generation_tokens\`,
+\`request_params_max_tokens\` and \`iteration_tokens_total\`. Panels of vLLM's dashboard that show them stay empty.
+`;

@@ -1,0 +1,81 @@
+/**
+ * One request to the receiver of spans: an HTTP POST with a time limit, without redirects and proxies.
+ */
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+
+export interface Receiver {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly compression: 'none' | 'gzip';
+}
+
+/** The answer of the receiver. */
+export interface Answer {
+  readonly status: number;
+  /** The header `Retry-After`. */
+  readonly retryAfter: string | undefined;
+  /** At most 64 KiB. */
+  readonly body: string;
+}
+
+const MAX_BODY_BYTES = 64 * 1024;
+const compress = promisify(gzip);
+
+/** Sends bodies over one connection that stays open. */
+export class Poster {
+  readonly #receiver: Receiver;
+  readonly #agent: HttpAgent;
+
+  constructor(receiver: Receiver) {
+    this.#receiver = receiver;
+    const options = { keepAlive: true, maxSockets: 1 };
+    this.#agent = receiver.url.protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options);
+  }
+
+  /** @throws Error if there is no answer in time, or `signal` is aborted */
+  async post(text: string, timeoutMs: number, signal: AbortSignal): Promise<Answer> {
+    const { headers, compression } = this.#receiver;
+    const isCompressed = compression === 'gzip';
+    const body = isCompressed ? await compress(text) : Buffer.from(text);
+    signal.throwIfAborted();
+    return this.#send(body, timeoutMs, signal, {
+      ...headers,
+      'Content-Type': 'application/json',
+      'Content-Length': String(body.length),
+      ...(isCompressed && { 'Content-Encoding': 'gzip' }),
+    });
+  }
+
+  /** Closes the open connection. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #send(body: Buffer, ms: number, signal: AbortSignal, headers: Readonly<Record<string, string>>): Promise<Answer> {
+    const { url } = this.#receiver;
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    return new Promise<Answer>((resolve, reject) => {
+      const request = send(url, { method: 'POST', agent: this.#agent, headers, signal });
+      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${ms} ms`)), ms);
+      request.on('close', () => clearTimeout(timer));
+      request.on('error', reject);
+      request.on('response', (response) => {
+        const { statusCode = 0 } = response;
+        const retryAfter = response.headers['retry-after'];
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
+          else request.destroy(new Error('the answer is longer than 64 KiB'));
+        });
+        response.on('error', reject);
+        response.on('end', () => resolve({ status: statusCode, retryAfter, body: Buffer.concat(chunks).toString() }));
+      });
+      request.end(body);
+    });
+  }
+}

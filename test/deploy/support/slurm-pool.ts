@@ -1,0 +1,234 @@
+/** The pool of deploy/slurm as a process, HAProxy with its configuration, and clients that go through it. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type Continuation, type JobRequest, RefusedError, WorkerClient } from '../../../src/client/client.ts';
+import { kill, track } from '../../support/processes.ts';
+import { CLI, type LogLine } from '../../support/worker.ts';
+import { freePort, type SlurmCluster } from './slurm.ts';
+
+const file = (name: string): string => fileURLToPath(new URL(`../../../deploy/slurm/${name}`, import.meta.url));
+const API_TOKEN = 'the-api-token-of-the-test';
+const CALLBACK_TOKEN = 'the-callback-token-of-the-test';
+const BEARER = { Authorization: `Bearer ${CALLBACK_TOKEN}` };
+
+/** One worker in the answer of `GET /endpoints`. */
+export interface Member {
+  readonly id: string;
+  readonly index: number;
+  readonly restarts: number;
+  readonly worker_id: string;
+  readonly instance_id: string;
+  readonly url: string;
+  readonly state: string;
+}
+
+/** A complete output, and the workers that generated it. */
+export interface Output {
+  readonly text: string;
+  /** Indexes of the token events, in the order of their arrival. */
+  readonly indexes: readonly number[];
+  /** The number of tokens in the event `end`. */
+  readonly tokens: number;
+  readonly workers: readonly string[];
+}
+
+export class SlurmPool {
+  readonly cluster: SlurmCluster;
+  readonly lines: LogLine[] = [];
+  readonly endpoints: string;
+  readonly map: string;
+  readonly client: WorkerClient;
+  /** Address of HAProxy, and the header that its clients send. */
+  readonly clients: string;
+  readonly authorization = `Bearer ${API_TOKEN}`;
+  url = '';
+  readonly #arrived = new EventEmitter();
+  readonly #ports: { readonly pool: number; readonly clients: number };
+  readonly #admin: string;
+  #process: ChildProcess | undefined;
+  #haproxy: ChildProcess | undefined;
+
+  private constructor(cluster: SlurmCluster, ports: { pool: number; clients: number }) {
+    this.cluster = cluster;
+    this.#ports = ports;
+    this.endpoints = join(cluster.folder, 'endpoints.yaml');
+    this.map = join(cluster.folder, 'workers.map');
+    this.#admin = join(cluster.folder, 'admin.sock');
+    this.clients = `http://127.0.0.1:${ports.clients}`;
+    this.client = new WorkerClient({ url: this.clients, apiToken: API_TOKEN });
+    this.#arrived.setMaxListeners(0);
+  }
+
+  /** Starts HAProxy and a pool of `count` workers, and waits until all have reported. */
+  static async start(cluster: SlurmCluster, count: number): Promise<SlurmPool> {
+    const pool = new SlurmPool(cluster, { pool: await freePort(), clients: await freePort() });
+    const bin = join(cluster.folder, 'bin');
+    await mkdir(bin);
+    await writeFile(join(bin, 'rbees-workerd'), `#!/bin/sh\nexec "${process.execPath}" -- "${CLI}" "$@"\n`);
+    await chmod(join(bin, 'rbees-workerd'), 0o755);
+    const tokens = `RBEES_API_TOKEN=${API_TOKEN}\nRBEES_CALLBACK_TOKEN=${CALLBACK_TOKEN}\n`;
+    await writeFile(join(cluster.folder, 'tokens.env'), tokens, { mode: 0o600 });
+    await writeFile(pool.map, '');
+    await pool.#startProxy();
+    await pool.restart(count);
+    for (let index = 1; index <= count; index += 1) await pool.ready(index, 0);
+    return pool;
+  }
+
+  async #startProxy(): Promise<void> {
+    const variables = {
+      RBEES_BIND: `127.0.0.1:${this.#ports.clients}`,
+      RBEES_ADMIN_SOCKET: this.#admin,
+      RBEES_MAP: this.map,
+    };
+    const args = ['-db', '-f', file('haproxy.cfg')];
+    const env = { ...this.cluster.env, ...variables };
+    this.#haproxy = track(spawn('haproxy', args, { env, stdio: ['ignore', 'ignore', 'pipe'] }));
+    let reasons = '';
+    this.#haproxy.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      reasons += text;
+    });
+    while (!(await fetch(this.clients).catch(() => undefined))) {
+      if (this.#haproxy.exitCode !== null) throw new Error(`HAProxy has ended: ${reasons}`);
+      await sleep(20);
+    }
+  }
+
+  /** The environment of sbatch, which the jobs get. */
+  get #variables(): Record<string, string> {
+    const { folder, env } = this.cluster;
+    const path = `${join(folder, 'bin')}:${env['PATH']}`;
+    return { ...env, PATH: path, RBEES_HOST: '127.0.0.1', RBEES_SCRATCH: folder, RBEES_SHUTDOWN_TIMEOUT: '100' };
+  }
+
+  /** Submits the job script without a pool. Returns the id of its task. */
+  async submit(...options: readonly string[]): Promise<string> {
+    const env = { ...this.#variables, RBEES_ENV_FILE: 'tokens.env', RBEES_SHUTDOWN_TIMEOUT: '20' };
+    const args = ['--parsable', '--array=1', ...options, file('worker.sbatch')];
+    const { stdout } = await promisify(execFile)('sbatch', args, { env, cwd: this.cluster.folder });
+    return `${stdout.trim()}_1`;
+  }
+
+  /** Kills the pool if it runs, and starts it with this number of workers, more options and variables. */
+  async restart(count: number, options: readonly string[] = [], more: Record<string, string> = {}): Promise<void> {
+    if (this.#process) await kill(this.#process);
+    this.lines.length = 0;
+    const { folder } = this.cluster;
+    const args = [
+      ...['--count', String(count), '--listen', `127.0.0.1:${this.#ports.pool}`, '--env-file', 'tokens.env'],
+      ...[
+        '--endpoints',
+        this.endpoints,
+        '--map',
+        this.map,
+        '--haproxy',
+        this.#admin,
+        '--poll',
+        '0.25',
+        '--dead-after',
+        '120',
+      ],
+      ...options,
+    ];
+    const started = spawn(process.execPath, [file('pool.mjs'), ...args], {
+      env: { ...this.#variables, ...more },
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.#process = track(started);
+    createInterface({ input: started.stdout }).on('line', (text) => {
+      this.lines.push(JSON.parse(text) as LogLine);
+      this.#arrived.emit('line');
+    });
+    this.url = String((await this.line('pool.listening'))['url']);
+  }
+
+  /** The first line of `event` that satisfies `fits`, now or later. */
+  async line(event: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    for (;;) {
+      const found = this.lines.find((line) => line.event === event && fits(line));
+      if (found) return found;
+      await once(this.#arrived, 'line');
+    }
+  }
+
+  /** Waits for the callback of the worker of a task, in the given life. */
+  ready(index: number, restarts: number): Promise<LogLine> {
+    const end = `_${index}-r${restarts}`;
+    return this.line('pool.worker_ready', ({ worker_id }) => String(worker_id).endsWith(end));
+  }
+
+  async members(): Promise<Member[]> {
+    return (await (await fetch(`${this.url}/endpoints`, { headers: BEARER })).json()) as Member[];
+  }
+
+  drain(index: number): Promise<Response> {
+    return fetch(`${this.url}/drain/${index}`, { method: 'POST', headers: BEARER });
+  }
+
+  /** The lines of all lives of the worker of a task. */
+  async log(id: string, name = 'rbees-worker'): Promise<LogLine[]> {
+    const text = await readFile(join(this.cluster.folder, `${name}-${id}.jsonl`), 'utf8');
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as LogLine);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process) await kill(this.#process);
+    if (this.#haproxy) await kill(this.#haproxy);
+  }
+}
+
+/** A job that goes on with another worker after the loss of its own, as docs/client.md shows. */
+export class Stream {
+  readonly output: Promise<Output>;
+  readonly workers: string[] = [];
+  readonly #progress = new EventEmitter();
+  #text = '';
+  readonly #indexes: number[] = [];
+
+  constructor(client: WorkerClient, seed: number, tokens: number) {
+    const body = { prompt: 'The sea', min_tokens: tokens, max_tokens: tokens, temperature: 1, seed, ids: true };
+    this.output = this.#read(client, body);
+    this.output.catch(() => undefined);
+  }
+
+  /** Resolves when the token with this index has arrived. */
+  async untilToken(index: number): Promise<void> {
+    while (this.#indexes.length <= index) await Promise.race([once(this.#progress, 'token'), this.output]);
+  }
+
+  async #read(client: WorkerClient, body: JobRequest): Promise<Output> {
+    let tokens = 0;
+    for (let continuation: Continuation | undefined; ; ) {
+      const run = client.execute(body, { resumeForMs: 250, acceptWithinMs: 60_000, continuation });
+      try {
+        for await (const event of run) {
+          if (event.type === 'started') this.workers.push(event.worker_id);
+          if (event.type === 'token') {
+            this.#text += event.t;
+            this.#indexes.push(event.i);
+            this.#progress.emit('token');
+          }
+          if (event.type === 'end') tokens = event.tokens_out;
+          if (event.type === 'error') throw Object.assign(new Error(event.message), { retry: event.retry });
+        }
+        return { text: this.#text, indexes: this.#indexes, tokens, workers: this.workers };
+      } catch (error) {
+        // HAProxy asks any worker for a job whose connection broke: 404 means that its own worker is lost.
+        const isFinal =
+          error instanceof RefusedError ? error.status !== 404 : (error as { retry?: string }).retry === 'never';
+        if (isFinal) throw error;
+        continuation = run.continuation ?? continuation;
+      }
+    }
+  }
+}

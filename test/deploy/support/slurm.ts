@@ -1,0 +1,151 @@
+/**
+ * A Slurm cluster of one node on loopback, with its files in a temporary folder. Every daemon is a child of
+ * the test and uses ports, sockets and a key of its own, so that no service of the machine is touched.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { hostname, tmpdir, userInfo } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { kill, track } from '../../support/processes.ts';
+
+/** Folders of daemons, which the PATH of a user may lack. */
+const PATH = [process.env['PATH'], '/usr/sbin', '/sbin'].join(delimiter);
+const MUNGE = 'munge';
+/** Cores that the node pretends to have: one for each job of the tests. */
+const CORES = 16;
+const ENDED = /^(?:COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY)$/;
+
+/** True if the machine has all of these programs. */
+export const hasPrograms = (...names: readonly string[]): boolean =>
+  names.every((name) => PATH.split(delimiter).some((folder) => existsSync(join(folder, name))));
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** State of a job of the cluster, as `scontrol show job` prints it. */
+export interface JobFacts {
+  readonly state: string;
+  readonly exitCode: string;
+  readonly restarts: number;
+  /** Time between the last submission or requeue and the start, in seconds. */
+  readonly waited: number;
+}
+
+export class SlurmCluster {
+  readonly folder: string;
+  /** The environment in which the commands of Slurm find this cluster. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly #daemons: ReturnType<typeof spawn>[] = [];
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.env = { PATH, SLURM_CONF: join(folder, 'slurm.conf'), HOME: folder };
+  }
+
+  /** Starts the daemons, and waits until the node is idle. */
+  static async start(): Promise<SlurmCluster> {
+    const cluster = new SlurmCluster(await mkdtemp(join(tmpdir(), 'slurm-')));
+    const { folder } = cluster;
+    for (const name of ['state', 'spool', MUNGE]) await mkdir(join(folder, name), { mode: 0o755 });
+    await writeFile(join(folder, MUNGE, 'key'), randomBytes(128), { mode: 0o600 });
+    await writeFile(join(folder, 'slurm.conf'), configuration(folder, await freePort(), await freePort()));
+    const munge = (name: string): string => join(folder, MUNGE, name);
+    cluster.#daemon('munged', [
+      ...['--foreground', '--force', `--key-file=${munge('key')}`, `--socket=${munge('socket')}`],
+      ...[`--pid-file=${munge('pid')}`, `--log-file=${munge('log')}`, `--seed-file=${munge('seed')}`],
+    ]);
+    await cluster.#until('munged listens', () => Promise.resolve(existsSync(munge('socket'))));
+    cluster.#daemon('slurmctld', ['-D', '-i']);
+    cluster.#daemon('slurmd', ['-D', '-N', 'localhost']);
+    const isIdle = async (): Promise<boolean> => (await cluster.run('sinfo', '-h', '-o', '%T')).trim() === 'idle';
+    await cluster.#until('the node is idle', () => isIdle().catch(() => false));
+    return cluster;
+  }
+
+  #daemon(name: string, args: readonly string[]): void {
+    this.#daemons.push(track(spawn(name, args, { env: this.env, stdio: 'ignore' })));
+  }
+
+  async #until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    for (const end = performance.now() + 60_000; !(await holds()); await sleep(50)) {
+      const ended = this.#daemons.find(({ exitCode }) => exitCode !== null);
+      if (!ended && performance.now() < end) continue;
+      const logs = ['slurmctld.log', 'slurmd.log', 'munge/log'].map((name) =>
+        readFile(join(this.folder, name), 'utf8').catch(() => ''),
+      );
+      throw new Error(`Not reached: ${what}.\n${(await Promise.all(logs)).join('\n')}`);
+    }
+  }
+
+  /** Runs a command of Slurm. Returns its stdout. */
+  async run(command: string, ...args: readonly string[]): Promise<string> {
+    return (await promisify(execFile)(command, args, { env: this.env, cwd: this.folder })).stdout;
+  }
+
+  async job(id: string): Promise<JobFacts> {
+    const text = await this.run('scontrol', 'show', 'job', id);
+    const of = (name: string): string => new RegExp(`\\b${name}=(\\S+)`).exec(text)?.[1] ?? '';
+    const waited = (Date.parse(of('StartTime')) - Date.parse(of('SubmitTime'))) / 1000;
+    return { state: of('JobState'), exitCode: of('ExitCode'), restarts: Number(of('Restarts')), waited };
+  }
+
+  /** Kills all jobs, ends the daemons, and removes the folder. */
+  async stop(): Promise<void> {
+    const states = async (): Promise<string[]> =>
+      (await this.run('squeue', '-h', '--states=all', '--array', '-o', '%T')).split('\n').filter(Boolean);
+    const clear = async (): Promise<boolean> => {
+      await this.run('scancel', '--me', '--full', '--signal=KILL').catch(() => '');
+      await this.run('scancel', '--me').catch(() => '');
+      return (await states()).every((state) => ENDED.test(state));
+    };
+    await this.#until('all jobs have ended', clear).finally(async () => {
+      await Promise.all(this.#daemons.toReversed().map(kill));
+      await rm(this.folder, { recursive: true, force: true });
+    });
+  }
+}
+
+function configuration(folder: string, controllerPort: number, nodePort: number): string {
+  const { username } = userInfo();
+  const host = hostname().split('.')[0];
+  return `ClusterName=test
+SlurmctldHost=${host}(127.0.0.1)
+SlurmctldPort=${controllerPort}
+SlurmdPort=${nodePort}
+AuthType=auth/munge
+AuthInfo=socket=${join(folder, MUNGE, 'socket')}
+CredType=cred/munge
+SlurmUser=${username}
+SlurmdUser=${username}
+StateSaveLocation=${join(folder, 'state')}
+SlurmdSpoolDir=${join(folder, 'spool')}
+SlurmctldPidFile=${join(folder, 'slurmctld.pid')}
+SlurmdPidFile=${join(folder, 'slurmd.pid')}
+SlurmctldLogFile=${join(folder, 'slurmctld.log')}
+SlurmdLogFile=${join(folder, 'slurmd.log')}
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+MpiDefault=none
+SlurmdParameters=config_overrides
+ReturnToService=2
+KillWait=120
+SchedulerParameters=sched_interval=1,batch_sched_delay=0
+NodeName=localhost NodeHostname=${host} NodeAddr=127.0.0.1 CPUs=${CORES} State=UNKNOWN
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+`;
+}
