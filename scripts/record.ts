@@ -29,6 +29,7 @@ const KEPT_HEADERS = [
   'cache-control',
   'x-accel-buffering',
   'retry-after',
+  'x-job-id',
   'x-run-id',
   'x-request-id',
   'request-id',
