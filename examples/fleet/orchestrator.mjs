@@ -106,11 +106,11 @@ async function tryOn({ client }, task, jobId) {
   } catch (error) {
     if (error instanceof DivergedError) return failureOf({ ...error, message: error.message, retriable: false });
     if (task.left.aborted) return GONE;
-    if (error instanceof RefusedError && run.lastEventId === undefined) {
+    if (error instanceof RefusedError) {
       counts.refused += 1;
       return failureOf(error);
     }
-    if (!(error instanceof RefusedError || error instanceof ConnectionError)) throw error;
+    if (!(error instanceof ConnectionError)) throw error;
     // The worker is lost, or no longer has the job. If the job still runs there, it is not needed.
     if (run.continuation?.index > 0) counts.continued += 1;
     run.cancel().catch(() => undefined);

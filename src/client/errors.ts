@@ -57,7 +57,10 @@ export class JobError extends Error {
   }
 }
 
-/** No worker answered at the address, or the connection to the stream broke and could not be restored. */
+/**
+ * No worker answered at the address, or the connection to the stream broke and could not be restored. `cause` is
+ * a RefusedError if a worker answered that it does not have the job.
+ */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';
   /** Id of the last event that arrived: `attach` reads on after it. Undefined before the first event. */

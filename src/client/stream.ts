@@ -57,8 +57,8 @@ export class JobStream {
 
   /**
    * The events, up to `end` or `error`.
-   * @throws RefusedError if the worker does not accept or no longer knows the job; ConnectionError if the
-   * stream broke and could not be resumed; SyntaxError for data that is not JSON; the reason of the signal
+   * @throws RefusedError if the worker does not accept the job, or does not know it at the start; ConnectionError
+   * if the stream broke and could not be resumed; SyntaxError for data that is not JSON; the reason of the signal
    */
   async *events(): AsyncGenerator<SseEvent, void, void> {
     let response: Response | undefined = await this.#open();
@@ -138,6 +138,8 @@ export class JobStream {
       try {
         return await this.#attach();
       } catch (error) {
+        // The job began, so its stream is lost: with a load balancer, 404 comes from another worker.
+        if (isFinal(error)) throw this.#lost(error);
         if (!mayPass(error)) throw error;
         if (error instanceof RefusedError) outage.pauseMs = Math.max(outage.pauseMs, error.retryAfterMs ?? 0);
         reason = error;
@@ -177,7 +179,8 @@ export class JobStream {
   #lost(cause: unknown): ConnectionError {
     const { jobId, limits } = this.#start;
     const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
-    const tried = limits.resumeForMs === 0 ? '' : ` and could not be restored within ${limits.resumeForMs} ms`;
+    const within = isFinal(cause) ? '' : ` within ${limits.resumeForMs} ms`;
+    const tried = limits.resumeForMs === 0 ? '' : ` and could not be restored${within}`;
     return new ConnectionError(`The connection to job ${jobId} broke${tried}${reason}.`, this.#last, cause);
   }
 }
@@ -185,6 +188,9 @@ export class JobStream {
 /** True for an error that may pass on the same worker. */
 const mayPass = (error: unknown): boolean =>
   error instanceof ConnectionError || (error instanceof RefusedError && error.retry === 'here');
+
+/** True for a refusal that no further try at the same address changes. */
+const isFinal = (error: unknown): boolean => error instanceof RefusedError && error.retry !== 'here';
 
 /** @throws RefusedError for an error of the worker; ConnectionError for an answer that is not a stream */
 async function streamOf(response: Response): Promise<Response> {

@@ -125,6 +125,21 @@ describe('a stream', () => {
     expect(await client.attach('one').text()).toBe('ab');
   });
 
+  test('whose job another worker does not know is lost, and goes on elsewhere', async () => {
+    const first = frame(0, { type: 'started', correlation_id: 'c', seed: 7, fingerprint: 'f' } as never);
+    const token = frame(1, { type: 'token', t: 'a', i: 0, ids: [5] } as never);
+    const { client, sent } = clientOf(streamOf(first, token), notFound);
+    const error = await errorOf(client.execute({ ...JOB, ids: true }).text());
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(error).toMatchObject({
+      message: 'The connection to job one broke and could not be restored (unknown).',
+      lastEventId: 'run-1',
+      cause: { name: 'RefusedError', status: 404, code: 'NOT_FOUND' },
+      continuation: { seed: 7, index: 1, output: [{ t: 'a' }], resume: { token_ids: [5], index: 1, fingerprint: 'f' } },
+    });
+    expect(sent.map(({ path }) => path)).toEqual(['/execute', '/jobs/one/events']);
+  });
+
   test('with data that is not JSON is a SyntaxError', async () => {
     const { client } = clientOf(streamOf('id: run-0\ndata: {\n\n'));
     expect(await errorOf(client.attach('one').text())).toBeInstanceOf(SyntaxError);

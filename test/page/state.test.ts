@@ -1,6 +1,7 @@
 /** The state of the page: the tree of a conversation, the parameters, an imported file. */
 import { describe, expect, test } from 'vitest';
-import { addEvent, newAnswer } from '../../src/page/state/answer.ts';
+import { ConnectionError, RefusedError } from '../../src/client/client.ts';
+import { addEvent, endWith, newAnswer } from '../../src/page/state/answer.ts';
 import { Conversation, type Turn } from '../../src/page/state/conversation.ts';
 import { exportJson, exportMarkdown } from '../../src/page/state/export.ts';
 import { importJson } from '../../src/page/state/import.ts';
@@ -105,6 +106,16 @@ describe('the parameters', () => {
     });
     expect(requestFields({ tool_choice: 'required', enable_thinking: 'default' })).toEqual({});
   });
+});
+
+test('an answer that no worker has any more shows the answer of the worker', () => {
+  const error = { code: 'GONE', message: 'gone', retriable: false, retry: 'never', correlation_id: 'c' } as const;
+  const refusal = new RefusedError({ status: 410, headers: new Headers() }, { error });
+  for (const cause of [refusal, new Error('reset')]) {
+    const answer = { ...newAnswer('job', NOW), lastEventId: 'run-1' };
+    endWith(answer, new ConnectionError('broke', 'run-1', cause), NOW);
+    expect(answer).toMatchObject({ status: 'lost', failure: { code: cause === refusal ? 'GONE' : 'CONNECTION' } });
+  }
 });
 
 describe('an exported conversation', () => {

@@ -71,10 +71,11 @@ function addToken(answer: Answer, { t, part, call, call_id: id }: Extract<Stream
 /** Ends an answer whose stream threw an error. */
 export function endWith(answer: Answer, error: unknown, now: number): void {
   answer.story.endedAt ??= Math.max(0, now - answer.story.sentAt);
-  if (error instanceof RefusedError) {
-    const wasRunning = answer.lastEventId !== undefined || (error.status === 404 && error.code === 'NOT_FOUND');
+  const refusal = error instanceof ConnectionError ? error.cause : error;
+  if (refusal instanceof RefusedError) {
+    const wasRunning = answer.lastEventId !== undefined || (refusal.status === 404 && refusal.code === 'NOT_FOUND');
     answer.status = wasRunning ? 'lost' : 'refused';
-    answer.failure = failureOf(error, now);
+    answer.failure = failureOf(refusal, now);
   } else if (error instanceof ConnectionError) {
     answer.status = 'lost';
     answer.failure = { code: 'CONNECTION', message: error.message, retry: 'here' };

@@ -223,10 +223,7 @@ export class Stream {
         }
         return { text: this.#text, indexes: this.#indexes, tokens, workers: this.workers };
       } catch (error) {
-        // HAProxy asks any worker for a job whose connection broke: 404 means that its own worker is lost.
-        const isFinal =
-          error instanceof RefusedError ? error.status !== 404 : (error as { retry?: string }).retry === 'never';
-        if (isFinal) throw error;
+        if (error instanceof RefusedError || (error as { retry?: string }).retry === 'never') throw error;
         continuation = run.continuation ?? continuation;
       }
     }
