@@ -57,8 +57,9 @@ export class JobStream {
 
   /**
    * The events, up to `end` or `error`.
-   * @throws RefusedError if the worker does not accept the job, or does not know it at the start; ConnectionError
-   * if the stream broke and could not be resumed; SyntaxError for data that is not JSON; the reason of the signal
+   * @throws RefusedError if the worker does not accept the job, or does not know it at the start;
+   * ConnectionError if the stream broke and could not be resumed; SyntaxError for data that is not JSON; the
+   * reason of the signal
    */
   async *events(): AsyncGenerator<SseEvent, void, void> {
     let response: Response | undefined = await this.#open();
