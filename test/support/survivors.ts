@@ -13,13 +13,18 @@ export const openAll = (worker: TestWorker, seeds: readonly number[], more: obje
   Promise.all(seeds.map((seed) => Listener.open(worker, longJob(`job-${seed}`, { seed, ...more }))));
 
 /**
- * Opens a long job for each seed, and suspends the engine when the job at place n has n tokens. If one has
- * ended by then, because this process was late, all are opened again.
+ * Opens a long job for each seed, and suspends the engine when the job at place n has `least` + n tokens. If one
+ * has ended by then, because this process was late, all are opened again.
  */
-export async function openAndSuspend(worker: TestWorker, seeds: readonly number[], more: object): Promise<Listener[]> {
+export async function openAndSuspend(
+  worker: TestWorker,
+  seeds: readonly number[],
+  more: object,
+  least = 0,
+): Promise<Listener[]> {
   for (;;) {
     const streams = await openAll(worker, seeds, more);
-    await Promise.all(streams.map((stream, place) => stream.untilToken(place)));
+    await Promise.all(streams.map((stream, place) => stream.untilToken(least + place)));
     process.kill(enginePid(worker), 'SIGSTOP');
     const { slots } = (await (await worker.get('/health')).json()) as { slots: { busy: number } };
     if (slots.busy === seeds.length) return streams;

@@ -48,8 +48,11 @@ async function converting() {
 
 describe.runIf(process.platform === 'linux')('the file of an engine that converts weights for itself', () => {
   test('is gone when the worker has closed the engine', async () => {
-    const { child, refused } = await converting();
+    const { child, forked, refused } = await converting();
+    const ended = once(forked, 'exit');
     await child.close(300);
+    // `close` does not wait long for a killed process that a busy machine ends late.
+    await ended;
     expect(readdirSync(own)).toEqual([]);
     expect(await refused).toMatchObject({ message: 'the worker stops' });
   });

@@ -122,10 +122,10 @@ describe('the state of a stream survives', () => {
     const pieces = all(whole.events, 'token').map(({ t }) => String(t));
     // The text of some tokens around the loss, long enough to occur only there.
     const stop = pieces.slice(20, 60).join('').slice(0, 100);
-    const stream = await Listener.open(worker, longJob('stopped', { stop: [stop] }));
-    const killed = stream.untilToken(10).then(() => process.kill(enginePid(worker), 'SIGKILL'));
+    const [stream] = await openAndSuspend(worker, [1], { stop: [stop] }, 10);
+    if (!stream) throw new Error('no stream');
+    process.kill(enginePid(worker), 'SIGKILL');
     const events = await stream.ended;
-    await killed;
     expect(lastOf(events)).toMatchObject({ stop_reason: 'stop_sequence', stop_sequence_matched: stop });
     expect(stream.text).toBe(whole.text.slice(0, whole.text.indexOf(stop)));
     expect(interruptions(stream)).toEqual(ONCE);
