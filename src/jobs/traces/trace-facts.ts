@@ -1,4 +1,5 @@
 /** The facts of a job for its span: numbers and ids. No text of a prompt, a schema or a stop string. */
+import { redact } from '../../narration/sanitize.ts';
 import type { JobFacts, Operation } from '../../telemetry/traces/gen-ai.ts';
 import type { GenerationOrder, Input } from '../order.ts';
 
@@ -9,7 +10,8 @@ export function traceFacts(order: GenerationOrder, runId: string): JobFacts {
   const [input] = inputs;
   return {
     operation: input ? operationOf(input) : 'chat',
-    jobId: order.jobId,
+    // The id that a caller chose can have a token, as in a line of the log.
+    jobId: redact(order.jobId),
     runId,
     choices,
     prompts: inputs.length,

@@ -115,6 +115,20 @@ test('neither prompts, tools, schemas, stop strings, names and users, nor output
   for (const word of words) expect(bytes).not.toContain(word);
 });
 
+test('an id of a job with a token, a key or the key of the receiver is exported without them', async () => {
+  const headers = { Authorization: 'Bearer private-api-token' };
+  const secrets = ['private-api-token', 'private-receiver-key', 'api_key=sk-abcdefgh12345', 'Bearer abcdefghij'];
+  for (const [index, secret] of secrets.entries()) {
+    const correlation = { 'X-Correlation-Id': `secret-${index}` };
+    await worker.execute({ job_id: `x ${secret} y`, prompt: 'x', max_tokens: 2 }, { ...headers, ...correlation });
+    const spans = await receiver.trace(({ attributes }) => attributes['rbees.correlation_id'] === `secret-${index}`);
+    expect(JSON.stringify(spans)).toContain('REDACTED');
+  }
+  const bytes = receiver.texts.join('\n');
+  for (const secret of ['private-api-token', 'private-receiver-key', 'sk-abcdefgh12345', 'abcdefghij'])
+    expect(bytes).not.toContain(secret);
+});
+
 test('the key of the receiver is neither in the log nor in the environment of the process', async () => {
   expect(worker.stdout).not.toContain('private-receiver-key');
   expect(receiver.requests[0]?.headers['x-api-key']).toBe('private-receiver-key');
