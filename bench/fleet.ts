@@ -41,19 +41,12 @@ function policies(): void {
       const records = LOADS.map((load) => run({ workers, policy, load }));
       const last = records[LOADS.length - 1] as Record;
       const times = records.map((record) => quantiles(record, 0.5, 0.95).join(' / '));
-      const { refused, arrived } = last.counted;
-      return [
-        policy.name,
-        ...times,
-        last.tokensPerSecond.toFixed(0),
-        percent(hitRate(last)),
-        percent(refused / arrived),
-      ];
+      return [policy.name, ...times, last.tokensPerSecond.toFixed(0), percent(hitRate(last))];
     });
-    const head = ['tokens/s', 'prompt tokens cached', 'refused'].map((name) => `${name} at ${LOADS.at(-1)}`);
+    const figures = ['tokens/s', 'prompt tokens cached'].map((name) => `${name} at ${LOADS.at(-1)}`);
     print(
       `${workers} workers, p50 / p95 of the time to first token in seconds at ${LOADS.join(', ')} requests per second and worker:`,
-      table(['policy', ...LOADS.map(String), ...head], rows),
+      table(['policy', ...LOADS.map(String), ...figures], rows),
     );
   }
 }

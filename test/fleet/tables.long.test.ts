@@ -1,0 +1,21 @@
+/** docs/scale.md has the tables that the simulation prints: equal seeds give equal tables on every machine. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+test('every line of the tables of bench/fleet.ts is in docs/scale.md', { timeout: 600_000 }, () => {
+  const command = [join(ROOT, 'scripts/run.mjs'), 'bench/fleet.ts'];
+  const text = execFileSync(process.execPath, command, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const lines = text.split('\n').filter((line) => line.startsWith('|'));
+  const page = new Set(readFileSync(join(ROOT, 'docs/scale.md'), 'utf8').split('\n'));
+  expect(lines.filter((line) => !page.has(line))).toEqual([]);
+  expect(lines.length).toBeGreaterThan(80);
+});
