@@ -2,9 +2,9 @@
  * A fleet of 10, 100 and 1 000 workers under routing policies, a loss of 5 % of the workers, and storms of ready callbacks:
  * simulated with the measured service times of one worker. Equal seeds give equal tables: those of docs/scale.md.
  *
- *   npm run bench -- fleet                         all tables
- *   node scripts/run.mjs bench/fleet.ts <part>     one of oneWorker, policies, highest, routers, losses, storms
- *   npm run bench -- fleetBase                     measures one worker here, and compares it with the model
+ *   npm run bench -- fleet                          all tables
+ *   node scripts/run.mjs bench/fleet.ts <part> …    oneWorker, policies, highest, routers, losses, storms
+ *   npm run bench -- fleetBase                      measures one worker here, and compares it with the model
  */
 import { readFileSync } from 'node:fs';
 import { closedLoopTable } from './fleet/closed-loop.ts';
@@ -166,6 +166,7 @@ function storms(): void {
 
 const PARTS = { oneWorker, policies, highest, routers, losses, storms };
 
-const [name = '', file = ''] = process.argv.slice(2);
-if (name === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
-else for (const [part, write] of Object.entries(PARTS)) if (name === '' || name === part) write();
+const names = process.argv.slice(2);
+const [first, file = ''] = names;
+if (first === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
+else for (const [part, write] of Object.entries(PARTS)) if (names.length === 0 || names.includes(part)) write();

@@ -6,16 +6,16 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** All but `policies`, which takes a minute: `highest` runs the same policies. */
+const PARTS = ['oneWorker', 'highest', 'routers', 'losses', 'storms'];
 
-test('every line of the tables of bench/fleet.ts is in docs/scale.md', { timeout: 600_000 }, () => {
-  const command = [join(ROOT, 'scripts/run.mjs'), 'bench/fleet.ts'];
-  const text = execFileSync(process.execPath, command, {
-    cwd: ROOT,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const lines = text.split('\n').filter((line) => line.startsWith('|'));
+test('the tables of bench/fleet.ts are those of docs/scale.md', { timeout: 600_000 }, () => {
+  const command = [join(ROOT, 'scripts/run.mjs'), 'bench/fleet.ts', ...PARTS];
+  const options = { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] } as const;
+  const lines = execFileSync(process.execPath, command, options)
+    .split('\n')
+    .filter((line) => line.startsWith('|'));
   const page = new Set(readFileSync(join(ROOT, 'docs/scale.md'), 'utf8').split('\n'));
   expect(lines.filter((line) => !page.has(line))).toEqual([]);
-  expect(lines.length).toBeGreaterThan(80);
+  expect(lines.length).toBeGreaterThan(60);
 });
