@@ -229,5 +229,6 @@ real workers.
 | dashboards for vLLM | the histograms of the table above |
 
 Not available, because the worker does not count them: \`vllm:request_prompt_tokens\`, \`request_generation_tokens\`,
-\`request_params_max_tokens\` and \`iteration_tokens_total\`. Panels of vLLM's dashboard that show them stay empty.
+\`request_params_max_tokens\`, \`request_max_num_generation_tokens\` and \`iteration_tokens_total\`. Panels of vLLM's
+dashboard that show them stay empty.
 `;
