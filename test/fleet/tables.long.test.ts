@@ -11,7 +11,7 @@ const PARTS = ['oneWorker', 'highest', 'routers', 'losses', 'storms'];
 
 test('the tables of bench/fleet.ts are those of docs/scale.md', { timeout: 600_000 }, () => {
   const command = [join(ROOT, 'scripts/run.mjs'), 'bench/fleet.ts', ...PARTS];
-  const options = { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] } as const;
+  const options = { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' } as const;
   const lines = execFileSync(process.execPath, command, options)
     .split('\n')
     .filter((line) => line.startsWith('|'));
