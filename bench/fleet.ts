@@ -1,10 +1,10 @@
 /**
  * A fleet of 10, 100 and 1 000 workers under routing policies, a loss of 5 % of the workers, and storms of ready callbacks:
- * simulated with the measured service times of one worker. Equal seeds give equal tables (docs/scale.md).
+ * simulated with the measured service times of one worker. Equal seeds give equal tables: those of docs/scale.md.
  *
- *   npm run bench -- fleet                         all tables
- *   node scripts/run.mjs bench/fleet.ts <part>     one of oneWorker, policies, highest, routers, losses, storms
- *   npm run bench -- fleetBase                     measures one worker here, and compares it with the model
+ *   npm run bench -- fleet                          all tables
+ *   node scripts/run.mjs bench/fleet.ts <part> …    oneWorker, policies, highest, routers, losses, storms
+ *   npm run bench -- fleetBase                      measures one worker here, and compares it with the model
  */
 import { readFileSync } from 'node:fs';
 import { closedLoopTable } from './fleet/closed-loop.ts';
@@ -21,33 +21,34 @@ const SIZES = [10, 100, 1000];
 
 const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(2) : '–');
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const quantiles = (record: Record, ...shares: number[]): string[] =>
+  shares.map((share) => seconds(record.firstToken(share)));
 
 function print(...parts: string[]): void {
   process.stdout.write(`${wrapped(parts.join('\n\n'))}\n\n`);
 }
 
-function policies(): void {
-  for (const load of LOADS) {
-    const rows = SIZES.flatMap((workers) =>
-      POLICIES.map((policy) => {
-        const record = run({ workers, policy, load });
-        return [String(workers), policy.name, ...figures(record), percent(hitRate(record))];
-      }),
-    );
-    print(
-      `${load} requests per second and worker:`,
-      table(
-        ['workers', 'policy', 'tokens/s', 'first token p50, s', 'p95, s', 'p99, s', 'refused', 'prompt tokens cached'],
-        rows,
-      ),
-    );
-  }
+function oneWorker(): void {
+  print(
+    'One worker under clients that send without a pause: measured (docs/benchmarks.md) / predicted by the model / ratio:',
+    closedLoopTable(),
+  );
 }
 
-function figures(record: Record): string[] {
-  const quantiles = [0.5, 0.95, 0.99].map((q) => seconds(record.firstToken(q)));
-  const { refused, arrived } = record.counted;
-  return [record.tokensPerSecond.toFixed(0), ...quantiles, percent(refused / arrived)];
+function policies(): void {
+  for (const workers of SIZES) {
+    const rows = POLICIES.map((policy) => {
+      const records = LOADS.map((load) => run({ workers, policy, load }));
+      const last = records[LOADS.length - 1] as Record;
+      const times = records.map((record) => quantiles(record, 0.5, 0.95).join(' / '));
+      return [policy.name, ...times, last.tokensPerSecond.toFixed(0), percent(hitRate(last))];
+    });
+    const figures = ['tokens/s', 'prompt tokens cached'].map((name) => `${name} at ${LOADS.at(-1)}`);
+    print(
+      `${workers} workers, p50 / p95 of the time to first token in seconds at ${LOADS.join(', ')} requests per second and worker:`,
+      table(['policy', ...LOADS.map(String), ...figures], rows),
+    );
+  }
 }
 
 function highest(): void {
@@ -64,10 +65,11 @@ function highest(): void {
 function routers(): void {
   const sides: readonly Policy[] = [leastGreater(50), leastGreater(1000), leastGreater(5000)];
   const rows = [1, 4, 16].flatMap((count) =>
-    sides.map((policy) => {
-      const record = run({ workers: 100, policy, load: 0.25, routers: count });
-      return [String(count), policy.name, ...[0.5, 0.95, 0.99].map((q) => seconds(record.firstToken(q)))];
-    }),
+    sides.map((policy) => [
+      String(count),
+      policy.name,
+      ...quantiles(run({ workers: 100, policy, load: 0.25, routers: count }), 0.5, 0.95, 0.99),
+    ]),
   );
   print(
     'Several routers, each with its own counts; 100 workers, 0.25 requests per second and worker:',
@@ -83,32 +85,28 @@ function losses(): void {
     ['killed, replaced after 5 s', KILLED],
     ['machine gone, replaced after 60 s', GONE],
   ] as const;
-  const rows = [1000].flatMap((workers) =>
-    cases.flatMap(([name, loss]) =>
-      [roundRobin, leastGreater(1000), prefixAffinity(LIMITS.slots)].map((policy) => {
-        const record = run({ workers, policy, load: 0.3, loss, countedMs: 120_000 });
-        const at = WARM_UP_MS + loss.at;
-        const before = record.firstToken(0.95, at - 40_000, at);
-        const after = record.firstToken(0.95, at, at + 30_000);
-        return [
-          String(workers),
-          name,
-          policy.name,
-          String(record.counted.lost),
-          String(record.counted.refused),
-          `${seconds(quantileOf(record.silences, 0.5))} / ${seconds(quantileOf(record.silences, 0.95))} / ${seconds(quantileOf(record.silences, 1))}`,
-          String(record.recomputed),
-          `${seconds(before)} / ${seconds(after)}`,
-          recovery(record, at, before),
-        ];
-      }),
-    ),
+  const rows = cases.flatMap(([name, loss]) =>
+    [roundRobin, leastGreater(1000), prefixAffinity(LIMITS.slots)].map((policy) => {
+      const record = run({ workers: 1000, policy, load: 0.3, loss, countedMs: 120_000 });
+      const at = WARM_UP_MS + loss.at;
+      const before = record.firstToken(0.95, at - 40_000, at);
+      const after = record.firstToken(0.95, at, at + 30_000);
+      return [
+        name,
+        policy.name,
+        String(record.counted.lost),
+        String(record.counted.refused),
+        [0.5, 0.95, 1].map((q) => seconds(quantileOf(record.silences, q))).join(' / '),
+        String(record.recomputed),
+        `${seconds(before)} / ${seconds(after)}`,
+        recovery(record, at, before),
+      ];
+    }),
   );
   print(
-    'A loss of 5 % of the workers, 0.3 requests per second and worker:',
+    'A loss of 5 % of 1 000 workers, 0.3 requests per second and worker:',
     table(
       [
-        'workers',
         'loss',
         'policy',
         'interrupted',
@@ -131,7 +129,7 @@ function recovery(record: Record, at: number, before: number): string {
 }
 
 function storms(): void {
-  const base = { seed: SEED, awayMs: 0, readyWithinMs: 0 };
+  const base = { seed: SEED, awayMs: 0 };
   const cases: readonly (readonly [string, Omit<StormPlan, 'workers' | 'rate'>])[] = [
     ['all ready at once', base],
     ['all ready at once, without spread and jitter', { ...base, jitter: false }],
@@ -141,19 +139,9 @@ function storms(): void {
   const rows = cases.flatMap(([name, plan]) =>
     [1000, 10_000].flatMap((workers) =>
       [50, 200, 1000, 3000].map((rate) => {
-        const one = storm({ ...plan, workers, rate });
-        const { attempts, late, peak, knownMs, acceptedMs, gaveUp } = one;
-        return [
-          name,
-          String(workers),
-          String(rate),
-          String(attempts),
-          String(late),
-          String(peak),
-          seconds(knownMs),
-          seconds(acceptedMs),
-          String(gaveUp),
-        ];
+        const { attempts, late, peak, knownMs, acceptedMs, gaveUp } = storm({ ...plan, workers, rate });
+        const counts = [workers, rate, attempts, late, peak].map(String);
+        return [name, ...counts, seconds(knownMs), seconds(acceptedMs), String(gaveUp)];
       }),
     ),
   );
@@ -176,15 +164,9 @@ function storms(): void {
   );
 }
 
-function oneWorker(): void {
-  print(
-    'One worker under clients that send without a pause, measured (docs/benchmarks.md) and as the model predicts it:',
-    closedLoopTable(),
-  );
-}
-
 const PARTS = { oneWorker, policies, highest, routers, losses, storms };
 
-const [name = '', file = ''] = process.argv.slice(2);
-if (name === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
-else for (const [part, write] of Object.entries(PARTS)) if (name === '' || name === part) write();
+const names = process.argv.slice(2);
+const [first, file = ''] = names;
+if (first === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
+else for (const [part, write] of Object.entries(PARTS)) if (names.length === 0 || names.includes(part)) write();

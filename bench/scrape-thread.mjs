@@ -1,24 +1,22 @@
-/** Scrapes a worker at a fixed interval until it is told to stop: on its own thread, beside the clients of a bench. */
+/** Requests a path of a worker at a fixed interval until it is told to stop: on its own thread, beside the clients of a bench. */
 import http from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
 
-const { url, intervalMs } = workerData;
+const { url, path, intervalMs } = workerData;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-let [scrapes, stopped] = [0, false];
+let stopped = false;
 parentPort.once('message', () => {
   stopped = true;
 });
 
 const scrape = () =>
   new Promise((resolve, reject) => {
-    http.get(`${url}/metrics`, { agent }, (response) => response.resume().once('end', resolve)).once('error', reject);
+    http.get(url + path, { agent }, (response) => response.resume().once('end', resolve)).once('error', reject);
   });
 
 let next = performance.now();
 while (!stopped) {
   await scrape();
-  scrapes += 1;
   next = Math.max(next + intervalMs, performance.now());
   await new Promise((resolve) => setTimeout(resolve, next - performance.now()));
 }
-parentPort.postMessage(scrapes);

@@ -1,6 +1,6 @@
 /**
  * The cost of scrapes: streams while a monitor reads /metrics every 50 ms, and without it; and the processor time of
- * one scrape.
+ * one scrape, beside that of the cheapest request at the same rate.
  */
 import { once } from 'node:events';
 import { loadavg } from 'node:os';
@@ -41,7 +41,7 @@ export async function scrape() {
   for (const [name, model] of Object.entries(MODELS)) {
     const worker = await startWorker([...model.flags(), '--slots', String(STREAMS)]);
     const figures = await compare(worker, model);
-    const { percent, each } = await costOfScrapes(worker);
+    const { percent, each, live } = await costOfScrapes(worker);
     await worker.stop();
     const rates = (side) => figures[side].map(({ rate }) => rate);
     const ratio = ratios(rates('scraped'), rates('alone'));
@@ -59,6 +59,7 @@ export async function scrape() {
       cpu('scraped'),
       percent,
       each,
+      live,
     ]);
     if (name === 'q4 135 M')
       goals.push(
@@ -82,6 +83,7 @@ export async function scrape() {
           'scraped, CPU µs/token',
           'scrapes, % of one core',
           'one scrape, ms',
+          'one `GET /live`, ms',
         ],
         rows,
       ),
@@ -102,9 +104,9 @@ async function compare(worker, { tokens, requests }) {
   return interleaved(rounds(ROUNDS), sides);
 }
 
-async function withScraper(url, measure) {
+async function withScraper(url, measure, path = '/metrics') {
   const scraper = new Worker(new URL('./scrape-thread.mjs', import.meta.url), {
-    workerData: { url, intervalMs: INTERVAL_MS },
+    workerData: { url, path, intervalMs: INTERVAL_MS },
   });
   await once(scraper, 'online');
   const figure = await measure();
@@ -115,7 +117,7 @@ async function withScraper(url, measure) {
 
 /**
  * Processor time of scrapes on the idle worker, which is subtracted: the share of one core in percent, and the
- * milliseconds of one scrape.
+ * milliseconds of one scrape and of one `GET /live` at the same rate.
  */
 async function costOfScrapes({ url, pid }) {
   const during = async () => {
@@ -123,18 +125,17 @@ async function costOfScrapes({ url, pid }) {
     await sleep(IDLE_MS);
     return (activity(pid).cpuMs - before) / (performance.now() - began);
   };
-  const sides = { idle: during, scraped: () => withScraper(url, during) };
+  const sides = {
+    idle: during,
+    scraped: () => withScraper(url, during),
+    live: () => withScraper(url, during, '/live'),
+  };
   await interleaved(1, sides);
   const figures = await interleaved(rounds(5), sides);
-  const shares = figures.scraped.map((share, round) => share - figures.idle[round]);
-  return {
-    percent: spread(
-      shares.map((share) => share * 100),
+  const cost = (side, scale) =>
+    spread(
+      figures[side].map((share, round) => (share - figures.idle[round]) * scale),
       2,
-    ),
-    each: spread(
-      shares.map((share) => share * INTERVAL_MS),
-      2,
-    ),
-  };
+    );
+  return { percent: cost('scraped', 100), each: cost('scraped', INTERVAL_MS), live: cost('live', INTERVAL_MS) };
 }

@@ -119,21 +119,90 @@ prefixes of ended requests are not part of \`kv_cache_usage_perc\`: new requests
 \`workers.json\`, the list of the targets: it adds a worker when its ready callback arrives, removes it when its process
 has ended, and replaces the file by a rename.
 
-| alert | fires if |
-|---|---|
-| \`RbeesWorkerDown\` | a worker could not be scraped for a minute |
-| \`RbeesQueueGrows\` | requests wait at any time, and the queue has not become shorter in five minutes |
-| \`RbeesEngineLost\` | an engine process has ended in the last ten minutes; the worker starts the next one |
-| \`RbeesEngineAway\` | a worker that is up for 15 minutes has no engine for two |
-| \`RbeesEngineStalled\` | an engine is silent for longer than \`--stall-after\`, for 30 s |
-| \`RbeesLogLinesLost\` | lines of the log were dropped, because nobody reads standard output |
-| \`RbeesCacheFull\` | running requests need more than 90 % of the KV cache |
-| \`RbeesSlowFirstToken\` | the 95th percentile of the time to first token is above five seconds |
-| \`RbeesMemoryNearLimit\` | worker and engine use more than 90 % of the memory that they may use |
+Every alert has a severity and an annotation \`runbook\` with its section of this page. A fleet that is idle, a rolling
+restart and a single long prompt fire none of them: \`rules.test.yml\` has these cases. Let Alertmanager group by
+\`alertname\`, so that a lost machine with ten workers sends one message. \`critical\`: users are refused, and nothing
+repairs itself. \`warning\`: the worker repairs itself, or is slow.
 
-The memory is the proportional memory of both processes. Its limit is that of their control group (a container), or all
-memory of the machine: for several workers without containers on one machine, compare the sum of \`worker_memory_bytes\`
-with the memory of the machine.
+### RbeesWorkerDown
+
+Critical. Prometheus could not scrape a worker for two minutes. A pool-manager replaces a lost worker earlier, and
+removes it from \`workers.json\`.
+
+1. Is the process there? Its last log lines have the reason, and its [exit code](pool-manager.md#stop) says if a restart
+   helps. Without a last line, the kernel has ended it (memory), or its machine is away.
+2. Start another worker, or remove the address. If many alerts of one machine fire, look for the machine.
+3. The process lives and does not answer: send \`SIGTERM\`, then \`SIGKILL\`.
+
+### RbeesQueueGrows
+
+Warning. For ten minutes some request waited at any time, and the queue did not become shorter.
+
+1. All workers have queues: start more of them. Their requests wait longer, and above the limit they get 503.
+2. Only this one has a queue: the router does not see its load, or its affinity has no overflow
+   ([scale.md](scale.md#policies)).
+3. \`worker_requests_running\` is below \`worker_slots\`: look at the cache (RbeesCacheFull) and at the engine.
+
+### RbeesEngineLost
+
+Warning. An engine process has ended in the last ten minutes, or the worker has ended a silent one. The worker starts
+the next one and continues the requests. A single loss needs nobody.
+
+1. The log has \`engine.lost\` with the reason. \`caused_by: request\`: a request ends engines, and the worker has tested
+   and refused it. A signal 9 is often the kernel's: look at the memory (RbeesMemoryNearLimit).
+2. Three losses in ten minutes end the worker.
+
+### RbeesEngineAway
+
+Critical. A worker that is up for 15 minutes has no engine for two minutes. It refuses requests.
+
+1. The log has \`engine.lost\` or \`engine.not_started\` with the reason: no free file descriptor, no memory, or a device
+   that is lost.
+2. Replace the worker. If its successor is not ready either, run \`rbees-workerd doctor\` on the machine.
+
+### RbeesEngineStalled
+
+Warning. The engine sends no message for longer than \`--stall-after\`, for 30 s. New requests are refused. The worker
+restarts the engine after \`--step-timeout\`.
+
+1. Look for a machine that swaps, for a suspended process, and for a driver that hangs.
+2. If it comes back with long prompts on a slow machine, raise \`--stall-after\`.
+
+### RbeesLogLinesLost
+
+Warning. A worker has dropped lines of its log, because nobody reads its standard output. Its work goes on.
+
+1. Is the reader of its output alive, and has its disk space? \`stdout.lines_lost\` has the number of the lines.
+2. Write less: \`--progress-every 100\`, or \`--log-level warn\`.
+
+### RbeesCacheFull
+
+Warning. For ten minutes, running requests needed more than 90 % of the KV cache. Requests give back their slots and are
+computed again, so that all become slower.
+
+1. Raise \`--cache-memory\` if the machine has memory, or lower \`--slots\`.
+2. Start more workers, or send long prompts elsewhere.
+
+### RbeesSlowFirstToken
+
+Warning. For ten minutes, the slowest twentieth of at least 20 requests in five minutes waited more than 5 s for the
+first token.
+
+1. Compare \`worker_queue_wait_ms\` with \`worker_prefill_duration_seconds\`. Long waits: start more workers. Long prefills:
+   prompts are long, and \`worker_prefix_cache_tokens_total\` shows how much of them the cache has. A router with prefix
+   affinity helps most ([scale.md](scale.md#policies)).
+2. Both are short for their load: another program uses the machine.
+
+### RbeesMemoryNearLimit
+
+Warning. Worker and engine use more than 90 % of the memory that they may use. At the limit, the kernel ends the engine.
+
+1. Lower \`--cache-memory\` or \`--context\`, or raise the limit of the container.
+2. The memory is the proportional memory of both processes. Its limit is that of their control group (a container), or
+   all memory of the machine: for several workers without containers on one machine, compare the sum of
+   \`worker_memory_bytes\` with the memory of the machine. This alert does not see that sum.
+
+### promtool
 
 \`promtool check metrics\` complains about four of the worker's names, \`worker_inference_duration_ms\`,
 \`worker_queue_wait_ms\`, \`worker_time_per_output_token_ms\` and \`worker_time_to_first_token_ms\`, because of their unit:
@@ -144,8 +213,11 @@ the colon of vLLM's names, and about the suffix of \`nodejs_active_handles_total
 ## Grafana
 
 Import [deploy/grafana/rbees-workerd.json](../deploy/grafana/rbees-workerd.json). The data source and the workers are
-variables. The panels show load, tokens, refusals, times, cache, memory, engine and narration. A test runs every
-expression of the dashboard and the alerts in Prometheus against real workers.
+variables. The panels show load, tokens, refusals, times, cache, memory, engine and narration as sums, means and the
+worst worker, so that a thousand workers have no more lines than two. Three panels name the ten workers with the longest
+queues, the slowest first tokens and the least free memory. The last row is closed at first: it has a line for each
+worker that is chosen at the top. A test runs every expression of the dashboard and the alerts in Prometheus against
+real workers.
 
 ## Routers and autoscalers
 
@@ -157,5 +229,6 @@ expression of the dashboard and the alerts in Prometheus against real workers.
 | dashboards for vLLM | the histograms of the table above |
 
 Not available, because the worker does not count them: \`vllm:request_prompt_tokens\`, \`request_generation_tokens\`,
-\`request_params_max_tokens\` and \`iteration_tokens_total\`. Panels of vLLM's dashboard that show them stay empty.
+\`request_params_max_tokens\`, \`request_max_num_generation_tokens\` and \`iteration_tokens_total\`. Panels of vLLM's
+dashboard that show them stay empty.
 `;

@@ -1,9 +1,9 @@
 /** One real worker and the model of one worker under the same arrivals. */
 import { table } from '../measure.mjs';
-import { Agenda } from './agenda.ts';
+import { LoneWorker } from './closed-loop.ts';
 import { quantileOf } from './record.ts';
 import type { ServiceTimes } from './service.ts';
-import { type Job, SimulatedWorker } from './simulated-worker.ts';
+import { type Job, newJob } from './simulated-worker.ts';
 
 /** A request of the real load, with its measured times in milliseconds. */
 interface Measured {
@@ -13,10 +13,9 @@ interface Measured {
   readonly output: number;
   readonly firstToken: number;
   readonly end: number;
-  readonly cached: number;
 }
 
-/** What bench/fleet-base.mjs writes. `times` were measured on the same worker before and after the load. */
+/** The file that bench/fleet-base.mjs writes. `times` were measured on the same worker before and after the load. */
 export interface Trace {
   readonly loads: readonly {
     readonly name: string;
@@ -25,28 +24,26 @@ export interface Trace {
   }[];
 }
 
+/** A table of the real and the simulated figures of each load. */
 export function compared({ loads }: Trace): string[] {
   const rows = loads.flatMap(({ name, times, requests }) => {
-    const model = predict(times, requests);
-    const real = requests.map(({ firstToken, end }) => ({ firstToken, end }));
+    const [real, model] = [requests, predict(times, requests)];
+    const quantiles = [
+      ['first token', 'firstToken'],
+      ['whole request', 'end'],
+    ] as const;
     return [
-      ...[0.5, 0.95].map((q) =>
-        row(name, `first token, p${100 * q}, ms`, real, model, (all) =>
-          quantileOf(
-            all.map((one) => one.firstToken),
-            q,
-          ),
-        ),
+      ...quantiles.flatMap(([what, field]) =>
+        [0.5, 0.95].map((q) => {
+          const of = (all: readonly Times[]) =>
+            quantileOf(
+              all.map((one) => one[field]),
+              q,
+            );
+          return row(name, `${what}, p${100 * q}, ms`, of(real), of(model));
+        }),
       ),
-      ...[0.5, 0.95].map((q) =>
-        row(name, `whole request, p${100 * q}, ms`, real, model, (all) =>
-          quantileOf(
-            all.map((one) => one.end),
-            q,
-          ),
-        ),
-      ),
-      row(name, 'tokens/s', real, model, (all) => rate(requests, all)),
+      row(name, 'tokens/s', rate(requests, real), rate(requests, model)),
     ];
   });
   return [
@@ -60,16 +57,13 @@ interface Times {
   readonly end: number;
 }
 
-function row(
-  name: string,
-  label: string,
-  real: readonly Times[],
-  model: readonly Times[],
-  of: (all: readonly Times[]) => number,
-): string[] {
-  const [measured, predicted] = [of(real), of(model)];
-  return [name, label, measured.toFixed(0), predicted.toFixed(0), (predicted / measured).toFixed(2)];
-}
+const row = (name: string, figure: string, real: number, model: number): string[] => [
+  name,
+  figure,
+  real.toFixed(0),
+  model.toFixed(0),
+  (model / real).toFixed(2),
+];
 
 /** Tokens of all requests, divided by the time from the first arrival to the last end. */
 function rate(requests: readonly Measured[], times: readonly Times[]): number {
@@ -78,36 +72,17 @@ function rate(requests: readonly Measured[], times: readonly Times[]): number {
   return (1000 * tokens) / (Math.max(...ends) - Math.min(...requests.map(({ at }) => at)));
 }
 
-function predict(times: ServiceTimes, requests: readonly Measured[]): (Times & { cached: number })[] {
-  const agenda = new Agenda();
-  const worker = new SimulatedWorker(times, { slots: 16, queue: 1000, stored: 64 });
-  const results = new Map<Job, { firstToken: number; end: number; cached: number }>();
-  let version = 0;
-  const changed = (): void => {
-    version += 1;
-    const mine = version;
-    const at = worker.nextAt();
-    if (Number.isFinite(at)) agenda.at(at, (now) => mine === version && step(now));
-  };
-  const step = (now: number): void => {
-    for (const { job, kind } of worker.advance(now)) {
-      const result = results.get(job);
-      if (!result) continue;
-      if (kind === 'token') result.firstToken = now - job.arrived;
-      else [result.end, result.cached] = [now - job.arrived, job.cached];
-    }
-    changed();
-  };
+function predict(times: ServiceTimes, requests: readonly Measured[]): Times[] {
+  const results = new Map<Job, { firstToken: number; end: number }>();
+  const worker = new LoneWorker(times, ({ job, kind }, now) => {
+    const result = results.get(job);
+    if (result) result[kind === 'token' ? 'firstToken' : 'end'] = now - job.arrived;
+  });
   for (const { at, session, prompt, output } of requests) {
-    const empty = { done: 0, cached: 0, startedAt: undefined, firstTokenAt: undefined, lostAt: undefined };
-    const job: Job = { session, turn: 0, prompt, output, arrived: at, ...empty };
-    results.set(job, { firstToken: 0, end: 0, cached: 0 });
-    agenda.at(at, (now) => {
-      step(now);
-      worker.submit(job);
-      changed();
-    });
+    const job = newJob({ session, prompt, output, arrived: at });
+    results.set(job, { firstToken: 0, end: 0 });
+    worker.submit(job);
   }
-  agenda.runUntil(Math.max(...requests.map(({ at }) => at)) + 3_600_000);
+  worker.run();
   return [...results.values()];
 }

@@ -8,19 +8,25 @@ import { promptMs, promptShare, type ServiceTimes, stepMs } from './service.ts';
 /** A request. Times are milliseconds of the simulation. */
 export interface Job {
   readonly session: number;
-  /** Turn of the session, from 0. */
-  readonly turn: number;
   readonly prompt: number;
   readonly output: number;
   readonly arrived: number;
   /** Tokens of the output that exist: of a request that goes on elsewhere, those of its lost workers too. */
   done: number;
   cached: number;
-  startedAt: number | undefined;
   firstTokenAt: number | undefined;
   /** Time of its last loss, until its next token. */
   lostAt: number | undefined;
 }
+
+/** A request that no worker has begun. */
+export const newJob = (request: Pick<Job, 'session' | 'prompt' | 'output' | 'arrived'>): Job => ({
+  ...request,
+  done: 0,
+  cached: 0,
+  firstTokenAt: undefined,
+  lostAt: undefined,
+});
 
 export interface WorkerLimits {
   readonly slots: number;
@@ -183,7 +189,6 @@ export class SimulatedWorker {
       const tokens = job.prompt + job.done;
       const cached = Math.min(this.#stored.get(job.session) ?? 0, Math.max(0, tokens - 2));
       job.cached += cached;
-      job.startedAt ??= this.#now;
       const work = promptMs(this.#times, tokens, cached);
       const isShort = work <= this.#times.chunk;
       const prompt = { job, isShort, work };

@@ -8,7 +8,7 @@ import type { Choose, Policy } from './policies.ts';
 import { Random } from './random.ts';
 import { Record } from './record.ts';
 import type { ServiceTimes } from './service.ts';
-import { type Happening, type Job, SimulatedWorker, type WorkerLimits } from './simulated-worker.ts';
+import { type Happening, type Job, newJob, SimulatedWorker, type WorkerLimits } from './simulated-worker.ts';
 
 /** Sessions of a chat: each turn sends the whole conversation again. */
 export interface Workload {
@@ -117,15 +117,15 @@ class Simulation {
   #arrive(now: number): void {
     this.#agenda.at(this.#pause(), (next) => this.#arrive(next));
     this.#sessions += 1;
-    this.#turn({ session: this.#sessions, turn: 0, history: this.#plan.workload.instructions }, now);
+    this.#turn(this.#sessions, this.#plan.workload.instructions, now);
   }
 
-  #turn({ session, turn, history }: { session: number; turn: number; history: number }, now: number): void {
+  /** @param history tokens of the conversation so far */
+  #turn(session: number, history: number, now: number): void {
     const { question, answer } = this.#plan.workload;
     const prompt = history + this.#random.tokens(question, 4);
     const output = this.#random.tokens(answer, 1);
-    const empty = { done: 0, cached: 0, startedAt: undefined, firstTokenAt: undefined, lostAt: undefined };
-    const job: Job = { session, turn, prompt, output, arrived: now, ...empty };
+    const job = newJob({ session, prompt, output, arrived: now });
     this.#record.arrived(job, now);
     this.#send(job, now);
   }
@@ -177,8 +177,8 @@ class Simulation {
     this.#record.ended(job, now);
     const { turns, thinkMs } = this.#plan.workload;
     if (this.#random.next() >= 1 - 1 / turns) return;
-    const next = { session: job.session, turn: job.turn + 1, history: job.prompt + job.output };
-    this.#agenda.at(now + this.#random.exponential(thinkMs), (at) => this.#turn(next, at));
+    const pause = this.#random.exponential(thinkMs);
+    this.#agenda.at(now + pause, (at) => this.#turn(job.session, job.prompt + job.output, at));
   }
 
   /** The load of a worker has changed: its next change has another time. */

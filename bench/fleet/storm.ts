@@ -1,7 +1,7 @@
 /**
- * Many ready callbacks at once: workers that start together, or that begin to call while their pool-manager is
- * away. The rule of the delays is that of src/lifecycle/callback. The receiver is one process that answers one callback
- * after another. Pure, with a seed; milliseconds.
+ * Many ready callbacks at once: workers that are ready together, whose pool-manager is there or away. The rule of
+ * the delays is that of src/lifecycle/callback. The receiver is one process that answers one callback after
+ * another. Pure, with a seed; milliseconds.
  */
 import { backoffDelay } from '../../src/protocol/backoff.ts';
 import { Agenda } from './agenda.ts';
@@ -24,8 +24,6 @@ export interface StormPlan {
   readonly rate: number;
   /** Time until the receiver exists: earlier connections are refused. */
   readonly awayMs: number;
-  /** Workers become ready at random within this time. */
-  readonly readyWithinMs: number;
   /** False: the delays have no jitter and the first attempt no spread, for comparison. */
   readonly jitter?: boolean;
 }
@@ -38,8 +36,8 @@ export interface Storm {
   /** Most attempts in one second of those that reach the receiver. */
   readonly peak: number;
   /**
-   * From the moment at which the receiver exists and all workers are ready: until it has read a callback of each
-   * worker, and until each worker has its answer. NaN if some gave up.
+   * From the moment at which the receiver exists: until it has read a callback of each worker, and until each
+   * worker has its answer. NaN if some gave up.
    */
   readonly knownMs: number;
   readonly acceptedMs: number;
@@ -50,23 +48,22 @@ export interface Storm {
 interface Call {
   readonly worker: number;
   readonly number: number;
-  readonly ready: number;
   readonly isLast: boolean;
 }
 
 export function storm(plan: StormPlan): Storm {
-  const { seed, workers, rate, awayMs, readyWithinMs, jitter = true } = plan;
+  const { seed, workers, rate, awayMs, jitter = true } = plan;
   const agenda = new Agenda();
   const random = new Random(seed);
   const arrivals: number[] = [];
   const result = { attempts: 0, late: 0, refused: 0, accepted: 0, gaveUp: 0 };
   const known = new Set<number>();
-  let [freeAt, lastReady, lastAccepted, lastKnown] = [awayMs, awayMs, awayMs, awayMs];
+  let [freeAt, lastAccepted, lastKnown] = [awayMs, awayMs, awayMs];
 
   const retry = (call: Call, now: number): void => {
     const limits = { firstMs: CALLBACK.firstDelayMs, longestMs: CALLBACK.longestDelayMs / MOST_JITTER };
     const delay = backoffDelay(call.number, limits, () => (jitter ? random.next() : 0.5));
-    const left = call.ready + CALLBACK.giveUpMs - now;
+    const left = CALLBACK.giveUpMs - now;
     if (call.isLast || left <= 0) result.gaveUp += 1;
     else {
       // The last delay is shortened, as in ready-callback.ts.
@@ -97,14 +94,12 @@ export function storm(plan: StormPlan): Storm {
     lastAccepted = Math.max(lastAccepted, freeAt);
   };
   for (let worker = 0; worker < workers; worker += 1) {
-    const ready = random.next() * readyWithinMs;
-    lastReady = Math.max(lastReady, ready);
     const spread = jitter ? random.next() * CALLBACK.spreadMs : 0;
-    agenda.at(ready + spread, (now) => attempt({ worker, number: 1, ready, isLast: false }, now));
+    agenda.at(spread, (now) => attempt({ worker, number: 1, isLast: false }, now));
   }
-  agenda.runUntil(readyWithinMs + CALLBACK.giveUpMs + 60_000);
-  const acceptedMs = result.gaveUp === 0 ? lastAccepted - lastReady : Number.NaN;
-  return { ...result, peak: mostPerSecond(arrivals), knownMs: lastKnown - lastReady, acceptedMs };
+  agenda.runUntil(CALLBACK.giveUpMs + 60_000);
+  const acceptedMs = result.gaveUp === 0 ? lastAccepted - awayMs : Number.NaN;
+  return { ...result, peak: mostPerSecond(arrivals), knownMs: lastKnown - awayMs, acceptedMs };
 }
 
 /** Most of the times that lie within one second. */

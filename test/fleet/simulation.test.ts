@@ -148,7 +148,7 @@ test('the storm of callbacks has the times of the worker', () => {
 });
 
 test('a storm: a fast receiver answers each worker once, and a slow one makes them call again', () => {
-  const base = { seed: 1, workers: 1000, awayMs: 0, readyWithinMs: 0 };
+  const base = { seed: 1, workers: 1000, awayMs: 0 };
   const fast = storm({ ...base, rate: 2000 });
   expect(fast).toMatchObject({ attempts: 1000, late: 0, accepted: 1000, gaveUp: 0 });
   const slow = storm({ ...base, rate: 50 });

@@ -65,6 +65,7 @@ describe.skipIf(process.platform === 'win32')('the package', () => {
 
   test('has no test, no source, no map, no compiled code of this machine and no file of an operator', () => {
     expect(packed().filter((path) => !CONTENT.test(path))).toEqual([]);
+    // rules.test.yml is an example for operators, who change the thresholds of the alerts.
     const foreign =
       /\.map$|\.test\.[cm]?[jt]s$|\.tsx?$(?<!\.d\.ts)|\/bundle\/cache\/|\.built$|\.env$|\.log$|node_modules|recordings/;
     expect(packed().filter((path) => foreign.test(path))).toEqual([]);

@@ -225,7 +225,11 @@ ${table(
       ),
     ],
   ],
-)}`;
+)}
+
+Meanwhile \`/metrics\` answers with all series ([operating.md](operating.md#probes-and-metrics)), and the trace of a request
+has the time as its child \`interruption\` ([traces.md](traces.md#the-spans)). Which alerts fire: [metrics.md](metrics.md#prometheus).
+A lost worker behind a load balancer or under an engine of a cluster: [deploy.md](deploy.md).`;
 }
 
 function probes(results: readonly ProbeResult[]): string {

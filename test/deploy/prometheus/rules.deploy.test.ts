@@ -5,9 +5,26 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { Scrape } from '../../support/scrape.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
-import { DEPLOY, hasProgram, promtool, ruleExpressions } from '../support/prometheus.ts';
+import { DEPLOY, hasProgram, panels, promtool, rules } from '../support/prometheus.ts';
 
 const file = (name: string): string => join(DEPLOY, 'prometheus', name);
+
+test.each(rules())('$alert has a severity, names the worker, and leads to its section of docs/metrics.md', (rule) => {
+  const { summary, description, runbook = '' } = rule.annotations;
+  expect(['critical', 'warning']).toContain(rule.labels['severity']);
+  expect(summary).toContain('{{ $labels.instance }}');
+  expect(description?.length).toBeGreaterThan(80);
+  const page = readFileSync(join(DEPLOY, '../docs/metrics.md'), 'utf8');
+  expect(page).toContain(`\n### ${rule.alert}\n`);
+  expect(runbook).toBe(`docs/metrics.md#${rule.alert.toLowerCase()}`);
+});
+
+test('every panel has a title of its own, a description and a unit', () => {
+  const all = [...panels().open, ...panels().closed];
+  expect(new Set(all.map(({ title }) => title)).size).toBe(all.length);
+  const poor = all.filter(({ description, fieldConfig }) => !description?.endsWith('.') || !fieldConfig?.defaults.unit);
+  expect(poor.map(({ title }) => title)).toEqual([]);
+});
 
 describe.skipIf(!hasProgram('promtool'))('promtool', () => {
   test.each([
@@ -21,13 +38,13 @@ describe.skipIf(!hasProgram('promtool'))('promtool', () => {
 
   test('every alert has a test in which it fires, and one in which it does not', () => {
     const { tests } = parse(readFileSync(file('rules.test.yml'), 'utf8')) as {
-      tests: { alert_rule_test: { alertname: string; exp_alerts: unknown[] }[] }[];
+      tests: { alert_rule_test?: { alertname: string; exp_alerts: unknown[] }[] }[];
     };
-    const cases = tests.flatMap(({ alert_rule_test }) => alert_rule_test);
+    const cases = tests.flatMap(({ alert_rule_test = [] }) => alert_rule_test);
     const names = (fires: boolean): string[] => [
       ...new Set(cases.filter(({ exp_alerts }) => exp_alerts.length > 0 === fires).map(({ alertname }) => alertname)),
     ];
-    const alerts = ruleExpressions().map(({ place }) => place);
+    const alerts = rules().map(({ alert }) => alert);
     expect(names(true).toSorted()).toEqual(alerts.toSorted());
     expect(names(false).toSorted()).toEqual(alerts.toSorted());
   });

@@ -11,8 +11,10 @@ import {
   dashboard,
   dashboardExpressions,
   type Expression,
+  expressionsOf,
   hasProgram,
   Prometheus,
+  panels,
   partsOf,
   ruleExpressions,
 } from '../support/prometheus.ts';
@@ -45,7 +47,7 @@ describe.skipIf(!hasProgram('prometheus'))('Prometheus with two workers', () => 
   test('the examples have expressions', () => {
     expect(ruleExpressions().length).toBeGreaterThan(6);
     expect(dashboardExpressions().length).toBeGreaterThan(20);
-    expect(dashboard().panels.filter(({ targets }) => targets?.length === 0)).toEqual([]);
+    expect([...panels().open, ...panels().closed].filter(({ targets = [] }) => targets.length === 0)).toEqual([]);
   });
 
   test.each(EXPRESSIONS)('$place: $text', async (expression: Expression) => {
@@ -63,6 +65,11 @@ describe.skipIf(!hasProgram('prometheus'))('Prometheus with two workers', () => 
 
   test.each(dashboardExpressions())('the panel $place shows a value: $text', async ({ text }) => {
     expect(await prometheus.query(text)).not.toHaveLength(0);
+  });
+
+  test.each(expressionsOf(panels().open))('the panel $place has no line for each worker: $text', async ({ text }) => {
+    const lines = await prometheus.query(text);
+    if (!text.startsWith('topk(10, ')) expect(lines.filter(({ metric }) => 'instance' in metric)).toEqual([]);
   });
 
   test('the variable of the dashboard lists the workers', async () => {

@@ -118,17 +118,31 @@ export interface Expression {
   readonly text: string;
 }
 
-/** All expressions of the rules. */
-export function ruleExpressions(): readonly Expression[] {
-  const file = parse(readFileSync(join(DEPLOY, 'prometheus/rules.yml'), 'utf8')) as {
-    groups: { rules: { alert: string; expr: string }[] }[];
-  };
-  return file.groups.flatMap(({ rules }) => rules.map(({ alert, expr }) => ({ place: alert, text: expr })));
+export interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
-interface Panel {
+/** The alerts of the example. */
+export function rules(): readonly Rule[] {
+  const file = parse(readFileSync(join(DEPLOY, 'prometheus/rules.yml'), 'utf8')) as { groups: { rules: Rule[] }[] };
+  return file.groups.flatMap((group) => group.rules);
+}
+
+/** All expressions of the rules. */
+export const ruleExpressions = (): readonly Expression[] =>
+  rules().map(({ alert, expr }) => ({ place: alert, text: expr }));
+
+export interface Panel {
   readonly title: string;
+  readonly type: string;
+  readonly description?: string;
+  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
   readonly targets?: readonly { readonly expr: string }[];
+  /** The panels of a row that is closed at first. */
+  readonly panels?: readonly Panel[];
 }
 
 export interface Dashboard {
@@ -139,15 +153,23 @@ export interface Dashboard {
 export const dashboard = (): Dashboard =>
   JSON.parse(readFileSync(join(DEPLOY, 'grafana/rbees-workerd.json'), 'utf8')) as Dashboard;
 
-/** All expressions of the dashboard, with the values that Grafana puts in place of its variables. */
-export function dashboardExpressions(): readonly Expression[] {
-  return dashboard().panels.flatMap(({ title, targets = [] }) =>
+/** The panels that show at once, and those of closed rows. */
+export function panels(): { readonly open: readonly Panel[]; readonly closed: readonly Panel[] } {
+  const all = dashboard().panels;
+  return { open: all.filter(({ type }) => type !== 'row'), closed: all.flatMap((panel) => panel.panels ?? []) };
+}
+
+/** The expressions of panels, with the values that Grafana puts in place of its variables. */
+export const expressionsOf = (some: readonly Panel[]): readonly Expression[] =>
+  some.flatMap(({ title, targets = [] }) =>
     targets.map(({ expr }) => ({
       place: title,
       text: expr.replaceAll('$__rate_interval', '1m').replaceAll('$instance', '.*'),
     })),
   );
-}
+
+/** All expressions of the dashboard. */
+export const dashboardExpressions = (): readonly Expression[] => expressionsOf([...panels().open, ...panels().closed]);
 
 /** A metric that an expression reads. */
 export interface Selector {
