@@ -2,6 +2,7 @@
 
 import { PROCESS_AGE_MS, SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import type { Gauges } from '../src/telemetry/gauges.ts';
+import { WINDOW_MS } from '../src/telemetry/loop-lag.ts';
 import { MAX_SCRAPE_READING_MS } from '../src/telemetry/memory-figure.ts';
 import { Metrics } from '../src/telemetry/metrics.ts';
 import { ProcessFigures } from '../src/telemetry/process-figures.ts';
@@ -25,19 +26,22 @@ const GAUGES: Gauges = {
   linesLost: zero,
 };
 
+const CACHE_TOKENS = 'tokens; counted at the end of a request, for the first slot of each prompt';
+
 /** Differences between the value of an alias and vLLM's. */
 const DIFFERENCES: Readonly<Record<string, string>> = {
-  'vllm:cache_config_info': `constant 1; \`block_size\` is ${BLOCK_TOKENS}, \`num_gpu_blocks\` the tokens that the cache holds ÷ ${BLOCK_TOKENS} ([below](#the-size-of-the-cache))`,
+  'vllm:cache_config_info': `constant 1; \`block_size\` is ${BLOCK_TOKENS}, \`num_gpu_blocks\` the tokens that the cache holds ÷ ${BLOCK_TOKENS} ([below](#the-size-of-the-cache)). vLLM has no label \`model_name\` here`,
   'vllm:lora_requests_info':
-    'the worker has no LoRA adapters: `max_lora="0"`, both lists empty; the value is the time of the scrape',
+    'the worker has no LoRA adapters: `max_lora="0"`, both lists empty; the value is the time of the scrape. vLLM has no such series without adapters, and no labels `model_name` and `engine`',
   'vllm:prompt_tokens_total': 'counted at the end of a request, not at its prefill',
-  'vllm:prefix_cache_queries_total': 'tokens; counted at the end of a request',
-  'vllm:prefix_cache_hits_total': 'tokens; counted at the end of a request',
+  'vllm:prefix_cache_queries_total': `${CACHE_TOKENS}; without requests that never got one`,
+  'vllm:prefix_cache_hits_total': CACHE_TOKENS,
   'vllm:request_success_total':
     '`stop` is `eos` and `stop_sequence`, `length` is `max_tokens`, `abort` is `cancelled` and `timeout`, `error` is `error`',
   'vllm:admission_rejections_total': '`reason="max_num_queued_reqs"`: the errors with the code `ALL_SLOTS_BUSY`',
-  'vllm:inter_token_latency_seconds':
-    'one value for each token after the first of an output; drafted tokens that arrive together have a time of about 0',
+  'vllm:request_time_per_output_token_seconds':
+    'a request with several outputs has one value: its decode time ÷ the tokens of all outputs. vLLM has one for each output',
+  'vllm:request_queue_time_seconds': 'requests that got a slot, also those that ended early',
   'vllm:request_prefill_time_seconds': 'requests whose first output is complete',
   'vllm:request_decode_time_seconds': 'all requests with a token',
 };
@@ -61,13 +65,18 @@ ${ownRows.join('\n')}
 
 Labels are words of the program: \`outcome\` is \`success\`, \`error\`, \`cancelled\` or \`timeout\`; \`code\` is a code of an error
 answer; \`event\` is a name of [narration.md](narration.md). No label has a job id, a correlation id or a text of a user.
-A counter of outcomes or reasons begins with 0 for each of them, so that a rate sees its first count.
+A counter of outcomes, reasons or codes begins with 0 for each of them, so that a rate sees its first count.
+
+An error counts once in \`worker_http_errors_total\`: a refusal, or the document of a job that failed. The failure of a
+job whose answer is a stream counts in \`worker_requests_total\` only. A request that is cancelled in the queue counts in
+\`worker_tokens_in_total\` with the tokens of its prompt, and in none of the figures of the cache and the queue.
 
 ## The names of vLLM
 
 Every alias has the labels \`model_name\` (the \`id\` of \`/v1/models\`) and \`engine\` (\`"0"\`, because a worker has one
-engine). An alias has no count of its own: count and sum of a histogram are those of its source, and only the
-bounds of its buckets differ. They are the bounds of vLLM, in seconds.
+engine), also the two that have other labels in vLLM: readers select a series by the labels that they know. An alias
+has no count of its own: count and sum of a histogram are those of its source, and only the bounds of its buckets
+differ. They are the bounds of vLLM, in seconds.
 
 | alias | type | value |
 |---|---|---|
@@ -97,6 +106,10 @@ loaded, while the engine is stalled or lost, and during a drain. A request whose
 text is at most ${SCRAPE_MS} ms old, and the metrics of the Node.js process ${PROCESS_AGE_MS} ms. The memory is the figure of the
 scrape before if its reading takes more than ${MAX_SCRAPE_READING_MS} ms.
 With \`--api-token\`, a scrape needs the token.
+
+A scrape changes no figure, so that several programs can scrape a worker. The lag of the event loop
+(\`nodejs_eventloop_lag_…\`) is measured while requests run: \`…_max_seconds\` and the other statistics are those of the
+last ${WINDOW_MS / 1000} to ${(2 * WINDOW_MS) / 1000} s, and absent if no request ran then.
 `;
 
 const TAIL = `### The size of the cache

@@ -5,7 +5,15 @@ import type { RouteId } from '../src/contract/routes.ts';
 import '../src/contract/tokenizer/answers.ts';
 import '../src/contract/tokenizer/request.ts';
 import { OPENAI_ERRORS } from './openapi-openai.ts';
-import { type DialectErrors, FAILED_JOB, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
+import {
+  type DialectErrors,
+  FAILED_JOB,
+  JOB_ERROR_HEADERS,
+  json,
+  oneOf,
+  type RouteProse,
+  ref,
+} from './openapi-prose.ts';
 
 const TOO_LONG = { PROMPT_TOO_LONG: 400 } as const;
 const ANTHROPIC_ERRORS: DialectErrors = { schema: 'AnthropicError', statuses: TOO_LONG };
@@ -43,7 +51,7 @@ export const DIALECT_PROSE = {
       },
     },
     dialect: ANTHROPIC_ERRORS,
-    errorHeaders: RETRY,
+    errorHeaders: JOB_ERROR_HEADERS,
     errorForms: {
       ...FAILED_JOB,
       400: { description: 'A prompt that does not fit has a message that begins with `prompt is too long`.' },

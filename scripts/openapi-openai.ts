@@ -7,12 +7,19 @@ import '../src/contract/openai/models.ts';
 import '../src/contract/openai/responses/body.ts';
 import { RESPONSES_EVENTS } from '../src/contract/openai/responses/events.ts';
 import type { RouteId } from '../src/contract/routes.ts';
-import { type DialectErrors, FAILED_JOB, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
+import {
+  type DialectErrors,
+  FAILED_JOB,
+  JOB_ERROR_HEADERS,
+  json,
+  oneOf,
+  type RouteProse,
+  ref,
+} from './openapi-prose.ts';
 
 export const OPENAI_ERRORS: DialectErrors = { schema: 'OpenAIErrorAnswer', statuses: { PROMPT_TOO_LONG: 400 } };
 
 const TAKES = ['X-Narration', 'X-Deadline', 'Content-Encoding', 'traceparent'];
-const RETRY = { 415: ['Accept-Encoding'], 503: ['Retry-After'] };
 const OWN_ID = 'The job runs until the connection closes. `POST /cancel` accepts the id of the answer as `job_id`. ';
 
 const theStream = (chunk: string): string => `\
@@ -70,7 +77,7 @@ export const OPENAI_PROSE = {
     body: 'ChatCompletionRequest',
     answers: { 200: stream('ChatCompletion', 'ChatCompletionChunk') },
     dialect: OPENAI_ERRORS,
-    errorHeaders: RETRY,
+    errorHeaders: JOB_ERROR_HEADERS,
     errorForms: FAILED_JOB,
   },
   completions: {
@@ -83,7 +90,7 @@ export const OPENAI_PROSE = {
     body: 'CompletionRequest',
     answers: { 200: stream('Completion', 'CompletionChunk') },
     dialect: OPENAI_ERRORS,
-    errorHeaders: RETRY,
+    errorHeaders: JOB_ERROR_HEADERS,
     errorForms: FAILED_JOB,
   },
   responses: {
@@ -104,7 +111,7 @@ export const OPENAI_PROSE = {
       },
     },
     dialect: OPENAI_ERRORS,
-    errorHeaders: RETRY,
+    errorHeaders: JOB_ERROR_HEADERS,
     errorForms: FAILED_JOB,
   },
   models: {

@@ -20,6 +20,19 @@ export interface DialectErrors {
   readonly statuses: Partial<Record<ErrorCode, number>>;
 }
 
+/**
+ * The headers of the errors of a dialect, by status. A job that failed after it had begun has its ids; a request
+ * that was refused has none.
+ */
+const IDS_OF_JOB = ['Failed-X-Job-Id', 'Failed-X-Run-Id'] as const;
+export const JOB_ERROR_HEADERS = {
+  415: ['Accept-Encoding'],
+  499: IDS_OF_JOB,
+  500: IDS_OF_JOB,
+  503: ['Retry-After', ...IDS_OF_JOB],
+  504: IDS_OF_JOB,
+} as const;
+
 /** The forms of errors of a job that failed after it had begun. */
 export const FAILED_JOB = {
   500: {
@@ -41,6 +54,7 @@ export interface RouteProse {
   readonly answers: Readonly<Record<number, Answer>>;
   /** Absent: the errors are `ErrorAnswer`. */
   readonly dialect?: DialectErrors;
+  /** Names of HEADERS_OUT. */
   readonly errorHeaders?: Readonly<Record<number, readonly string[]>>;
   readonly errorForms?: Readonly<Record<number, { readonly description: string; readonly content?: Content }>>;
 }

@@ -134,7 +134,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
       },
       429: { description: 'Disconnect one of the subscribers, or retry after one has left.' },
     },
-    errorHeaders: { 429: ['Retry-After'] },
+    errorHeaders: { 429: ['Retry-After', 'X-Job-Id', 'X-Run-Id'] },
   },
   jobs: {
     tag: 'jobs',
@@ -287,6 +287,10 @@ does not arrive in time. A body is JSON in UTF-8; other bytes are answered 400, 
 The examples are recordings of a real worker.
 `;
 
+/** Values of the headers with the ids of a job. */
+const JOB_ID = { type: 'string', pattern: "^(?:[-A-Za-z0-9_.!~*'()]|%[0-9A-F]{2})+$" };
+const RUN_ID = { type: 'string', pattern: '^[0-9A-Za-z]{1,32}$' };
+
 /** Parameters of requests by name: headers, unless `in` says otherwise. */
 export const PARAMETERS = {
   job_id: {
@@ -416,12 +420,12 @@ export const HEADERS_OUT = {
     description:
       'Id of the job, percent-encoded like the `job_id` in a path. A load balancer learns from it which worker has the job.',
     required: true,
-    schema: { type: 'string', pattern: "^(?:[-A-Za-z0-9_.!~*'()]|%[0-9A-F]{2})+$" },
+    schema: JOB_ID,
   },
   'X-Run-Id': {
     description: 'Id of the run of the job.',
     required: true,
-    schema: { type: 'string', pattern: '^[0-9A-Za-z]{1,32}$' },
+    schema: RUN_ID,
   },
   'Accept-Encoding': { description: 'The known codings, after a body with an unknown one.', schema: text },
   'WWW-Authenticate': { description: 'Authentication scheme.', required: true, schema: { const: 'Bearer' } },
@@ -434,6 +438,14 @@ export const HEADERS_OUT = {
   'Stream-Cache-Control': {
     description: 'Only of a stream: proxies must not store or change it.',
     schema: { const: 'no-cache, no-transform' },
+  },
+  'Failed-X-Job-Id': {
+    description: 'Only of a job that failed after it had begun: its id, as in an answer with 200.',
+    schema: JOB_ID,
+  },
+  'Failed-X-Run-Id': {
+    description: 'Only of a job that failed after it had begun: the id of its run.',
+    schema: RUN_ID,
   },
   'Stream-X-Accel-Buffering': { description: 'Only of a stream: proxies must not buffer it.', schema: { const: 'no' } },
 };

@@ -245,14 +245,15 @@ function response(
   const load = status === 401 || status === 403 ? [] : LOAD_HEADERS;
   // A route that answers documents too sends these headers with its streams only.
   const only = 'application/json' in content ? 'Stream-' : '';
-  const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'].map((name) => [name, `${only}${name}`] as const) : [];
+  const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'].map((name) => `${only}${name}`) : [];
   const wire = stream && mine.find(({ name }) => name === 'execute-stop-string');
   return {
     description: `${description}${stream ? listOf(STREAM_ERROR_CODES) : ''}${wire ? excerpt(wire) : ''}`,
     headers: Object.fromEntries(
-      [...['X-Correlation-Id', 'traceparent', ...load, ...headers].map((name) => [name, name] as const), ...sse].map(
-        ([name, component]) => [name, { $ref: `#/components/headers/${component}` }],
-      ),
+      ['X-Correlation-Id', 'traceparent', ...load, ...headers, ...sse].map((component) => [
+        component.replace(/^(?:Stream|Failed)-/, ''),
+        { $ref: `#/components/headers/${component}` },
+      ]),
     ),
     ...(Object.keys(content).length > 0 && { content: contentOf(content, mine) }),
   };

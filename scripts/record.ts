@@ -305,6 +305,7 @@ async function recordOpenAI(worker: Recorder): Promise<void> {
     stream: true,
     timeout_ms: 30,
   });
+  await send('chat-late', 'A document whose job ends early', chat, { messages, ...LONG_OUTPUT, timeout_ms: 30 });
   await send('chat-image', 'A message with an image', chat, {
     messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:,' } }] }],
   });

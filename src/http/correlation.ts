@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
-import type { RequestIds } from '../jobs/job.ts';
+import type { RequestFacts } from '../jobs/job.ts';
 import { holdsSecret } from '../narration/sanitize.ts';
 import type { RequestTrace } from '../telemetry/traces/request-trace.ts';
 
@@ -27,25 +27,19 @@ export function correlationIdOf(headers: IncomingHttpHeaders): string {
   return typeof given === 'string' && VALID.test(given) && !holdsSecret(given) ? given : uuid();
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The span of the request; undefined without traces, and for a route without spans. */
+    trace: RequestTrace | undefined;
+  }
+}
+
 /** Trace id, parent span id and flags of the caller. */
 export interface Trace {
   readonly traceId: string;
   readonly spanId: string;
   /** Bit 0: the caller's span is sampled. */
   readonly flags: number;
-}
-
-/** The spans of the requests, if traces are on. */
-const traces = new WeakMap<FastifyRequest['raw'], RequestTrace>();
-
-/** Keeps the span of a request for `requestTrace` and `idsOf`. */
-export function keepTrace({ raw }: FastifyRequest, trace: RequestTrace): void {
-  traces.set(raw, trace);
-}
-
-/** The span of a request; undefined without traces, and for a route without spans. */
-export function requestTrace({ raw }: FastifyRequest): RequestTrace | undefined {
-  return traces.get(raw);
 }
 
 /** The trace of the header `traceparent`; undefined if absent, or malformed (as the standard requires). */
@@ -56,9 +50,9 @@ export function traceOf(headers: IncomingHttpHeaders): Trace | undefined {
   return { traceId, spanId, flags: Number.parseInt(flags, 16) };
 }
 
-/** The ids that every narration of a request carries: with traces, those of its span. */
-export function idsOf(request: FastifyRequest): RequestIds {
-  const trace = requestTrace(request);
+/** The span of a request, and the ids that each of its narrations carries: with a span, those of the span. */
+export function factsOf(request: FastifyRequest): RequestFacts {
+  const { trace } = request;
   const { traceId, spanId } = trace ?? traceOf(request.headers) ?? {};
   return {
     correlationId: request.id,

@@ -6,19 +6,19 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, type Violation, WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { narrate } from '../narration/narrate.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Refusals } from './connections/refusals.ts';
-import { requestTrace } from './correlation.ts';
 
 /** Writes an error in the shape of a route family. */
 export type ErrorFormatter = (error: WorkerError, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
 
-/** Fastify's error handler for a route family. Narrates defects of the worker, and counts refusals. */
-export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
+/** Fastify's error handler for a route family. Narrates defects of the worker, counts errors and refusals. */
+export function errorHandler(format: ErrorFormatter, refusals: Refusals, metrics: Pick<Metrics, 'failed'>) {
   return (thrown: FastifyError | WorkerError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (hasLeft(thrown, reply)) return reply.hijack();
     const error = workerErrorOf(thrown);
-    refusals.answered(error.code);
-    requestTrace(request)?.refused(error.code);
+    metrics.failed(error.code);
+    request.trace?.refused(error.code);
     if (error.code === 'INTERNAL')
       narrate('worker.fault', { error_kind: 'http', reason: String(thrown.stack ?? thrown) });
     if (error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN_ORIGIN') {

@@ -3,7 +3,7 @@
  */
 import Fastify, { type FastifyInstance } from 'fastify';
 import { PAGE_FOLDER } from '../config/paths.ts';
-import { WorkerError } from '../contract/errors.ts';
+import { type ErrorCode, WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
 import type { Operation } from '../telemetry/traces/gen-ai.ts';
@@ -93,6 +93,8 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
       unroutedErrors(workerErrorOf(error), request, reply);
     },
   });
+  app.decorateRequest('trace');
+  parts.metrics.expectErrors(errorCodes());
   app.addHook('preClose', () => connections.end.stopListening(app.server));
   if (config.host === 'localhost') listenOnOthers(app, SOCKET_BYTES);
   acceptJsonOnly(app);
@@ -119,7 +121,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
     'onSend',
     loadHeaders(() => parts.admission.load, isTrusted),
   );
-  app.setErrorHandler(errorHandler(unroutedErrors, refusals));
+  app.setErrorHandler(errorHandler(unroutedErrors, refusals, parts.metrics));
   addRoutes(app, parts, { contract, connections, refusals, isTrusted });
   if (hasPage(config)) addPage(app, PAGE_FOLDER);
   return app;
@@ -148,11 +150,17 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, routeParts: RoutePa
         connections.keepPlace(request);
         return handle(request, reply);
       },
-      errorHandler: errorHandler(formatError, refusals),
+      errorHandler: errorHandler(formatError, refusals, parts.metrics),
       ...(!open && authenticate && { onRequest: authenticate }),
     });
   }
 }
+
+/** The codes of errors that the contract lists for any route. */
+const errorCodes = (): readonly ErrorCode[] => {
+  const routes: readonly Route[] = Object.values(ROUTES);
+  return [...new Set(routes.flatMap(({ errors }) => errors))];
+};
 
 function operationOf(id: RouteId): { readonly operation?: Operation } {
   const operation = TRACED_ROUTES[id];

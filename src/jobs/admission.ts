@@ -18,7 +18,7 @@ import { Generation } from './generation/generation.ts';
 import { type Opened, openOutput } from './generation/resume/resumed-output.ts';
 import { GrammarRefusal } from './grammar/grammar-refusal.ts';
 import { narrateIgnoredFields } from './ignored-fields.ts';
-import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
+import { contextOf, Job, newRunId, type RequestFacts } from './job.ts';
 import { type GenerationOrder, outputsOf, unitsInAll } from './order.ts';
 import { grammarsIn, type Prepared, prepare } from './prompt.ts';
 import { LONG_UNITS } from './prompt-ids.ts';
@@ -65,7 +65,7 @@ export interface AdmissionParts {
 /** A request in the form that its route produces, independent of the wire format. */
 export interface AdmissionRequest {
   readonly order: GenerationOrder;
-  readonly ids: RequestIds;
+  readonly facts: RequestFacts;
   /** Wire format of the answer, for the run with this id. */
   readonly encoderOf: (runId: string) => Encoder;
 }
@@ -116,7 +116,7 @@ export class Admission {
    * `ALL_SLOTS_BUSY` with a retry time; for a prompt that the model cannot process, and for a job that was
    * stopped before its start
    */
-  async admit({ order, ids, encoderOf }: AdmissionRequest, connection: Writable): Promise<Admitted> {
+  async admit({ order, facts, encoderOf }: AdmissionRequest, connection: Writable): Promise<Admitted> {
     const { config, jobs } = this.#parts;
     if (jobs.running(order.jobId)?.stopped) await jobs.ended(order.jobId, STOPPING_MS);
     const model = this.requireReady();
@@ -128,7 +128,7 @@ export class Admission {
     this.requireCapacity(slots);
     const runId = newRunId();
     const log = new EventLog(encoderOf(runId), { awaitsStart: true });
-    const context = contextOf({ ...ids, jobId: order.jobId, runId }, log, config.narration);
+    const context = contextOf({ ...facts, jobId: order.jobId, runId }, log, config.narration);
     const policy: ReadPolicy = {
       onDisconnect: order.onDisconnect,
       detachMs: config.detachTimeout * 1000,

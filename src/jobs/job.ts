@@ -113,16 +113,16 @@ export class Job {
 }
 
 /** The ids of a request, and its span. */
-export type RequestIds = Omit<TracedContext, 'onNarration'>;
+export type RequestFacts = Omit<TracedContext, 'onNarration'>;
 
 /**
  * A context whose narrations are also written to `log`: in full, with `human` only, or not at all
  * (`--narration`).
  */
-export function contextOf(ids: RequestIds, log: EventLog, mode: Config['narration']): TracedContext {
+export function contextOf(facts: RequestFacts, log: EventLog, mode: Config['narration']): TracedContext {
   const onNarration = (narration: Narration): void => {
     if (mode === 'full') log.emit({ type: 'narration', ...narration });
     if (mode === 'human') log.emit({ type: 'narration', ...narration, cute: undefined, story: undefined });
   };
-  return { ...ids, onNarration };
+  return { ...facts, onNarration };
 }

@@ -70,7 +70,14 @@ function addTokens(list: MetricList) {
   return {
     tokensIn: list.counter('worker_tokens_in_total', 'Prompt tokens of finished requests'),
     tokensOut: list.counter('worker_tokens_generated_total', 'Generated tokens'),
-    cached: list.counter('worker_prefix_cache_tokens_total', 'Prompt tokens reused from the cache'),
+    lookedUp: list.counter(
+      'worker_prefix_cache_lookup_tokens_total',
+      'Tokens of prompts and continued outputs that were looked up in the cache: those of finished requests that had a slot',
+    ),
+    cached: list.counter(
+      'worker_prefix_cache_tokens_total',
+      'Tokens of worker_prefix_cache_lookup_tokens_total that were reused from the cache',
+    ),
     drafted: list.counter('worker_tokens_drafted_total', 'Drafted tokens of requests that ran alone'),
     accepted: list.counter('worker_tokens_accepted_total', 'Drafted tokens that were accepted'),
     forced: list.counter('worker_tokens_forced_total', 'Generated tokens for which a grammar left no choice'),
@@ -98,7 +105,10 @@ function addTimes(list: MetricList) {
       'worker_time_per_output_token_ms',
       'Milliseconds per generated token of a request, without the first token',
     ),
-    queueWait: ms('worker_queue_wait_ms', 'Milliseconds that a request waited for a slot'),
+    queueWait: ms(
+      'worker_queue_wait_ms',
+      'Milliseconds that a finished request waited for its slot; without requests that never got one',
+    ),
     prefill: list.histogram(
       'worker_prefill_duration_seconds',
       'Seconds from the slot of a completed request to its first token',
@@ -111,7 +121,7 @@ function addTimes(list: MetricList) {
     ),
     betweenTokens: list.histogram(
       'worker_inter_token_latency_seconds',
-      'Seconds between two tokens of the same output',
+      'Seconds between two steps with tokens of the same output; the tokens of an accepted draft are one step',
       TOKEN_SECONDS,
     ),
   };

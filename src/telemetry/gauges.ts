@@ -26,8 +26,8 @@ export interface Gauges {
   readonly vramBytes: () => number;
   /** Memory of the worker and its engine; undefined if it cannot be read. */
   readonly memoryBytes: () => Promise<number | undefined>;
-  /** Memory that the worker and its engine may use together; undefined if it cannot be read. */
-  readonly memoryLimitBytes: () => number | undefined;
+  /** Memory that the worker and its engine may use together; all of the machine without a limit. */
+  readonly memoryLimitBytes: () => number;
   /** Bytes of all event logs together. */
   readonly logBytes: () => number;
   readonly uptimeSeconds: () => number;

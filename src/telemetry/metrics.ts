@@ -25,13 +25,16 @@ export interface Account {
   readonly stopReason?: Completion;
   readonly tokensIn: number;
   readonly tokensOut: number;
-  /** Prompt tokens reused from the cache. */
+  /** Tokens of prompts and continued outputs that were looked up in the cache; 0 if no output got a slot. */
+  readonly tokensLookedUp?: number;
+  /** Tokens of these that were reused. */
   readonly tokensCached?: number;
   readonly tokensDrafted?: number;
   readonly tokensAccepted?: number;
   /** Tokens for which a grammar left no choice. */
   readonly tokensForced?: number;
   readonly durationMs: number;
+  /** Absent if the first output got no slot. */
   readonly queueMs?: number;
   readonly timeToFirstTokenMs?: number;
   /** From the slot to the first token, on the engine's clock; absent if the first output is not complete. */
@@ -123,6 +126,11 @@ export class Metrics {
     this.#counts.refusals.add(1, reason);
   }
 
+  /** Gives each code a series of errors that begins with 0, so that a rate includes its first count. */
+  expectErrors(codes: readonly string[]): void {
+    for (const code of codes) this.#counts.errors.add(0, code);
+  }
+
   /** Counts one request that was answered with an error. @param code a code of the contract */
   failed(code: string): void {
     this.#counts.errors.add(1, code);
@@ -150,7 +158,8 @@ export class Metrics {
 
   /**
    * Counts one token of a step that decoded `batch` sequences.
-   * @param gapMs milliseconds since the token before it of the same output; undefined for a first token
+   * @param gapMs milliseconds since the step before with a token of the same output; undefined for the first
+   * step, and for all tokens of a step but the first
    */
   token(batch: number, gapMs?: number): void {
     this.#counts.tokensOut.add(1);
@@ -164,6 +173,7 @@ export class Metrics {
     counts.requests.add(1, account.outcome);
     if (account.stopReason !== undefined) counts.completed.add(1, account.stopReason);
     counts.tokensIn.add(account.tokensIn);
+    counts.lookedUp.add(account.tokensLookedUp ?? 0);
     counts.cached.add(account.tokensCached ?? 0);
     counts.drafted.add(account.tokensDrafted ?? 0);
     counts.accepted.add(account.tokensAccepted ?? 0);

@@ -101,8 +101,17 @@ export function schemaProblems(schema: Json, value: unknown): string[] {
   );
 }
 
-/** The problems of an answer's headers: a required header is absent, or a value is not allowed. */
+/** Headers that an answer has only if the contract lists them. */
+const LISTED = ['x-job-id', 'x-run-id', 'retry-after', 'x-should-retry'];
+
+/** The problems of an answer's headers: one is not listed, a required one is absent, or a value is not allowed. */
 export function headerProblems(answer: Answer, headers: Record<string, string>): string[] {
+  const listed = Object.keys(answer.headers).map((name) => name.toLowerCase());
+  const unlisted = Object.keys(headers).filter((name) => LISTED.includes(name) && !listed.includes(name));
+  return [...unlisted.map((name) => `the header ${name} is not listed`), ...listedProblems(answer, headers)];
+}
+
+function listedProblems(answer: Answer, headers: Record<string, string>): string[] {
   return Object.entries(answer.headers).flatMap(([name, { $ref }]) => {
     const header = DOCUMENT.components.headers[$ref.split('/').at(-1) ?? ''];
     if (!header) return [`${$ref} does not exist`];

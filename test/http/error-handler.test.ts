@@ -13,7 +13,7 @@ import { idleMetrics } from '../support/fakes.ts';
 function headersOf(error: WorkerError, requestIds: readonly string[]): Record<string, unknown> {
   const headers: Record<string, unknown> = {};
   const reply = { header: (name: string, value: unknown) => Object.assign(headers, { [name]: value }) };
-  const handle = errorHandler((_error, _request, given) => given, new Refusals(idleMetrics(), 1));
+  const handle = errorHandler((_error, _request, given) => given, new Refusals(idleMetrics(), 1), idleMetrics());
   const request = { routeOptions: { config: { requestIds } } } as unknown as FastifyRequest;
   handle(error, request, reply as unknown as FastifyReply);
   return headers;
@@ -41,10 +41,14 @@ test('an error of another route does not have x-should-retry', () => {
 
 test('a client that leaves before the first byte of a stream is no fault of the worker', async () => {
   const formatted: WorkerError[] = [];
-  const handle = errorHandler((error, _request, reply) => {
-    formatted.push(error);
-    return reply.send('');
-  }, new Refusals(idleMetrics(), 1));
+  const handle = errorHandler(
+    (error, _request, reply) => {
+      formatted.push(error);
+      return reply.send('');
+    },
+    new Refusals(idleMetrics(), 1),
+    idleMetrics(),
+  );
   const app = fastify();
   const codes = new Promise<string>((resolve) => {
     app.setErrorHandler((error: { readonly code: string } & Error, request, reply) => {

@@ -40,7 +40,7 @@ function setUp(
   });
   const admit = (order: Partial<GenerationOrder> = {}) =>
     admission.admit(
-      { order: orderOf(order), ids: { correlationId: 'r' }, encoderOf: (run) => sseEncoder('r', run) },
+      { order: orderOf(order), facts: { correlationId: 'r' }, encoderOf: (run) => sseEncoder('r', run) },
       new FakeSocket(),
     );
   /** The job with the id of `orderOf`, which is registered before its prompt is tokenized. */

@@ -33,6 +33,7 @@ function work(metrics: Metrics): void {
       stopReason: ms < 10 ? 'eos' : ms < 100 ? 'stop_sequence' : 'max_tokens',
       tokensIn: 7,
       tokensOut: 3,
+      tokensLookedUp: 6,
       tokensCached: 4,
       durationMs: ms * 3,
       queueMs: ms / 2,
@@ -87,7 +88,7 @@ test('the counters have the values of their sources, and the reasons add up to t
   const pairs = [
     ['prompt_tokens_total', 'worker_tokens_in_total', 66],
     ['generation_tokens_total', 'worker_tokens_generated_total', 18],
-    ['prefix_cache_queries_total', 'worker_tokens_in_total', 66],
+    ['prefix_cache_queries_total', 'worker_prefix_cache_lookup_tokens_total', 54],
     ['prefix_cache_hits_total', 'worker_prefix_cache_tokens_total', 36],
     ['num_preemptions_total', 'worker_requests_preempted_total', 1],
   ] as const;

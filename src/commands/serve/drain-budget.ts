@@ -9,8 +9,8 @@ export type Stage = 'jobs' | 'cancel' | 'close' | 'flush' | 'exit';
 /**
  * Milliseconds that the stages after the running jobs may take. `cancel`: stopped jobs write their last
  * events; longer than the wait for the engine's confirmation of a cancel. `close`: clients read these events,
- * and server, engine and tokenizer close. `flush`: the reader of standard output takes the last lines.
- * `exit`: Node.js ends the threads of the process.
+ * server, engine and tokenizer close, and the last spans are exported. `flush`: the reader of standard output
+ * takes the last lines. `exit`: Node.js ends the threads of the process.
  */
 export const LAST_STAGES_MS = { cancel: 1500, close: 2000, flush: 400, exit: 100 } as const;
 const LAST_STAGES_TOGETHER_MS = Object.values(LAST_STAGES_MS).reduce((sum, ms) => sum + ms, 0);

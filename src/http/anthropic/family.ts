@@ -14,7 +14,8 @@ import { messagesOrder } from './order.ts';
 type RouteOfFamily = 'messages' | 'countTokens';
 
 /** The handlers of the family. They throw WorkerErrors for every error before an answer begins. */
-export function anthropicFamily({ config, admission }: FamilyParts): FamilyHandlers<RouteOfFamily> {
+export function anthropicFamily(parts: FamilyParts): FamilyHandlers<RouteOfFamily> {
+  const { config, admission } = parts;
   const ordered = (request: FastifyRequest) => {
     const loaded = admission.requireReady();
     const limits = limitsOf(config, loaded.facts.context);
@@ -32,7 +33,7 @@ export function anthropicFamily({ config, admission }: FamilyParts): FamilyHandl
       };
       const stream = body.stream === true;
       const encoder = stream ? new MessageStream(options, config.sseKeepalive) : new MessageDocument(options);
-      return answerJob(admission, { order, encoder, stream }, request, reply);
+      return answerJob(parts, { order, encoder, stream }, request, reply);
     },
     countTokens: async (request: FastifyRequest, reply: FastifyReply) => {
       const { loaded, order } = ordered(request);

@@ -3,7 +3,6 @@
  * seconds, with its full number.
  */
 import type { FastifyRequest } from 'fastify';
-import type { ErrorCode } from '../../contract/errors.ts';
 import { narrate } from '../../narration/narrate.ts';
 import { ThrottledCount } from '../../narration/throttle.ts';
 import type { HttpRefusal } from '../../telemetry/counts.ts';
@@ -34,7 +33,7 @@ class RefusedRequests {
 }
 
 export class Refusals {
-  readonly #metrics: Pick<Metrics, 'refused' | 'failed'>;
+  readonly #metrics: Pick<Metrics, 'refused'>;
   readonly #connectionsLimit: number;
   readonly #requests = {
     UNAUTHORIZED: new RefusedRequests('unauthorized', 'auth.refused'),
@@ -45,14 +44,9 @@ export class Refusals {
   readonly #connectionReport = new ThrottledCount(() => this.#reportConnections());
 
   /** @param connectionsLimit the value of `--max-connections` */
-  constructor(metrics: Pick<Metrics, 'refused' | 'failed'>, connectionsLimit: number) {
+  constructor(metrics: Pick<Metrics, 'refused'>, connectionsLimit: number) {
     this.#metrics = metrics;
     this.#connectionsLimit = connectionsLimit;
-  }
-
-  /** Counts a request that is answered with an error. */
-  answered(code: ErrorCode): void {
-    this.#metrics.failed(code);
   }
 
   /** Counts a request that is answered with 401 or 403. */

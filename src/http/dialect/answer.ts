@@ -3,14 +3,14 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
-import type { Admission } from '../../jobs/admission.ts';
 import type { Encoder } from '../../jobs/event-log.ts';
 import type { JobEvent } from '../../jobs/job-events.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
-import { idsOf } from '../correlation.ts';
+import { factsOf } from '../correlation.ts';
 import { canRetryHere, NO_RETRY } from '../error-handler.ts';
 import { jobHeaders, SSE_HEADERS } from '../sse.ts';
 import type { DialectEncoder } from './dialect-encoder.ts';
+import type { FamilyParts } from './family.ts';
 
 /** Media type of a document. */
 export const JSON_TYPE = 'application/json; charset=utf-8';
@@ -27,27 +27,30 @@ export interface DialectJob {
 }
 
 /**
- * Answers a request. A document has the HTTP status and the retry header of the error if the job fails.
+ * Answers a request. A document has the HTTP status and the retry header of the error if the job fails, and
+ * counts as a request that was answered with an error.
  * @throws WorkerError for every error before the job begins
  */
 export async function answerJob(
-  admission: Admission,
+  { admission, metrics }: Pick<FamilyParts, 'admission' | 'metrics'>,
   { order, encoder, stream }: DialectJob,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const watched = watchError(encoder);
   const encoderOf = (): Encoder => (stream ? encoder : watched);
-  const ids = idsOf(request);
-  ids.trace?.answersAs(stream);
-  const admitted = await admission.admit({ order, ids, encoderOf }, reply.raw);
+  request.trace?.answersAs(stream);
+  const admitted = await admission.admit({ order, facts: factsOf(request), encoderOf }, reply.raw);
   const { subscriber, runId } = admitted;
   if (!stream) await admitted.ended;
   // The client may have left meanwhile.
   if (subscriber.destroyed) return reply.hijack();
   const named = jobHeaders(order.jobId, runId);
   if (stream) return reply.headers({ ...SSE_HEADERS, ...named }).send(subscriber);
-  if (watched.error && !canRetryHere(watched.error)) void reply.header(...NO_RETRY);
+  if (watched.error) {
+    metrics.failed(watched.error.code);
+    if (!canRetryHere(watched.error)) void reply.header(...NO_RETRY);
+  }
   return reply
     .code(encoder.status)
     .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, ...named })

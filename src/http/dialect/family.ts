@@ -8,6 +8,7 @@ import { WorkerError } from '../../contract/errors.ts';
 import type { Admission } from '../../jobs/admission.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import { narrate } from '../../narration/narrate.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 
 /** The handler of a route, and the shape of its errors. */
@@ -21,6 +22,7 @@ export interface Handler {
 export interface FamilyParts {
   readonly config: Config;
   readonly admission: Admission;
+  readonly metrics: Pick<Metrics, 'failed'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
 }

@@ -4,8 +4,8 @@
 import type { FastifyRequest } from 'fastify';
 import { narrateIgnoredFields } from '../../jobs/ignored-fields.ts';
 import { runIn } from '../../narration/narrate.ts';
-import { idsOf } from '../correlation.ts';
+import { factsOf } from '../correlation.ts';
 
 export function narrateIgnored(fields: readonly string[], request: FastifyRequest): void {
-  runIn(idsOf(request), () => narrateIgnoredFields(fields));
+  runIn(factsOf(request), () => narrateIgnoredFields(fields));
 }

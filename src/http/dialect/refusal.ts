@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { ERRORS, type ErrorCode, type Retry, type WorkerError } from '../../contract/errors.ts';
 import { runIn } from '../../narration/narrate.ts';
-import { idsOf } from '../correlation.ts';
+import { factsOf } from '../correlation.ts';
 import { narrateViolations } from '../native/errors.ts';
 
 /** Statuses of errors in the APIs of OpenAI and Anthropic, where they differ from the worker's own. */
@@ -22,5 +22,5 @@ export function failureStatus({ code, retry }: { readonly code: ErrorCode; reado
 
 /** Narrates the violations of an error. A refusal without violations is narrated where it is decided. */
 export function narrateRefusal({ violations }: WorkerError, request: FastifyRequest): void {
-  if (violations) runIn(idsOf(request), () => narrateViolations(violations));
+  if (violations) runIn(factsOf(request), () => narrateViolations(violations));
 }

@@ -8,7 +8,7 @@ import { type Violation, WorkerError } from '../../contract/errors.ts';
 import { EventLog } from '../../jobs/event-log.ts';
 import { contextOf } from '../../jobs/job.ts';
 import { narrate, runIn } from '../../narration/narrate.ts';
-import { idsOf } from '../correlation.ts';
+import { factsOf } from '../correlation.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 import { SSE_HEADERS, sseEncoder } from '../sse.ts';
 
@@ -44,7 +44,7 @@ export function executeErrors(mode: Config['narration']): ErrorFormatter {
     if (!error.violations) return sendError(error, request, reply);
     const { violations } = error;
     const log = new EventLog(sseEncoder(request.id));
-    const context = contextOf({ ...idsOf(request), ...jobIdOf(request.body) }, log, mode);
+    const context = contextOf({ ...factsOf(request), ...jobIdOf(request.body) }, log, mode);
     runIn(context, () => narrateViolations(violations));
     const sentences = violations.map((violation) => violation.message).join('; ');
     const message = sentences.slice(0, MAX_MESSAGE_CHARS);

@@ -6,7 +6,7 @@ import type { Config } from '../../config/config.ts';
 import { type ExecuteRequest, type LimitSettings, limitsOf } from '../../contract/execute.ts';
 import type { Admission } from '../../jobs/admission.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
-import { idsOf } from '../correlation.ts';
+import { factsOf } from '../correlation.ts';
 import { requireLength } from '../dialect/sampling-order.ts';
 import { jobHeaders, SSE_HEADERS, sseEncoder } from '../sse.ts';
 import { type Checked, executeChecker } from '../validate.ts';
@@ -24,9 +24,9 @@ export function executeHandler(admission: Admission, settings: LimitSettings & P
     // The check of the body counts the texts of messages only.
     if (order.toolUse) requireLength(order, limitsOf(settings, facts.context), fieldOf(order));
     const encoderOf = (runId: string) => sseEncoder(request.id, settings.eventIds === 'number' ? undefined : runId);
-    const ids = idsOf(request);
-    ids.trace?.answersAs(true);
-    const { subscriber, runId } = await admission.admit({ order, ids, encoderOf }, reply.raw);
+    request.trace?.answersAs(true);
+    const admitted = await admission.admit({ order, facts: factsOf(request), encoderOf }, reply.raw);
+    const { subscriber, runId } = admitted;
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();
     return reply.headers({ ...SSE_HEADERS, ...jobHeaders(order.jobId, runId) }).send(subscriber);

@@ -7,7 +7,7 @@ import type { RouteId } from '../../contract/routes.ts';
 import { holdsSecret } from '../../narration/sanitize.ts';
 import type { Operation } from '../../telemetry/traces/gen-ai.ts';
 import type { Tracer } from '../../telemetry/traces/tracer.ts';
-import { keepTrace, traceOf } from '../correlation.ts';
+import { traceOf } from '../correlation.ts';
 
 /** The routes with spans, and the operation of a request whose body is not known yet. */
 export const TRACED_ROUTES: Partial<Record<RouteId, Operation>> = {
@@ -39,7 +39,7 @@ export function beginTrace(tracer: Tracer, request: FastifyRequest, reply: Fasti
     },
     parent && { ...parent, state: stateOf(request) },
   );
-  keepTrace(request, trace);
+  request.trace = trace;
   const { raw } = reply;
   raw.once('close', () => trace.answered(raw.headersSent ? raw.statusCode : undefined));
 }

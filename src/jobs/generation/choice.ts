@@ -11,6 +11,14 @@ import { MAX_PENDING_TOKENS, OutputText, type Piece } from '../../text/output/ou
 import type { OutputParser, OutputPart } from '../../text/output/parts.ts';
 import type { Prepared, PreparedPrompt } from '../prompt.ts';
 
+/** The first slot of an output. */
+export interface FirstSlot {
+  /** Milliseconds that the output waited for it. */
+  readonly queueMs: number;
+  /** Tokens of `inputTokens` that the slot had already. */
+  readonly cachedTokens: number;
+}
+
 /** A part of an output, and the tokens that it reports. */
 export interface PartPiece {
   readonly part: OutputPart;
@@ -40,12 +48,10 @@ export class Choice {
   stopped = false;
   /** How the engine ended the sequence of a complete output; undefined before, and for any other end. */
   finish: Finish | undefined;
-  /** True if its sequence has got a slot. */
-  started = false;
+  /** Undefined until its sequence has got a slot. */
+  firstSlot: FirstSlot | undefined;
   /** True while its sequence has a slot. */
   hasSlot = false;
-  /** Milliseconds that the sequence waited for a slot; 0 before it has one. */
-  queueMs = 0;
   reasoningTokens = 0;
   /** The spans of its phases; undefined before its sequence is submitted, and without traces. */
   trace: OutputTrace | undefined;

@@ -83,6 +83,7 @@ export class Ending {
     const { log, progress } = this.#job;
     const first = this.#timing.timeToFirstTokenMs;
     const { cachedTokens, drafted, accepted, forced = 0, timings } = this.totals;
+    const { firstSlot } = this.#choices[0] ?? {};
     const isComplete = this.#choices[0]?.finish !== undefined;
     this.#job.context.trace?.finished({
       outcome,
@@ -100,7 +101,8 @@ export class Ending {
       tokensIn: progress.tokensIn ?? 0,
       tokensOut: this.#timing.ownTokens,
       durationMs: this.#timing.elapsedMs,
-      queueMs: this.#choices[0]?.queueMs ?? 0,
+      ...(firstSlot && { queueMs: firstSlot.queueMs }),
+      tokensLookedUp: lookedUp(this.#choices).reduce((sum, { inputTokens }) => sum + inputTokens, 0),
       tokensCached: cachedTokens,
       tokensDrafted: drafted,
       tokensAccepted: accepted,
@@ -121,15 +123,24 @@ function counts(choices: readonly Choice[]): Pick<EventBody<'end'>, 'tool_calls'
   return { ...(calls > 0 && { tool_calls: calls }), ...(reasoning > 0 && { reasoning_tokens: reasoning }) };
 }
 
-/** The times are those of the first output. */
+/**
+ * The first output with a slot of each prompt: the prompt was looked up in the cache for that one. Its other
+ * outputs share the keys and values.
+ */
+function lookedUp(choices: readonly Choice[]): readonly Choice[] {
+  const prompts = new Map<number, Choice>();
+  for (const choice of choices)
+    if (choice.firstSlot && !prompts.has(choice.promptIndex)) prompts.set(choice.promptIndex, choice);
+  return [...prompts.values()];
+}
+
+/** The times are those of the first output. The cached tokens are known for outputs that end early, too. */
 function totalsOf(choices: readonly Choice[]): Finished {
-  const counted = new Set<number>();
-  const totals = { cachedTokens: 0, drafted: 0, accepted: 0 };
+  const cachedTokens = lookedUp(choices).reduce((sum, { firstSlot }) => sum + (firstSlot?.cachedTokens ?? 0), 0);
+  const totals = { cachedTokens, drafted: 0, accepted: 0 };
   let forced: number | undefined;
-  for (const { promptIndex, finish } of choices) {
+  for (const { finish } of choices) {
     if (!finish) continue;
-    if (!counted.has(promptIndex)) totals.cachedTokens += finish.cachedTokens;
-    counted.add(promptIndex);
     totals.drafted += finish.drafted;
     totals.accepted += finish.accepted;
     if (finish.forced !== undefined) forced = (forced ?? 0) + finish.forced;

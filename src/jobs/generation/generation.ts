@@ -151,18 +151,22 @@ export class Generation {
     this.#outputSlots.onStep(choice, step, narrates);
     const { promptScores } = report;
     if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });
-    for (const token of report.tokens) this.#onToken(choice, token);
+    for (const [index, token] of report.tokens.entries()) this.#onToken(choice, token, index);
     if (report.finish) this.#onFinish(choice, report.finish, unconfirmed);
     else if (report.tokens.length > 0) this.#speedMetrics.emit(batch);
   }
 
-  /** Ignores tokens that the engine sends after the end of the output: they are not part of the output. */
-  #onToken(choice: Choice, token: TokenReport): void {
+  /**
+   * Ignores tokens that the engine sends after the end of the output: they are not part of the output.
+   * @param index of the token in its step
+   */
+  #onToken(choice: Choice, token: TokenReport, index: number): void {
     if (choice.full || this.#prepared.scoresOnly) return;
     const gapMs = this.#timing.tick(choice.index);
     this.#job.progress.tokensOut = this.#timing.tokens;
     this.#emitPieces(choice, choice.push(token));
-    this.#parts.metrics.token(this.#batch, gapMs);
+    // The accepted tokens of a draft come together: they have the time of their step, and count once.
+    this.#parts.metrics.token(this.#batch, index === 0 ? gapMs : undefined);
     if (choice.full) this.#stop(choice);
     else if (this.#timing.tokens % this.#parts.progressEvery === 0) this.#narrator.progress(this.#batch);
   }

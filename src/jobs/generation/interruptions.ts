@@ -36,7 +36,7 @@ export class Interruptions {
   held(choice: Choice): void {
     if (this.#held.size === 0) narrate('request.held', {});
     this.#held.add(choice);
-    if (choice.started) this.#waiting.add(choice);
+    if (choice.firstSlot) this.#waiting.add(choice);
   }
 
   /** An output has a slot. */

@@ -59,7 +59,7 @@ export class Slots {
   ended(choice: Choice, errorCode?: string): void {
     choice.trace?.ended(choice.tokensOut, choice.finish ? undefined : errorCode);
     this.#interruptions.ended(choice);
-    this.#parts.job.demand.ended(choice.started);
+    this.#parts.job.demand.ended(choice.firstSlot !== undefined);
   }
 
   #onNote(choice: Choice, note: Note, narrates: boolean): void {
@@ -74,10 +74,9 @@ export class Slots {
       this.#setSlot(choice, true);
       this.#interruptions.started(choice);
       choice.trace?.started(note.slot, choice.inputTokens, note.cachedTokens);
-      if (choice.started) return; // It goes on: its first token is narrated.
-      choice.started = true;
+      if (choice.firstSlot) return; // It goes on: its first token is narrated.
+      choice.firstSlot = { queueMs: note.queueMs, cachedTokens: note.cachedTokens };
       job.demand.started();
-      choice.queueMs = note.queueMs;
     }
     if (narrates || note.note !== 'queued') narrator.note(note, choice.inputTokens);
   }

@@ -3,8 +3,8 @@ import { totalmem } from 'node:os';
 import { type ControlGroup, controlGroups, type ReadText, readText } from './control-groups.ts';
 
 /**
- * The files with the limits of a control group, by version. `memory.high` slows a group down instead of
- * killing it: no process should reach it either.
+ * The files with the limits of a control group, by version. `memory.max` kills a process of the group, and
+ * `memory.high` slows the group down: the worker stays below both.
  */
 const LIMIT_FILES = { 1: ['memory.limit_in_bytes'], 2: ['memory.max', 'memory.high'] } as const;
 

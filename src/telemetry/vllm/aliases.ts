@@ -1,7 +1,9 @@
 /**
  * Metrics under the names of vLLM, which ready dashboards, autoscalers and routers read. An alias has no
- * value of its own: it shows the values of the worker's own metrics. Names, types, labels and bounds are
- * those of vLLM's `vllm/v1/metrics/loggers.py`.
+ * value of its own: it shows the values of the worker's own metrics. Names, types and bounds are those of
+ * vLLM's `vllm/v1/metrics/loggers.py`. Every alias has the labels `model_name` and `engine`, as most metrics
+ * of vLLM. There, `cache_config_info` has no `model_name`, and `lora_requests_info` has neither label;
+ * readers select a series by the labels that they know, and accept more.
  */
 import { type Counts, QUEUE_FULL } from '../counts.ts';
 import type { Gauges } from '../gauges.ts';
@@ -101,7 +103,7 @@ function counterRows(counts: Counts): readonly AliasRow[] {
   return [
     row('prompt_tokens_total', 'Prompt tokens of finished requests', counts.tokensIn),
     row('generation_tokens_total', 'Generated tokens', counts.tokensOut),
-    row('prefix_cache_queries_total', 'Prompt tokens that were looked up in the cache', counts.tokensIn),
+    row('prefix_cache_queries_total', 'Prompt tokens that were looked up in the cache', counts.lookedUp),
     row('prefix_cache_hits_total', 'Prompt tokens reused from the cache', counts.cached),
     row('num_preemptions_total', 'Outputs that gave back their slot and continued later', counts.preempted),
     {
@@ -146,14 +148,18 @@ function histogramRows(counts: Counts): readonly AliasRow[] {
       'from the acceptance of a request to its first token',
       ofMs(counts.firstToken, TIME_TO_FIRST_TOKEN_SECONDS),
     ),
-    row('inter_token_latency', 'between two tokens of the same output', ofSeconds(counts.betweenTokens, TOKEN_SECONDS)),
+    row(
+      'inter_token_latency',
+      'between two steps with tokens of the same output',
+      ofSeconds(counts.betweenTokens, TOKEN_SECONDS),
+    ),
     row(
       'request_time_per_output_token',
       'per generated token of a request, without the first token',
       ofMs(counts.perToken, TOKEN_SECONDS),
     ),
     row('e2e_request_latency', 'from the acceptance of a request to its last event', ofMs(counts.duration)),
-    row('request_queue_time', 'that a request waited for a slot', ofMs(counts.queueWait)),
+    row('request_queue_time', 'that a request waited for its slot', ofMs(counts.queueWait)),
     row('request_prefill_time', 'from the slot of a completed request to its first token', ofSeconds(counts.prefill)),
     row('request_decode_time', 'from the first token of a request to its last one', ofSeconds(counts.decode)),
   ];

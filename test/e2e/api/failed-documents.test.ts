@@ -1,6 +1,9 @@
 /** Documents of the dialects whose job fails after its admission: status, error, and the retry header. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SCRAPE_MS } from '../../../src/http/operator/metrics.ts';
 import { enginePid } from '../../support/cli.ts';
+import { Scrape } from '../../support/scrape.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 let worker: TestWorker;
@@ -34,7 +37,28 @@ async function submitted(path: string, body: object, name: string) {
   return { answer, engine, job_id };
 }
 
+test('every code of an error is in the metrics before its first request', async () => {
+  const errors = (await Scrape.of(worker)).all('worker_http_errors_total');
+  expect(errors.filter(({ value }) => value !== 0)).toEqual([]);
+  const codes = errors.map(({ labels }) => labels['code']);
+  expect(codes).toEqual([...new Set(codes)]);
+  expect(codes).toEqual(expect.arrayContaining(['ALL_SLOTS_BUSY', 'TIMEOUT', 'CANCELLED', 'ENGINE_LOST', 'INTERNAL']));
+});
+
 describe.each(ROUTES)('a document of %s', (path, body) => {
+  test('with an error is counted once, with its code', async () => {
+    const timeouts = async (): Promise<number> => {
+      await sleep(SCRAPE_MS);
+      return (await Scrape.of(worker)).value('worker_http_errors_total', { code: 'TIMEOUT' });
+    };
+    const before = await timeouts();
+    expect((await worker.post(path, { ...body, timeout_ms: 40 })).status).toBe(504);
+    expect((await timeouts()) - before).toBe(1);
+    // A stream that ends with an error is no answer with an error.
+    await (await worker.post(path, { ...body, stream: true, timeout_ms: 40 })).text();
+    expect((await timeouts()) - before).toBe(1);
+  });
+
   test('says nothing about a retry if its time is over: another try may be faster', async () => {
     const { status, retry, error } = await failureOf(await worker.post(path, { ...body, timeout_ms: 40 }));
     expect([status, retry]).toEqual([504, null]);

@@ -19,7 +19,8 @@ const loadOf = (scrape: Scrape): readonly number[] =>
   );
 
 test('while the engine is lost, every metric is there, and all requests count as waiting', async () => {
-  worker = await startWorker({ args: ['--slots', '2', '--worker-id', 'w'] });
+  // Without drafts, each step has one token of an output.
+  worker = await startWorker({ args: ['--slots', '2', '--worker-id', 'w', '--speculation', 'off'] });
   const idle = await Scrape.of(worker);
   const streams = await openAll(worker, [1, 2, 3], { min_tokens: 480, max_tokens: 480 });
   await Promise.all(streams.slice(0, 2).map((stream) => stream.untilToken(3)));

@@ -31,6 +31,15 @@ const NARRATION = {
 } as EventBody<'narration'>;
 const ERROR: JobEvent = { type: 'error', code: 'VRAM_OOM', message: 'No memory.', retriable: true, retry: 'elsewhere' };
 
+/** The job itself has ended the engine each time. */
+const CAUSE: JobEvent = {
+  type: 'error',
+  code: 'ENGINE_LOST',
+  message: 'The engine was lost.',
+  retriable: false,
+  retry: 'never',
+};
+
 const part = (value: OutputPart): JobEvent => ({ type: 'token', t: '', i: 0, part: value });
 const ending = (fields: Partial<ChoiceEndEvent> = {}): readonly JobEvent[] => {
   const end: ChoiceEndEvent = {
@@ -167,6 +176,13 @@ describe('a stream', () => {
     });
   });
 
+  test('has an error that clients do not retry if the job itself ended the engine', () => {
+    const error = streamed([STARTED, PROMPT, CAUSE]).at(-1);
+    expect(error).toMatchObject({ type: 'error', error: { type: 'api_error', message: 'The engine was lost.' } });
+    const other: JobEvent = { ...CAUSE, retriable: true, retry: 'elsewhere' };
+    expect(streamed([STARTED, PROMPT, other]).at(-1)).toMatchObject({ error: { type: 'overloaded_error' } });
+  });
+
   test.each([
     ['chunk', 'event: ping\ndata: {"type":"ping"}\n\n'],
     ['comment', ': keep-alive\n\n'],
@@ -233,6 +249,11 @@ describe('a document', () => {
         narration,
       },
     });
+  });
+
+  test('of a job that itself ended the engine is 500, and not 503', () => {
+    const { status, body } = document([STARTED, CAUSE]);
+    expect([status, body['error']]).toEqual([500, { type: 'api_error', message: 'The engine was lost.' }]);
   });
 });
 

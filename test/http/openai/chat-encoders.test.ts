@@ -251,4 +251,10 @@ describe('a document', () => {
     });
     expect(encoder.status).toBe(503);
   });
+
+  test('of a job that itself ended the engine has the status 500, and not 503', () => {
+    const encoder = document();
+    const text = textOf(encoder, [content('a'), { ...ERROR, code: 'ENGINE_LOST', retry: 'never' }]);
+    expect([encoder.status, JSON.parse(text).error.code]).toEqual([500, 'engine_lost']);
+  });
 });

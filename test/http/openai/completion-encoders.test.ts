@@ -5,7 +5,7 @@ import { CompletionDocumentEncoder } from '../../../src/http/openai/completions/
 import type { CompletionTokens } from '../../../src/http/openai/completions/scores.ts';
 import type { JobEvent } from '../../../src/jobs/job-events.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
-import { NARRATION } from '../../jobs/events.ts';
+import { ERROR, NARRATION } from '../../jobs/events.ts';
 import { haikuFiles } from '../../text/tokenizer/small-tokenizers.ts';
 import { choiceEnd, content, dataOf, END_OF_JOB, HEAD, textOf } from './events.ts';
 
@@ -168,6 +168,16 @@ test('the only token counts as a stop if it ends the sequence, and as a limit ot
   ];
   expect(document({ scored: true, endIds: [3] }, end(3)).choices[0].finish_reason).toBe('stop');
   expect(document({ scored: true, endIds: [3] }, end(4)).choices[0].finish_reason).toBe('length');
+});
+
+test.each([
+  ['elsewhere', 503],
+  // The job itself has ended the engine: a proxy must not send it to another worker.
+  ['never', 500],
+] as const)('a document whose engine was lost, with the retry %s, has the status %i', (retry, status) => {
+  const encoder = new CompletionDocumentEncoder(answer());
+  const text = textOf(encoder, [prompt(0, [70]), { ...ERROR, code: 'ENGINE_LOST', retry }]);
+  expect([encoder.status, JSON.parse(text).error.code]).toEqual([status, 'engine_lost']);
 });
 
 test('a keep-alive and a narration have the usage of the moment', () => {

@@ -28,6 +28,6 @@ export function chatHandler(parts: OpenAIParts): Handler['handle'] {
     const encoder = stream
       ? new ChatChunkEncoder({ ...answer, options, keepAlive: config.sseKeepalive })
       : new ChatDocumentEncoder({ ...answer, choices, scored: order.logprobs !== undefined });
-    return answerJob(admission, { order, encoder, stream }, request, reply);
+    return answerJob(parts, { order, encoder, stream }, request, reply);
   };
 }

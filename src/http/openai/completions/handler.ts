@@ -38,6 +38,6 @@ export function completionsHandler(parts: OpenAIParts): Handler['handle'] {
     const encoder = stream
       ? new CompletionChunkEncoder({ ...answer, options, keepAlive: config.sseKeepalive })
       : new CompletionDocumentEncoder(answer);
-    return answerJob(admission, { order, encoder, stream }, request, reply);
+    return answerJob(parts, { order, encoder, stream }, request, reply);
   };
 }

@@ -16,7 +16,8 @@ import { readTools } from './tools.ts';
  * The handler of the route.
  * @throws WorkerError, from the handler, for every error before the job begins
  */
-export function responsesHandler({ config, admission }: FamilyParts) {
+export function responsesHandler(parts: FamilyParts) {
+  const { config, admission } = parts;
   return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { spec, facts, tokenizer } = admission.requireReady();
     const checked = checkAll(ResponsesBody, RESPONSES_FIELDS, request.body);
@@ -36,6 +37,6 @@ export function responsesHandler({ config, admission }: FamilyParts) {
     const encoder = stream
       ? new ResponsesStreamEncoder(response, { ...options, keepAlive: config.sseKeepalive })
       : new ResponsesDocumentEncoder(response, options);
-    return namingInput(answerJob(admission, { order, encoder, stream }, request, reply));
+    return namingInput(answerJob(parts, { order, encoder, stream }, request, reply));
   };
 }

@@ -64,10 +64,13 @@ test('the maximum of tokens', () => {
 });
 
 test.each([
-  ['TIMEOUT', 504, 'server_error'],
-  ['CANCELLED', 499, 'invalid_request_error'],
-] as const)('a failed job: %s as an error with its HTTP status', (code, wanted, type) => {
-  const { status, body } = documentOf([STARTED, text('The'), { ...ERROR, code, message: 'Sentence.' }]);
+  ['TIMEOUT', 'here', 504, 'server_error'],
+  ['CANCELLED', 'never', 499, 'invalid_request_error'],
+  ['ENGINE_LOST', 'elsewhere', 503, 'server_error'],
+  // The job itself has ended the engine: a proxy must not send it to another worker.
+  ['ENGINE_LOST', 'never', 500, 'server_error'],
+] as const)('a failed job: %s with the retry %s as an error with its HTTP status', (code, retry, wanted, type) => {
+  const { status, body } = documentOf([STARTED, text('The'), { ...ERROR, code, retry, message: 'Sentence.' }]);
   expect(status).toBe(wanted);
   expect(body).toEqual({ error: { message: 'Sentence.', type, param: null, code: code.toLowerCase() } });
 });
