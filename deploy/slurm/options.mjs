@@ -15,7 +15,7 @@ const { values, positionals } = parseArgs({
     /** Address of the pool, which every node reaches. */
     listen: text('127.0.0.1:9100'),
     /** File with RBEES_API_TOKEN and RBEES_CALLBACK_TOKEN. */
-    'env-file': text(''),
+    tokens: text(''),
     script: text(fileURLToPath(new URL('worker.sbatch', import.meta.url))),
     /** Files for routers: endpoints for llm-d, and the server of each worker id for HAProxy. */
     endpoints: text(),
@@ -36,13 +36,13 @@ function checked(name, pattern, form) {
 }
 const milliseconds = (name) => 1000 * checked(name, /^\d+(?:\.\d+)?$/, 'a number of seconds');
 
-const envFile = resolve(checked('env-file', /./, 'a file with RBEES_CALLBACK_TOKEN'));
-const { RBEES_CALLBACK_TOKEN: token = '' } = parseEnv(readFileSync(envFile, 'utf8'));
-if (token.length < 8) throw new Error(`RBEES_CALLBACK_TOKEN is missing in ${envFile}.`);
+const tokenFile = resolve(checked('tokens', /./, 'a file with RBEES_CALLBACK_TOKEN'));
+const { RBEES_CALLBACK_TOKEN: token = '' } = parseEnv(readFileSync(tokenFile, 'utf8'));
+if (token.length < 8) throw new Error(`RBEES_CALLBACK_TOKEN is missing in ${tokenFile}.`);
 
 export const options = {
   ...values,
-  ...{ envFile, token, sbatchOptions: positionals },
+  ...{ tokenFile, token, sbatchOptions: positionals },
   count: Number(checked('count', /^\d{1,6}$/, 'a number of workers')),
   name: checked('name', /^[\w.-]+$/, 'of letters, digits, ".", "_" and "-"'),
   listen: new URL(`http://${checked('listen', /^[\w.-]+:\d+$/, '<address>:<port>')}`),

@@ -4,7 +4,7 @@
  * disk: after its restart it asks Slurm for its jobs, and the workers for their callbacks. Its end does not end
  * the workers. options.mjs lists all options.
  *
- *   node deploy/slurm/pool.mjs --count 3 --listen 10.0.0.1:9100 --env-file ~/rbees.env [options]
+ *   node deploy/slurm/pool.mjs --count 3 --listen 10.0.0.1:9100 --tokens ~/rbees.env [options]
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { receiveCallbacks } from './callbacks.mjs';
@@ -112,7 +112,7 @@ async function look() {
 }
 
 async function submit(tasks) {
-  const variables = [`RBEES_CALLBACK_URL=${url}/ready`, `RBEES_ENV_FILE=${options.envFile}`];
+  const variables = [`RBEES_CALLBACK_URL=${url}/ready`, `RBEES_ENV_FILE=${options.tokenFile}`];
   const job = await slurm.submit(options.script, tasks, { options: options.sbatchOptions, variables });
   if (job) say('pool.submitted', { job, tasks });
 }

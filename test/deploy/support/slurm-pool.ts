@@ -99,7 +99,7 @@ export class SlurmPool {
     this.lines.length = 0;
     const { folder } = this.cluster;
     const args = [
-      ...['--count', String(count), '--listen', `127.0.0.1:${this.#port}`, '--env-file', 'tokens.env'],
+      ...['--count', String(count), '--listen', `127.0.0.1:${this.#port}`, '--tokens', 'tokens.env'],
       ...['--endpoints', this.endpoints, '--map', this.map, '--haproxy', this.#haproxy.socket],
       ...['--poll', '0.25', '--dead-after', '120'],
       ...options,
