@@ -13,6 +13,8 @@ import { publish } from './routers.mjs';
 import { Slurm } from './slurm.mjs';
 
 const PROBE_MS = 1000;
+/** Probes at the same time. */
+const PROBES = 250;
 /** Time for routers to follow before a worker drains. */
 const GRACE_MS = 1000;
 /** Time for the callbacks of workers that an earlier pool started. */
@@ -38,13 +40,14 @@ function onReady(worker) {
   pause.abort();
 }
 
-/** Compares a worker with its job, and reads its state. */
+/** Compares a worker with its job, and reads its state. Returns true if it has been silent for too long. */
 async function check(worker, job) {
   const { worker_id, index, url } = worker;
   if (!/^(?:RUNNING|COMPLETING)$/.test(job?.state)) {
     workers.delete(worker_id);
     served.add(index);
-    return say('pool.worker_gone', { worker_id, job_state: job?.state });
+    say('pool.worker_gone', { worker_id, job_state: job?.state });
+    return false;
   }
   const request = { signal: AbortSignal.timeout(PROBE_MS), redirect: 'manual' };
   const answer = await fetch(`${url}/ready`, request).catch(() => undefined);
@@ -53,10 +56,24 @@ async function check(worker, job) {
   if (answer) Object.assign(worker, { answeredAt: Date.now(), state: answer.ok ? 'ready' : 'drain' });
   // `scancel` makes a job COMPLETING at once.
   if (leaving.has(worker_id) || job.state === 'COMPLETING') worker.state = 'drain';
-  if (job.state !== 'RUNNING' || Date.now() - worker.answeredAt < options.deadAfterMs) return;
-  say('pool.worker_silent', { worker_id });
-  worker.answeredAt = Date.now();
-  await slurm.requeue(job.id);
+  return job.state === 'RUNNING' && Date.now() - worker.answeredAt > options.deadAfterMs;
+}
+
+async function checkAll(reported, jobOf) {
+  const silent = [];
+  for (let at = 0; at < reported.length; at += PROBES) {
+    const some = reported.slice(at, at + PROBES);
+    const isSilent = await Promise.all(some.map((worker) => check(worker, jobOf.get(worker.worker_id))));
+    silent.push(...some.filter((_, index) => isSilent[index]));
+  }
+  // If most of the workers are silent, the network of the pool is the reason.
+  if (silent.length > 1 && silent.length > reported.length / 2)
+    return say('pool.unreachable', { workers: silent.length });
+  for (const worker of silent) {
+    say('pool.worker_silent', { worker_id: worker.worker_id });
+    worker.answeredAt = Date.now();
+    await slurm.requeue(worker.id);
+  }
 }
 
 /** Lets a wanted task start again that has ended. */
@@ -96,7 +113,7 @@ async function look() {
   const jobs = await slurm.jobs();
   if (!jobs) return;
   const jobOf = new Map(jobs.map((job) => [job.worker_id, job]));
-  await Promise.all(reported.map((worker) => check(worker, jobOf.get(worker.worker_id))));
+  await checkAll(reported, jobOf);
   const isComplete = await adopt(jobs);
   const tasks = new Map(jobs.map((job) => [job.index, job]));
   for (const job of jobs) {

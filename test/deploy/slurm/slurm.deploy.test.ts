@@ -178,4 +178,17 @@ describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { ti
     await eventually(async () => expect(await cluster.job(limited)).toMatchObject(expected));
     expect((await pool.log(limited, 'limited')).at(-1)).toMatchObject({ event: 'server.shutdown', reason: 'sigterm' });
   });
+
+  test('submits a task that Slurm has forgotten', async () => {
+    await pool.kill();
+    await cluster.run('scancel', '--name=rbees-worker');
+    await cluster.forgetSoon();
+    const known = () => cluster.run('squeue', '-h', '--name=rbees-worker', '--states=all');
+    await eventually(async () => expect(await known()).toBe(''));
+    await pool.restart(1);
+    const { job } = await pool.line('pool.submitted', ({ tasks }) => String(tasks) === '1');
+    const { worker_id } = await pool.ready(1, 0);
+    expect(worker_id).toBe(`rbees-worker-${job}_1-r0`);
+    await eventually(async () => expect(await reached()).toEqual([worker_id]));
+  });
 });

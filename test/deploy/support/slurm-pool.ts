@@ -95,7 +95,7 @@ export class SlurmPool {
 
   /** Kills the pool if it runs, and starts it with this number of workers, more options and variables. */
   async restart(count: number, options: readonly string[] = [], more: Record<string, string> = {}): Promise<void> {
-    if (this.#process) await kill(this.#process);
+    await this.kill();
     this.lines.length = 0;
     const { folder } = this.cluster;
     const args = [
@@ -161,8 +161,13 @@ export class SlurmPool {
       .map((line) => JSON.parse(line) as LogLine);
   }
 
-  async stop(): Promise<void> {
+  /** Kills the pool. Its workers and HAProxy go on. */
+  async kill(): Promise<void> {
     if (this.#process) await kill(this.#process);
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
     await this.#haproxy.stop();
   }
 }

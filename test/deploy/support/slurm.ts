@@ -6,7 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -109,6 +109,12 @@ export class SlurmCluster {
     const of = (name: string): string => new RegExp(`\\b${name}=(\\S+)`).exec(text)?.[1] ?? '';
     const waited = (Date.parse(of('StartTime')) - Date.parse(of('SubmitTime'))) / 1000;
     return { state: of('JobState'), exitCode: of('ExitCode'), restarts: Number(of('Restarts')), waited };
+  }
+
+  /** Lets Slurm forget jobs that have ended: it looks every 10 s for those that ended 2 s ago. */
+  async forgetSoon(): Promise<void> {
+    await appendFile(this.env['SLURM_CONF'] ?? '', 'MinJobAge=2\n');
+    await this.run('scontrol', 'reconfigure');
   }
 
   /** Kills all jobs, ends the daemons, and removes the folder. */
