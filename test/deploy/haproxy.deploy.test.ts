@@ -9,7 +9,7 @@ import { enginePid } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { longJob } from '../support/listener.ts';
 import { startWorker } from '../support/worker.ts';
-import { testDoor, testJobs, testLosses, testStreams, testUnprivileged } from './support/behaviour.ts';
+import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
 import { type Haproxy, hasProgram, startHaproxy, stateOf } from './support/proxies.ts';
 import {
   AUTHORIZED,
@@ -67,6 +67,7 @@ describe.skipIf(!hasProgram('haproxy'))('HAProxy with the file of deploy/', () =
   });
 
   testDoor(scene);
+  testSmuggling(scene);
   testUnprivileged((workers, options) => startHaproxy(workers, { env, ...options }), scene);
 
   test('HTTPS with HTTP/2, and a token for each client, which no worker gets', async () => {

@@ -9,7 +9,7 @@ import { enginePid } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { lastOf, longJob } from '../support/listener.ts';
 import type { TestWorker } from '../support/worker.ts';
-import { testDoor, testJobs, testLosses, testStreams, testUnprivileged } from './support/behaviour.ts';
+import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
 import { hasProgram, startNginx } from './support/proxies.ts';
 import { AUTHORIZED, listen, openScene, partOfPieces, workerOf } from './support/scene.ts';
 import { executeOverHttp2, writeIdentity } from './support/secure.ts';
@@ -43,6 +43,7 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the files of deploy/', () => {
   });
 
   testDoor(scene);
+  testSmuggling(scene);
   testUnprivileged(startNginx, scene);
 
   test('HTTPS with HTTP/2', async () => {
