@@ -1,7 +1,7 @@
 /**
  * The HTTP server of a pool: it receives the ready callbacks of workers (`webhooks.ready` in openapi.yaml),
- * lists the workers (`GET /endpoints`), and takes requests to replace one (`POST /drain/<task>`). Each request
- * needs the callback token. A client that has the token is trusted as a worker.
+ * lists the workers (`GET /endpoints`), and takes requests to replace one (`POST /drain/<task>`). Each
+ * request needs the callback token. A client that has the token is trusted as a worker.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
@@ -16,7 +16,8 @@ const TIMES = { requestTimeout: 10_000, headersTimeout: 10_000, connectionsCheck
  * Starts the server. Returns its URL.
  *
  * @param options `{ listen, token, name }`
- * @param pool `{ onReady(worker), onRefused(message), list(), drain(index) }`; `drain` returns false if it cannot
+ * @param pool `{ onReady(worker), onRefused(message), list(), drain(index) }`; `drain` returns false if the
+ *   task has no worker that is ready
  */
 export async function receiveCallbacks({ listen, token, name }, pool) {
   const server = createServer(TIMES, async (request, response) => {

@@ -1,8 +1,8 @@
 /**
  * A pool of workers under Slurm: submits worker.sbatch as a job array, receives the callbacks of its workers
- * (callbacks.mjs), tells routers about them (routers.mjs), replaces the dead, and drains. It keeps no state on
- * disk: after its restart it asks Slurm for its jobs, and the workers for their callbacks. Its end does not end
- * the workers. options.mjs lists all options.
+ * (callbacks.mjs), tells routers about them (routers.mjs), replaces the dead, and drains. It keeps no state
+ * on disk: after its restart it asks Slurm for its jobs, and the workers for their callbacks. Its end does
+ * not end the workers. options.mjs lists all options. stdout: JSON lines.
  *
  *   node deploy/slurm/pool.mjs --count 3 --listen 10.0.0.1:9100 --tokens ~/rbees.env [options]
  */
@@ -29,7 +29,7 @@ const slurm = new Slurm(options.name, (message) => say('pool.slurm_failed', { me
 const workers = new Map();
 /** Worker ids: asked for a callback, and taken from the routers for a drain. */
 const [asked, leaving] = [new Set(), new Set()];
-/** Tasks: those whose last worker has served, so that the next may start at once; those with wrong settings. */
+/** Tasks whose last worker has served, so that the next may start at once; tasks with wrong settings. */
 const [served, refused] = [new Set(), new Set()];
 let pause = new AbortController();
 

@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers';
 
 /** The router of llm-d reads no larger file. */
 const MAX_BYTES = 2 ** 20;
-/** HAProxy reads a line of commands into one buffer (16 KiB by default). A command has less than 300 bytes. */
+/** HAProxy reads a line into one buffer, of 16 KiB by default. A command has less than 300 bytes. */
 const COMMANDS_PER_LINE = 50;
 const ANSWER_MS = 5000;
 /** Bits of `srv_admin_state`. Bit 0x04 only says that the configuration began with `disabled`. */
@@ -25,12 +25,12 @@ const REFUSAL = /^(?:permission|unknown|no such|can't|invalid|missing|require|ma
  * @param workers `{ index, worker_id, address, port, model, state }`, all but `index` are strings;
  *   `state` is `ready` or `drain`
  * @param paths `{ endpoints, map, haproxy, backend }`: two files, admin sockets, the name of a backend
- * @throws Error if a file cannot be written, or if an HAProxy cannot be changed; the other targets are changed
+ * @throws Error if a file or an HAProxy cannot be changed; the others are changed
  */
 export async function publish(workers, { endpoints, map, haproxy, backend }) {
   const ready = workers.filter(({ state }) => state === 'ready');
   const rows = workers.map(({ worker_id, index }) => `${worker_id} w${index}`);
-  const entries = `endpoints:\n${ready.map((worker) => `${entryOf(worker)}\n`).join('')}`;
+  const entries = ready.length === 0 ? 'endpoints: []\n' : ['endpoints:', ...ready.map(entryOf), ''].join('\n');
   const changeHaproxy = async (socket) => {
     await setServers(socket, backend, workers);
     if (map) await setMap(socket, map, rows);
