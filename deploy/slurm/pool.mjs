@@ -9,22 +9,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { receiveCallbacks } from './callbacks.mjs';
 import { options } from './options.mjs';
+import { probe } from './probe.mjs';
 import { publish } from './routers.mjs';
 import { Slurm } from './slurm.mjs';
 
-const PROBE_MS = 1000;
-/** Probes at the same time. */
-const PROBES = 250;
-/** Time for routers to follow before a worker drains. */
-const GRACE_MS = 1000;
-/** Time for the callbacks of workers that an earlier pool started. */
-const ADOPTION_MS = 10_000;
-/** Least time between two looks. */
-const PAUSE_MS = 200;
+/** Time for routers to follow before a drain, time for callbacks to an earlier pool, time between looks. */
+const [GRACE_MS, ADOPTION_MS, PAUSE_MS] = [1000, 10_000, 200];
 const BEGAN = Date.now();
-
-const say = (event, fields) => void process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
-const slurm = new Slurm(options.name, (message) => say('pool.slurm_failed', { message }));
 /** Workers that have reported, by worker id. A worker id names one life of one task. */
 const workers = new Map();
 /** Worker ids: asked for a callback, and taken from the routers for a drain. */
@@ -33,6 +24,9 @@ const [asked, leaving] = [new Set(), new Set()];
 const [served, refused] = [new Set(), new Set()];
 let pause = new AbortController();
 
+const say = (event, fields) => void process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
+const slurm = new Slurm(options.name, (message) => say('pool.slurm_failed', { message }));
+
 function onReady(worker) {
   const known = workers.get(worker.worker_id);
   workers.set(worker.worker_id, { state: 'new', answeredAt: Date.now(), ...known, ...worker });
@@ -40,35 +34,24 @@ function onReady(worker) {
   pause.abort();
 }
 
-/** Compares a worker with its job, and reads its state. Returns true if it has been silent for too long. */
-async function check(worker, job) {
-  const { worker_id, index, url } = worker;
-  if (!/^(?:RUNNING|COMPLETING)$/.test(job?.state)) {
+/** Drops workers whose jobs have ended, reads the states of the others, and replaces the silent ones. */
+async function check(reported, stateOf) {
+  for (const { worker_id, index } of reported) {
+    const job_state = stateOf({ worker_id });
+    // `scancel` makes a job COMPLETING at once: its worker drains.
+    if (job_state === 'COMPLETING') leaving.add(worker_id);
+    if (/^(?:RUNNING|COMPLETING)$/.test(job_state)) continue;
     workers.delete(worker_id);
     served.add(index);
-    say('pool.worker_gone', { worker_id, job_state: job?.state });
-    return false;
+    say('pool.worker_gone', { worker_id, job_state });
   }
-  const request = { signal: AbortSignal.timeout(PROBE_MS), redirect: 'manual' };
-  const answer = await fetch(`${url}/ready`, request).catch(() => undefined);
-  await answer?.body?.cancel();
-  // A worker that is silent for a moment stays: routers have checks of their own, and all may be busy.
-  if (answer) Object.assign(worker, { answeredAt: Date.now(), state: answer.ok ? 'ready' : 'drain' });
-  // `scancel` makes a job COMPLETING at once.
-  if (leaving.has(worker_id) || job.state === 'COMPLETING') worker.state = 'drain';
-  return job.state === 'RUNNING' && Date.now() - worker.answeredAt > options.deadAfterMs;
-}
-
-async function checkAll(reported, jobOf) {
-  const silent = [];
-  for (let at = 0; at < reported.length; at += PROBES) {
-    const some = reported.slice(at, at + PROBES);
-    const isSilent = await Promise.all(some.map((worker) => check(worker, jobOf.get(worker.worker_id))));
-    silent.push(...some.filter((_, index) => isSilent[index]));
-  }
+  const alive = reported.filter(({ worker_id }) => workers.has(worker_id));
+  await probe(alive);
+  for (const worker of alive) if (leaving.has(worker.worker_id)) worker.state = 'drain';
+  const isSilent = ({ answeredAt }) => Date.now() - answeredAt > options.deadAfterMs;
+  const silent = alive.filter((worker) => stateOf(worker) === 'RUNNING' && isSilent(worker));
   // If most of the workers are silent, the network of the pool is the reason.
-  if (silent.length > 1 && silent.length > reported.length / 2)
-    return say('pool.unreachable', { workers: silent.length });
+  if (silent.length > 1 && silent.length > alive.length / 2) return say('pool.unreachable', { workers: silent.length });
   for (const worker of silent) {
     say('pool.worker_silent', { worker_id: worker.worker_id });
     worker.answeredAt = Date.now();
@@ -100,20 +83,26 @@ function drain(worker) {
 
 /** Asks the workers of an earlier pool for their callbacks. Returns true if none is awaited. */
 async function adopt(jobs) {
-  const isOlder = ({ state, startedAt }) => state === 'RUNNING' && startedAt < BEGAN;
-  const silent = jobs.filter((job) => isOlder(job) && !workers.has(job.worker_id));
-  for (const { id, worker_id } of silent.filter((job) => !asked.has(job.worker_id))) {
-    if ((await slurm.signal(id, 'USR2')) !== undefined) asked.add(worker_id);
+  const older = jobs.filter(({ state, startedAt }) => state === 'RUNNING' && startedAt < BEGAN);
+  const silent = older.filter(({ worker_id }) => !workers.has(worker_id));
+  for (const { id, worker_id } of silent) {
+    if (!asked.has(worker_id) && (await slurm.signal(id, 'USR2')) !== undefined) asked.add(worker_id);
   }
   return silent.length === 0 || Date.now() - BEGAN > ADOPTION_MS;
+}
+
+async function submit(tasks) {
+  const variables = [`RBEES_CALLBACK_URL=${url}/ready`, `RBEES_ENV_FILE=${options.tokenFile}`];
+  const job = await slurm.submit(options.script, tasks, { options: options.sbatchOptions, variables });
+  if (job) say('pool.submitted', { job, tasks });
 }
 
 async function look() {
   const reported = [...workers.values()];
   const jobs = await slurm.jobs();
   if (!jobs) return;
-  const jobOf = new Map(jobs.map((job) => [job.worker_id, job]));
-  await checkAll(reported, jobOf);
+  const states = new Map(jobs.map(({ worker_id, state }) => [worker_id, state]));
+  await check(reported, ({ worker_id }) => states.get(worker_id));
   const isComplete = await adopt(jobs);
   const tasks = new Map(jobs.map((job) => [job.index, job]));
   for (const job of jobs) {
@@ -124,14 +113,11 @@ async function look() {
   const wanted = Array.from({ length: options.count }, (_, at) => at + 1);
   const missing = wanted.filter((index) => !tasks.has(index) && !refused.has(index));
   if (missing.length > 0) await submit(missing);
-  const known = [...workers.values()].filter(({ state }) => state !== 'new');
-  if (isComplete) await publish(known, options);
-}
-
-async function submit(tasks) {
-  const variables = [`RBEES_CALLBACK_URL=${url}/ready`, `RBEES_ENV_FILE=${options.tokenFile}`];
-  const job = await slurm.submit(options.script, tasks, { options: options.sbatchOptions, variables });
-  if (job) say('pool.submitted', { job, tasks });
+  if (isComplete)
+    await publish(
+      [...workers.values()].filter(({ state }) => state !== 'new'),
+      options,
+    );
 }
 
 const list = () => [...workers.values()];

@@ -10,12 +10,12 @@ import { eventually } from '../support/eventually.ts';
 import { longJob } from '../support/listener.ts';
 import { startWorker } from '../support/worker.ts';
 import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
+import { arrivalOf } from './support/pieces.ts';
 import { type Haproxy, hasProgram, startHaproxy, stateOf } from './support/proxies.ts';
 import {
   AUTHORIZED,
   listen,
   openScene,
-  partOfPieces,
   readOn,
   TOKEN,
   WORKER_CONNECTIONS,
@@ -62,7 +62,10 @@ describe.skipIf(!hasProgram('haproxy'))('HAProxy with the file of deploy/', () =
   test('without option http-no-delay, a stream arrives in a few pieces', async () => {
     const change = (text: string) => text.replace('    option http-no-delay\n', '');
     const slow = await startHaproxy(scene.workers, { env, change });
-    expect(await partOfPieces({ ...scene, proxy: slow }, 3)).toBeLessThan(0.2);
+    const { pieces, restMs, text } = await arrivalOf(slow.url, longJob(randomUUID()), AUTHORIZED);
+    expect(text).toContain('event: end');
+    // The kernel waits for 200 ms for more data.
+    expect(pieces).toBeLessThan(restMs / 150 + 10);
     await slow.stop();
   });
 

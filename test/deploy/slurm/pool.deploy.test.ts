@@ -146,7 +146,8 @@ describe.skipIf(process.platform !== 'linux')('the pool under Slurm', () => {
       await send();
       const address = String(notice['url']).replace('http://', '');
       await eventually(async () => expect(await serverOf('w1')).toBe(address));
-      expect(await haproxy.tell(`show map ${file('workers.map')}`)).toContain(`${ID} w1`);
+      const map = file('workers.map');
+      await eventually(async () => expect(await haproxy.tell(`show map ${map}`)).toContain(`${ID} w1`));
       const { message } = await slurm.line('pool.failed');
       expect(message).toContain('missing/endpoints.yaml');
     });
