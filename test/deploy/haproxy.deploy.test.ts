@@ -12,15 +12,7 @@ import { startWorker } from '../support/worker.ts';
 import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
 import { arrivalOf } from './support/pieces.ts';
 import { type Haproxy, hasProgram, startHaproxy, stateOf } from './support/proxies.ts';
-import {
-  AUTHORIZED,
-  listen,
-  openScene,
-  readOn,
-  TOKEN,
-  WORKER_CONNECTIONS,
-  workerOf,
-} from './support/scene.ts';
+import { AUTHORIZED, listen, openScene, readOn, TOKEN, WORKER_CONNECTIONS, workerOf } from './support/scene.ts';
 import { executeOverHttp2, writeIdentity } from './support/secure.ts';
 import { freePort } from './support/streams.ts';
 

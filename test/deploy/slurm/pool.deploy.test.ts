@@ -84,7 +84,7 @@ describe.skipIf(process.platform !== 'linux')('the pool under Slurm', () => {
     await slurm.start('--count', '1', '--map', 'workers.map');
     await send();
     await eventually(() => expect(readFileSync(file('workers.map'), 'utf8')).toBe(`${ID} w1\n`));
-    for (let again = 0; again < 200; again += 1) {
+    for (let again = 0; again < 50; again += 1) {
       expect((await send()).status).toBe(204);
       expect(await slurm.workers()).toMatchObject([{ worker_id: ID, state: 'ready' }]);
     }
