@@ -11,24 +11,37 @@ import { text } from 'node:stream/consumers';
 
 /** The router of llm-d reads no larger file. */
 const MAX_BYTES = 2 ** 20;
+/** HAProxy reads a line into one buffer, of 16 KiB by default. A command has less than 300 bytes. */
+const COMMANDS_PER_LINE = 50;
+const ANSWER_MS = 5000;
 /** Bits of `srv_admin_state`. Bit 0x04 only says that the configuration began with `disabled`. */
 const [MAINTENANCE, DRAIN] = [0x01, 0x08];
+/** Answers of HAProxy to commands that it did not follow. */
+const REFUSAL = /^(?:permission|unknown|no such|can't|invalid|missing|require|malformed)/i;
 
 /**
- * Writes the files that `paths` names, then changes the servers of HAProxy that differ.
+ * Writes the files that `paths` names, and changes the servers of each HAProxy that differ.
  *
  * @param workers `{ index, worker_id, address, port, model, state }`, all but `index` are strings;
  *   `state` is `ready` or `drain`
- * @param paths `{ endpoints, map, haproxy, backend }`: two files, an admin socket, the name of a backend
- * @throws Error if a file cannot be written, or if HAProxy has no server for a worker
+ * @param paths `{ endpoints, map, haproxy, backend }`: two files, admin sockets, the name of a backend
+ * @throws Error if a file or an HAProxy cannot be changed; the others are changed
  */
 export async function publish(workers, { endpoints, map, haproxy, backend }) {
   const ready = workers.filter(({ state }) => state === 'ready');
-  if (endpoints) await replace(endpoints, `endpoints:\n${ready.map((worker) => `${entryOf(worker)}\n`).join('')}`);
-  const servers = workers.map(({ worker_id, index }) => `${worker_id} w${index}`);
-  if (map) await replace(map, servers.map((line) => `${line}\n`).join(''));
-  if (haproxy) await setServers(haproxy, backend, workers);
-  if (haproxy && map) await setMap(haproxy, map, servers);
+  const rows = workers.map(({ worker_id, index }) => `${worker_id} w${index}`);
+  const entries = ready.length === 0 ? 'endpoints: []\n' : ['endpoints:', ...ready.map(entryOf), ''].join('\n');
+  const changeHaproxy = async (socket) => {
+    await setServers(socket, backend, workers);
+    if (map) await setMap(socket, map, rows);
+  };
+  const changes = await Promise.allSettled([
+    endpoints && replace(endpoints, entries),
+    map && replace(map, rows.map((row) => `${row}\n`).join('')),
+    ...haproxy.map(changeHaproxy),
+  ]);
+  const failures = changes.filter(({ status }) => status === 'rejected').map(({ reason }) => reason.message);
+  if (failures.length > 0) throw new Error(failures.join(' '));
 }
 
 /** An entry in YAML. `port` is a string there. */
@@ -44,18 +57,27 @@ async function replace(file, content) {
   await rename(`${file}.new`, file);
 }
 
-/** Sends commands to the admin socket. HAProxy closes the connection after its answer. */
-async function ask(socket, commands) {
+/** Sends a line to the admin socket. HAProxy closes the connection after its answer. */
+async function ask(socket, line) {
   const connection = connect(socket);
-  connection.write(`${commands.join(';')}\n`);
-  return (await text(connection)).trim();
+  connection.setTimeout(ANSWER_MS, () => connection.destroy(new Error(`HAProxy does not answer at ${socket}.`)));
+  connection.write(`${line}\n`);
+  const answer = (await text(connection)).trim();
+  if (REFUSAL.test(answer)) throw new Error(`HAProxy answered: ${answer.slice(0, 200)}`);
+  return answer;
+}
+
+async function tell(socket, commands) {
+  for (let at = 0; at < commands.length; at += COMMANDS_PER_LINE) {
+    await ask(socket, commands.slice(at, at + COMMANDS_PER_LINE).join(';'));
+  }
 }
 
 async function setServers(socket, backend, workers) {
-  const listed = rowsOf(await ask(socket, [`show servers state ${backend}`]));
+  const listed = rowsOf(await ask(socket, `show servers state ${backend}`));
   const wanted = new Map(workers.map((worker) => [`w${worker.index}`, worker]));
   const commands = listed.flatMap((row) => commandsFor(row, wanted.get(row.srv_name)));
-  if (commands.length > 0) await ask(socket, commands);
+  await tell(socket, commands);
   const lacking = [...wanted.keys()].filter((name) => listed.every((row) => row.srv_name !== name));
   if (lacking.length > 0) throw new Error(`Backend ${backend} of HAProxy has no servers ${lacking.join(', ')}.`);
 }
@@ -82,11 +104,10 @@ function commandsFor({ be_name, srv_name, srv_addr, srv_port, srv_admin_state },
 }
 
 /** Replaces the map in one step, so that no request sees half of it. */
-async function setMap(socket, map, servers) {
-  const listed = (await ask(socket, [`show map ${map}`])).split('\n').map((line) => line.split(' ').slice(1).join(' '));
-  if (listed.filter(Boolean).sort().join() === [...servers].sort().join()) return;
-  const version = /\d+/.exec(await ask(socket, [`prepare map ${map}`]))?.[0];
-  if (version === undefined) throw new Error(`HAProxy has no map ${map}.`);
-  const added = servers.map((line) => `add map @${version} ${map} ${line}`);
-  await ask(socket, [...added, `commit map @${version} ${map}`]);
+async function setMap(socket, map, rows) {
+  const shown = (await ask(socket, `show map ${map}`)).split('\n');
+  const listed = shown.map((line) => line.split(' ').slice(1).join(' ')).filter(Boolean);
+  if (listed.sort().join() === rows.toSorted().join()) return;
+  const version = /\d+/.exec(await ask(socket, `prepare map ${map}`))?.[0];
+  await tell(socket, [...rows.map((row) => `add map @${version} ${map} ${row}`), `commit map @${version} ${map}`]);
 }

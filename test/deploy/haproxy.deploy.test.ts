@@ -9,19 +9,12 @@ import { enginePid } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { longJob } from '../support/listener.ts';
 import { startWorker } from '../support/worker.ts';
-import { testDoor, testJobs, testLosses, testStreams, testUnprivileged } from './support/behaviour.ts';
+import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
+import { arrivalOf } from './support/pieces.ts';
 import { type Haproxy, hasProgram, startHaproxy, stateOf } from './support/proxies.ts';
-import {
-  AUTHORIZED,
-  listen,
-  openScene,
-  partOfPieces,
-  readOn,
-  TOKEN,
-  WORKER_CONNECTIONS,
-  workerOf,
-} from './support/scene.ts';
+import { AUTHORIZED, listen, openScene, readOn, TOKEN, WORKER_CONNECTIONS, workerOf } from './support/scene.ts';
 import { executeOverHttp2, writeIdentity } from './support/secure.ts';
+import { freePort } from './support/streams.ts';
 
 const env = { WORKER_CONNECTIONS };
 const FILE = 'deploy/haproxy/haproxy.cfg';
@@ -42,7 +35,14 @@ describe.skipIf(!hasProgram('haproxy'))('HAProxy with the file of deploy/', () =
 
   test('accepts the file, with and without HTTPS and client tokens', () => {
     const more = { TLS_PEM: join(files, 'identity.pem'), DOOR_TOKENS: join(files, 'tokens'), WORKER_TOKEN: TOKEN };
-    for (const set of [{}, more]) {
+    const fleet = {
+      WORKERS_MAP: join(files, 'tokens'),
+      PEER: 'a',
+      PEER_LISTEN: ':1',
+      OTHER_PEER: 'b',
+      OTHER_LISTEN: ':2',
+    };
+    for (const set of [{}, more, fleet]) {
       const options = { encoding: 'utf8', env: { PATH: process.env['PATH'], ...set } } as const;
       const { status, stderr } = spawnSync('haproxy', ['-c', '-f', FILE], options);
       expect([status, stderr]).toEqual([0, '']);
@@ -54,11 +54,15 @@ describe.skipIf(!hasProgram('haproxy'))('HAProxy with the file of deploy/', () =
   test('without option http-no-delay, a stream arrives in a few pieces', async () => {
     const change = (text: string) => text.replace('    option http-no-delay\n', '');
     const slow = await startHaproxy(scene.workers, { env, change });
-    expect(await partOfPieces({ ...scene, proxy: slow }, 3)).toBeLessThan(0.2);
+    const { pieces, restMs, text } = await arrivalOf(slow.url, longJob(randomUUID()), AUTHORIZED);
+    expect(text).toContain('event: end');
+    // The kernel waits for 200 ms for more data.
+    expect(pieces).toBeLessThan(restMs / 150 + 10);
     await slow.stop();
   });
 
   testDoor(scene);
+  testSmuggling(scene);
   testUnprivileged((workers, options) => startHaproxy(workers, { env, ...options }), scene);
 
   test('HTTPS with HTTP/2, and a token for each client, which no worker gets', async () => {
@@ -93,6 +97,35 @@ describe.skipIf(!hasProgram('haproxy'))('HAProxy with the file of deploy/', () =
     expect(rest.status).toBe(200);
     expect(await rest.text()).toContain('event: end');
     await proxy.use(scene.workers);
+  });
+
+  test('two of them share the table of jobs, and a restart knows the workers of before', async () => {
+    const first = { PEER: 'first', PEER_LISTEN: `127.0.0.1:${await freePort()}` };
+    const second = { PEER: 'second', PEER_LISTEN: `127.0.0.1:${await freePort()}` };
+    const withOther = (own: typeof first, { PEER, PEER_LISTEN }: typeof first) => ({
+      env: { ...env, ...own, OTHER_PEER: PEER, OTHER_LISTEN: PEER_LISTEN },
+    });
+    const one = await startHaproxy(scene.workers, withOther(first, second));
+    const other = await startHaproxy(scene.workers, withOther(second, first));
+    const jobs = scene.workers.map(() => randomUUID());
+    const streams = await Promise.all(
+      jobs.map((job) => listen({ ...scene, proxy: one }, longJob(job, { on_disconnect: 'continue' }))),
+    );
+    await Promise.all(streams.map((stream) => stream.untilToken(3)));
+    for (const stream of streams) stream.leave();
+    await eventually(async () => expect(await other.tell('show table workers')).toContain('used:3'));
+    const state = join(files, 'state');
+    writeFileSync(state, await other.tell('show servers state'));
+    await other.stop();
+    const { env: variables } = withOther(second, first);
+    const again = await startHaproxy([], { env: { ...variables, WORKERS_STATE: state } });
+    await eventually(async () => expect(await again.tell('show table workers')).toContain('used:3'));
+    for (const [index, jobId] of jobs.entries()) {
+      const rest = await readOn({ ...scene, proxy: again }, jobId, streams[index]?.events.at(-1)?.id ?? '');
+      expect([rest.status, (await rest.text()).includes('event: end')]).toEqual([200, true]);
+    }
+    await again.stop();
+    await one.stop();
   });
 
   test('a stream without events lives by the heartbeats of its worker, and ends with them', async () => {

@@ -5,10 +5,14 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { longJob } from '../support/listener.ts';
-import { testDoor, testJobs, testLosses, testStreams, testUnprivileged } from './support/behaviour.ts';
+import { enginePid } from '../support/cli.ts';
+import { eventually } from '../support/eventually.ts';
+import { lastOf, longJob } from '../support/listener.ts';
+import type { TestWorker } from '../support/worker.ts';
+import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
+import { arrivalOf } from './support/pieces.ts';
 import { hasProgram, startNginx } from './support/proxies.ts';
-import { AUTHORIZED, openScene, partOfPieces } from './support/scene.ts';
+import { AUTHORIZED, listen, openScene, workerOf } from './support/scene.ts';
 import { executeOverHttp2, writeIdentity } from './support/secure.ts';
 
 describe.skipIf(!hasProgram('nginx'))('nginx with the files of deploy/', () => {
@@ -35,17 +39,54 @@ describe.skipIf(!hasProgram('nginx'))('nginx with the files of deploy/', () => {
         .replace('proxy_buffering on;', 'proxy_ignore_headers X-Accel-Buffering;')
         .replace('version 1.1;', 'version 1.0;');
     const proxy = await startNginx(scene.workers, { change });
-    expect(await partOfPieces({ ...scene, proxy }, 3)).toBeLessThan(0.3);
+    const { pieces, text } = await arrivalOf(proxy.url, longJob(randomUUID()), AUTHORIZED);
+    expect(text).toContain('event: end');
+    expect(pieces).toBeLessThan(text.length / 2048 + 10);
     await proxy.stop();
   });
 
   testDoor(scene);
+  testSmuggling(scene);
   testUnprivileged(startNginx, scene);
 
   test('HTTPS with HTTP/2', async () => {
     const job = longJob(randomUUID(), { min_tokens: 20, max_tokens: 20 });
     const answer = await executeOverHttp2(scene.proxy.tlsUrl, job, { authorization: AUTHORIZED.Authorization });
     expect(answer).toMatchObject({ status: 200, protocol: 'h2', text: expect.stringContaining('event: end') });
+  });
+
+  test('a new list of workers ends no stream, and new requests go to the workers of this list only', async () => {
+    const [removed, , added] = scene.workers;
+    if (!removed) throw new Error('There is no worker.');
+    const proxy = await startNginx(scene.workers.slice(0, 2));
+    const through = { ...scene, proxy };
+    const streams = await Promise.all(Array.from({ length: 4 }, () => listen(through, longJob(randomUUID()))));
+    await Promise.all(streams.map((stream) => stream.untilToken(3)));
+    const workers = await Promise.all(streams.map((stream) => workerOf(through, stream)));
+    expect(workers).toContain(removed);
+    // The streams of this worker go on when nginx has the new list.
+    const engine = enginePid(removed);
+    process.kill(engine, 'SIGSTOP');
+    // A request that needs no engine, and the worker that the log of nginx has for it.
+    const next = async (): Promise<unknown> => {
+      const id = randomUUID();
+      const headers = { ...AUTHORIZED, 'X-Correlation-Id': id };
+      expect((await fetch(`${proxy.url}/v1/models`, { headers })).status).toBe(200);
+      const line = () => proxy.lines().find((one) => one['correlation_id'] === id);
+      await eventually(() => expect(line()).toBeDefined());
+      return line()?.['worker'];
+    };
+    const addressOf = ({ url }: TestWorker): string => new URL(url).host;
+    try {
+      await proxy.use(scene.workers.slice(1));
+      await eventually(async () => expect(await next()).toBe(added && addressOf(added)));
+      for (let requests = 0; requests < 6; requests += 1) expect(await next()).not.toContain(addressOf(removed));
+    } finally {
+      process.kill(engine, 'SIGCONT');
+    }
+    const ended = await Promise.all(streams.map((stream) => stream.ended));
+    expect(ended.map((events) => lastOf(events).type)).toEqual(['end', 'end', 'end', 'end']);
+    await proxy.stop();
   });
 
   testJobs(scene);

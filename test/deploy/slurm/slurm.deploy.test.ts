@@ -46,12 +46,9 @@ describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { ti
 
   /** The workers that HAProxy reaches by their names. */
   const reached = async (): Promise<string[]> => {
-    const answers = (await pool.members()).map(async ({ worker_id: name }) => {
-      const headers = { 'X-Worker-Id': name, Authorization: pool.authorization };
-      const health = await fetch(`${pool.clients}/health`, { headers });
-      return health.ok && ((await health.json()) as { worker_id: string }).worker_id === name ? [name] : [];
-    });
-    return (await Promise.all(answers)).flat();
+    const names = (await pool.members()).map(({ worker_id }) => worker_id);
+    const found = await Promise.all(names.map((name) => pool.reached(name)));
+    return names.filter((name, at) => found[at] === name);
   };
 
   beforeAll(async () => {
@@ -180,5 +177,18 @@ describe.skipIf(!hasPrograms(...PROGRAMS))('a pool of workers under Slurm', { ti
     const expected = { state: 'COMPLETED', exitCode: '0:0', restarts: 0 };
     await eventually(async () => expect(await cluster.job(limited)).toMatchObject(expected));
     expect((await pool.log(limited, 'limited')).at(-1)).toMatchObject({ event: 'server.shutdown', reason: 'sigterm' });
+  });
+
+  test('submits a task that Slurm has forgotten', async () => {
+    await pool.kill();
+    await cluster.run('scancel', '--name=rbees-worker');
+    await cluster.forgetSoon();
+    const known = () => cluster.run('squeue', '-h', '--name=rbees-worker', '--states=all');
+    await eventually(async () => expect(await known()).toBe(''));
+    await pool.restart(1);
+    const { job } = await pool.line('pool.submitted', ({ tasks }) => String(tasks) === '1');
+    const { worker_id } = await pool.ready(1, 0);
+    expect(worker_id).toBe(`rbees-worker-${job}_1-r0`);
+    await eventually(async () => expect(await reached()).toEqual([worker_id]));
   });
 });

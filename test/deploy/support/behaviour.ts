@@ -1,5 +1,7 @@
 /** The behaviour that every load balancer of deploy/ must have, as tests. */
 import { randomUUID } from 'node:crypto';
+import { get } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { WorkerClient } from '../../../src/client/client.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -24,6 +26,13 @@ import {
 } from './scene.ts';
 
 const KEPT = 'req-through-proxy';
+/** Paths that no user may reach, and forms of them that a server could read as one of them. */
+const PRIVATE = [
+  ...['/metrics', '/health', '/live', '/jobs', '/', '/v1', '/jobs/a/events/b', '/jobs//events', '/metrics?x=/v1/'],
+  ...['//metrics', '/METRICS', '/metrics/', '/%6detrics', '/metrics;/v1/', '/v1/../metrics', '/v1/%2e%2e/metrics'],
+  ...['/v1/..%2Fmetrics', '/v1/.%2e', '/metrics/../v1/models', '/metrics;/../v1/models', '/metrics%3f/../v1/models'],
+  ...['/jobs/..%2f..%2fmetrics/events', '/jobs/x/events/../../../metrics', '/jobs/../events', 'http://x/metrics'],
+];
 
 /** Streams arrive as they are generated. */
 export function testStreams(scene: Scene): void {
@@ -79,23 +88,61 @@ export function testDoor(scene: Scene): void {
   });
 
   test('the routes of operators are not public', async () => {
-    for (const path of [
-      '/metrics',
-      '/health',
-      '/live',
-      '/jobs',
-      '/',
-      '/jobs/a/events/b',
-      '/jobs//events',
-      '/%6detrics',
-    ])
-      expect([path, (await fetch(scene.proxy.url + path, { headers: AUTHORIZED })).status]).toEqual([path, 404]);
+    for (const path of PRIVATE) {
+      const { status, text } = await rawGet(scene.proxy.url, path);
+      expect([path, status, text.includes('worker_')]).toEqual([path, expect.toBeOneOf([400, 404]), false]);
+    }
     for (const path of ['/shutdown', '/announce'])
       expect([path, (await post(scene, path, {})).status]).toEqual([path, 404]);
     expect((await fetch(`${scene.proxy.url}/ready`)).status).toBe(200);
     expect((await fetch(`${scene.proxy.url}/v1/models`)).status).toBe(401);
     expect((await fetch(`${scene.proxy.url}/v1/models`, { headers: AUTHORIZED })).status).toBe(200);
     for (const worker of scene.workers) expect((await worker.get('/ready')).status).toBe(200);
+  });
+}
+
+/** Requests that two servers can understand in two ways. */
+export function testSmuggling(scene: Scene): void {
+  const inner = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n';
+  const length = (bytes: number): string => `Content-Length: ${bytes}\r\n`;
+  test.each([
+    ['two lengths', length(0) + length(inner.length), inner],
+    ['a length and chunks', `${length(inner.length + 5)}Transfer-Encoding: chunked\r\n`, `0\r\n\r\n${inner}`],
+    ['a space before the colon', `${length(inner.length + 5)}Transfer-Encoding : chunked\r\n`, `0\r\n\r\n${inner}`],
+    ['an unknown coding', `${length(inner.length + 5)}Transfer-Encoding: xchunked\r\n`, `0\r\n\r\n${inner}`],
+    ['a change of the protocol', 'Connection: Upgrade\r\nUpgrade: h2c\r\n', inner],
+  ])('a request with %s reaches no route of operators', async (_, headers, body) => {
+    const { hostname, port } = new URL(scene.proxy.url);
+    const end = 'GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+    const head = `POST /tokenize HTTP/1.1\r\nHost: x\r\nAuthorization: ${AUTHORIZED.Authorization}\r\n${headers}\r\n`;
+    const socket = connect(Number(port), hostname);
+    const text = await answerOf(socket, head + body + end);
+    expect(text).toMatch(/^HTTP\/1\.1 [45]\d\d /);
+    expect(text).not.toContain(' 200 OK');
+  });
+}
+
+/** Everything that a connection brings until its end. */
+function answerOf(socket: Socket, sent: string): Promise<string> {
+  let text = '';
+  socket.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  socket.write(sent);
+  return new Promise((resolve) => {
+    socket.on('error', () => resolve(text)).on('close', () => resolve(text));
+  });
+}
+
+/** A GET whose path is sent as it is: `fetch` would resolve its dots. */
+function rawGet(url: string, path: string): Promise<{ readonly status: number; readonly text: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = get(url, { path, headers: AUTHORIZED, agent: false }, async (response) => {
+      let text = '';
+      for await (const part of response.setEncoding('utf8')) text += part;
+      resolve({ status: response.statusCode ?? 0, text });
+    });
+    sent.on('error', reject);
   });
 }
 

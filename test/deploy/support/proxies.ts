@@ -9,6 +9,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { track } from '../../support/processes.ts';
 import type { TestWorker } from '../../support/worker.ts';
@@ -44,12 +45,14 @@ export interface LoadBalancer {
 
 /** HAProxy, and the commands of its Runtime API. */
 export interface Haproxy extends LoadBalancer {
+  /** Path of the socket of the Runtime API. */
+  readonly socket: string;
   readonly tell: (command: string) => Promise<string>;
 }
 
 /** Starts HAProxy, and gives it the workers by its Runtime API as a pool does. */
 export async function startHaproxy(workers: readonly TestWorker[], options: ProxyOptions = {}): Promise<Haproxy> {
-  const { folder, port, tlsPort, child, ended } = await begin(async ({ folder, port, tlsPort }) => {
+  const { folder, port, tlsPort, child, stop } = await begin(async ({ folder, port, tlsPort }) => {
     const file = join(folder, 'haproxy.cfg');
     writeFileSync(file, (options.change ?? same)(readFileSync(HAPROXY_FILE, 'utf8')));
     const env = {
@@ -64,7 +67,8 @@ export async function startHaproxy(workers: readonly TestWorker[], options: Prox
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     log += text;
   });
-  const tell = (command: string): Promise<string> => tellSocket(join(folder, 'workers.sock'), command);
+  const socket = join(folder, 'workers.sock');
+  const tell = (command: string): Promise<string> => tellSocket(socket, command);
   let used = 0;
   const use = async (next: readonly TestWorker[]): Promise<void> => {
     for (let slot = 1; slot <= Math.max(used, next.length); slot += 1) {
@@ -83,10 +87,8 @@ export async function startHaproxy(workers: readonly TestWorker[], options: Prox
   await use(workers);
   return {
     ...urlsOf(port, tlsPort),
-    tell,
-    use,
+    ...{ socket, tell, use, stop },
     lines: () => linesIn(log),
-    stop: () => stop(child, ended, folder),
   };
 }
 
@@ -102,7 +104,7 @@ export async function stateOf(tell: Haproxy['tell'], server: string): Promise<st
 export async function startNginx(workers: readonly TestWorker[], options: ProxyOptions = {}): Promise<LoadBalancer> {
   const list = (next: readonly TestWorker[]): string =>
     next.map(({ url }) => `server ${new URL(url).host} max_fails=0;\n`).join('');
-  const { folder, port, tlsPort, child, ended } = await begin(async ({ folder, port, tlsPort }) => {
+  const { folder, port, tlsPort, child, stop } = await begin(async ({ folder, port, tlsPort }) => {
     const file = join(folder, 'nginx.conf');
     copyFileSync(join(NGINX_FOLDER, 'nginx.conf'), file);
     writeFileSync(file, (options.change ?? same)(readFileSync(file, 'utf8')));
@@ -116,7 +118,7 @@ export async function startNginx(workers: readonly TestWorker[], options: ProxyO
     child.kill('SIGHUP');
   };
   const lines = (): AccessLine[] => linesIn(readFileSync(join(folder, 'access.log'), 'utf8'));
-  return { ...urlsOf(port, tlsPort), use, lines, stop: () => stop(child, ended, folder) };
+  return { ...urlsOf(port, tlsPort), use, lines, stop };
 }
 
 const same = (text: string): string => text;
@@ -152,10 +154,24 @@ interface Launch {
   readonly unprivileged?: boolean | undefined;
 }
 
+/** Ends the proxies that a failed test has left, and removes the folders of all. */
+const stops = new Set<() => Promise<void>>();
+const folders = new Set<string>();
+afterAll(() => Promise.all([...stops].map((stop) => stop())));
+process.once('exit', () => {
+  for (const folder of folders) remove(folder);
+});
+
+function remove(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  folders.delete(folder);
+}
+
 /** Starts a proxy. Another process can take a free port first, so a proxy that ends at once is started again. */
 async function begin(prepare: (place: Place) => Promise<Launch>) {
   for (let tries = 1; ; tries += 1) {
     const folder = mkdtempSync(join(tmpdir(), 'proxy-'));
+    folders.add(folder);
     chmodSync(folder, 0o777);
     const place = { folder, port: await freePort(), tlsPort: await freePort() };
     const { command, env, unprivileged } = await prepare(place);
@@ -172,9 +188,16 @@ async function begin(prepare: (place: Place) => Promise<Launch>) {
       stderr += text;
     });
     const ended = once(child, 'close');
+    const stop = async (): Promise<void> => {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      await ended;
+      remove(folder);
+      stops.delete(stop);
+    };
+    stops.add(stop);
     const failed = ended.then(() => 'ended' as const);
-    if ((await Promise.race([answers(place.port, child), failed])) === 'answers') return { ...place, child, ended };
-    rmSync(folder, { recursive: true, force: true });
+    if ((await Promise.race([answers(place.port, child), failed])) === 'answers') return { ...place, child, stop };
+    await stop();
     if (tries === 3) throw new Error(`${command[0]} ended: ${stderr}`);
   }
 }
@@ -185,12 +208,6 @@ async function answers(port: number, child: ChildProcess): Promise<'answers'> {
     if (child.exitCode === null) await (await fetch(`http://127.0.0.1:${port}/nothing`)).text();
   });
   return child.exitCode === null ? 'answers' : new Promise(() => undefined);
-}
-
-async function stop(child: ChildProcess, ended: Promise<unknown>, folder: string): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-  await ended;
-  rmSync(folder, { recursive: true, force: true });
 }
 
 async function freePort(): Promise<number> {

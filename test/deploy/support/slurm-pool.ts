@@ -1,18 +1,20 @@
 /** The pool of deploy/slurm as a process, HAProxy with its configuration, and clients that go through it. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Continuation, type JobRequest, RefusedError, WorkerClient } from '../../../src/client/client.ts';
 import { kill, track } from '../../support/processes.ts';
 import { CLI, type LogLine } from '../../support/worker.ts';
+import { type Haproxy, startHaproxy } from './proxies.ts';
 import { freePort, type SlurmCluster } from './slurm.ts';
 
 const file = (name: string): string => fileURLToPath(new URL(`../../../deploy/slurm/${name}`, import.meta.url));
+const mapOf = ({ folder }: SlurmCluster): string => join(folder, 'workers.map');
 const API_TOKEN = 'the-api-token-of-the-test';
 const CALLBACK_TOKEN = 'the-callback-token-of-the-test';
 const BEARER = { Authorization: `Bearer ${CALLBACK_TOKEN}` };
@@ -44,60 +46,36 @@ export class SlurmPool {
   readonly endpoints: string;
   readonly map: string;
   readonly client: WorkerClient;
-  /** Address of HAProxy, and the header that its clients send. */
-  readonly clients: string;
-  readonly authorization = `Bearer ${API_TOKEN}`;
   url = '';
   readonly #arrived = new EventEmitter();
-  readonly #ports: { readonly pool: number; readonly clients: number };
-  readonly #admin: string;
+  readonly #port: number;
+  readonly #haproxy: Haproxy;
   #process: ChildProcess | undefined;
-  #haproxy: ChildProcess | undefined;
 
-  private constructor(cluster: SlurmCluster, ports: { pool: number; clients: number }) {
+  private constructor(cluster: SlurmCluster, port: number, haproxy: Haproxy) {
     this.cluster = cluster;
-    this.#ports = ports;
+    this.#port = port;
+    this.#haproxy = haproxy;
     this.endpoints = join(cluster.folder, 'endpoints.yaml');
-    this.map = join(cluster.folder, 'workers.map');
-    this.#admin = join(cluster.folder, 'admin.sock');
-    this.clients = `http://127.0.0.1:${ports.clients}`;
-    this.client = new WorkerClient({ url: this.clients, apiToken: API_TOKEN });
+    this.map = mapOf(cluster);
+    this.client = new WorkerClient({ url: haproxy.url, apiToken: API_TOKEN });
     this.#arrived.setMaxListeners(0);
   }
 
   /** Starts HAProxy and a pool of `count` workers, and waits until all have reported. */
   static async start(cluster: SlurmCluster, count: number): Promise<SlurmPool> {
-    const pool = new SlurmPool(cluster, { pool: await freePort(), clients: await freePort() });
     const bin = join(cluster.folder, 'bin');
     await mkdir(bin);
     await writeFile(join(bin, 'rbees-workerd'), `#!/bin/sh\nexec "${process.execPath}" -- "${CLI}" "$@"\n`);
     await chmod(join(bin, 'rbees-workerd'), 0o755);
     const tokens = `RBEES_API_TOKEN=${API_TOKEN}\nRBEES_CALLBACK_TOKEN=${CALLBACK_TOKEN}\n`;
     await writeFile(join(cluster.folder, 'tokens.env'), tokens, { mode: 0o600 });
-    await writeFile(pool.map, '');
-    await pool.#startProxy();
+    await writeFile(mapOf(cluster), '');
+    const haproxy = await startHaproxy([], { env: { WORKERS_MAP: mapOf(cluster) } });
+    const pool = new SlurmPool(cluster, await freePort(), haproxy);
     await pool.restart(count);
     for (let index = 1; index <= count; index += 1) await pool.ready(index, 0);
     return pool;
-  }
-
-  async #startProxy(): Promise<void> {
-    const variables = {
-      RBEES_BIND: `127.0.0.1:${this.#ports.clients}`,
-      RBEES_ADMIN_SOCKET: this.#admin,
-      RBEES_MAP: this.map,
-    };
-    const args = ['-db', '-f', file('haproxy.cfg')];
-    const env = { ...this.cluster.env, ...variables };
-    this.#haproxy = track(spawn('haproxy', args, { env, stdio: ['ignore', 'ignore', 'pipe'] }));
-    let reasons = '';
-    this.#haproxy.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      reasons += text;
-    });
-    while (!(await fetch(this.clients).catch(() => undefined))) {
-      if (this.#haproxy.exitCode !== null) throw new Error(`HAProxy has ended: ${reasons}`);
-      await sleep(20);
-    }
   }
 
   /** The environment of sbatch, which the jobs get. */
@@ -117,23 +95,13 @@ export class SlurmPool {
 
   /** Kills the pool if it runs, and starts it with this number of workers, more options and variables. */
   async restart(count: number, options: readonly string[] = [], more: Record<string, string> = {}): Promise<void> {
-    if (this.#process) await kill(this.#process);
+    await this.kill();
     this.lines.length = 0;
     const { folder } = this.cluster;
     const args = [
-      ...['--count', String(count), '--listen', `127.0.0.1:${this.#ports.pool}`, '--env-file', 'tokens.env'],
-      ...[
-        '--endpoints',
-        this.endpoints,
-        '--map',
-        this.map,
-        '--haproxy',
-        this.#admin,
-        '--poll',
-        '0.25',
-        '--dead-after',
-        '120',
-      ],
+      ...['--count', String(count), '--listen', `127.0.0.1:${this.#port}`, '--tokens', 'tokens.env'],
+      ...['--endpoints', this.endpoints, '--map', this.map, '--haproxy', this.#haproxy.socket],
+      ...['--poll', '0.25', '--dead-after', '120'],
       ...options,
     ];
     const started = spawn(process.execPath, [file('pool.mjs'), ...args], {
@@ -165,7 +133,19 @@ export class SlurmPool {
   }
 
   async members(): Promise<Member[]> {
-    return (await (await fetch(`${this.url}/endpoints`, { headers: BEARER })).json()) as Member[];
+    const answer = await fetch(`${this.url}/endpoints`, { headers: BEARER });
+    const workers = (await answer.json()) as Omit<Member, 'restarts'>[];
+    return workers.map((worker) => ({ ...worker, restarts: Number(worker.worker_id.split('-r').at(-1)) }));
+  }
+
+  /** The worker that runs a request which names one, through HAProxy. */
+  async reached(worker: string): Promise<string | undefined> {
+    const answer = await fetch(`${this.#haproxy.url}/execute`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'X-Worker-Id': worker, Authorization: `Bearer ${API_TOKEN}` },
+      body: JSON.stringify({ job_id: randomUUID(), prompt: 'The sea', max_tokens: 1 }),
+    });
+    return /"worker_id":"([^"]+)"/.exec(await answer.text())?.[1];
   }
 
   drain(index: number): Promise<Response> {
@@ -181,9 +161,14 @@ export class SlurmPool {
       .map((line) => JSON.parse(line) as LogLine);
   }
 
-  async stop(): Promise<void> {
+  /** Kills the pool. Its workers and HAProxy go on. */
+  async kill(): Promise<void> {
     if (this.#process) await kill(this.#process);
-    if (this.#haproxy) await kill(this.#haproxy);
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await this.#haproxy.stop();
   }
 }
 

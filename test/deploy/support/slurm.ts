@@ -5,14 +5,14 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { kill, track } from '../../support/processes.ts';
+import { kill, signalIfAlive, track } from '../../support/processes.ts';
 
 /** Folders of daemons, which the PATH of a user may lack. */
 const PATH = [process.env['PATH'], '/usr/sbin', '/sbin'].join(delimiter);
@@ -53,26 +53,35 @@ export class SlurmCluster {
   private constructor(folder: string) {
     this.folder = folder;
     this.env = { PATH, SLURM_CONF: join(folder, 'slurm.conf'), HOME: folder };
+    // A test process that ends early, too, leaves no job behind.
+    process.once('exit', () => this.#sweep());
   }
 
   /** Starts the daemons, and waits until the node is idle. */
   static async start(): Promise<SlurmCluster> {
     const cluster = new SlurmCluster(await mkdtemp(join(tmpdir(), 'slurm-')));
-    const { folder } = cluster;
+    await cluster.#begin().catch(async (error: unknown) => {
+      await cluster.#remove();
+      throw error;
+    });
+    return cluster;
+  }
+
+  async #begin(): Promise<void> {
+    const { folder } = this;
     for (const name of ['state', 'spool', MUNGE]) await mkdir(join(folder, name), { mode: 0o755 });
     await writeFile(join(folder, MUNGE, 'key'), randomBytes(128), { mode: 0o600 });
     await writeFile(join(folder, 'slurm.conf'), configuration(folder, await freePort(), await freePort()));
     const munge = (name: string): string => join(folder, MUNGE, name);
-    cluster.#daemon('munged', [
+    this.#daemon('munged', [
       ...['--foreground', '--force', `--key-file=${munge('key')}`, `--socket=${munge('socket')}`],
       ...[`--pid-file=${munge('pid')}`, `--log-file=${munge('log')}`, `--seed-file=${munge('seed')}`],
     ]);
-    await cluster.#until('munged listens', () => Promise.resolve(existsSync(munge('socket'))));
-    cluster.#daemon('slurmctld', ['-D', '-i']);
-    cluster.#daemon('slurmd', ['-D', '-N', 'localhost']);
-    const isIdle = async (): Promise<boolean> => (await cluster.run('sinfo', '-h', '-o', '%T')).trim() === 'idle';
-    await cluster.#until('the node is idle', () => isIdle().catch(() => false));
-    return cluster;
+    await this.#until('munged listens', () => Promise.resolve(existsSync(munge('socket'))));
+    this.#daemon('slurmctld', ['-D', '-i']);
+    this.#daemon('slurmd', ['-D', '-N', 'localhost']);
+    const isIdle = async (): Promise<boolean> => (await this.run('sinfo', '-h', '-o', '%T')).trim() === 'idle';
+    await this.#until('the node is idle', () => isIdle().catch(() => false));
   }
 
   #daemon(name: string, args: readonly string[]): void {
@@ -102,6 +111,12 @@ export class SlurmCluster {
     return { state: of('JobState'), exitCode: of('ExitCode'), restarts: Number(of('Restarts')), waited };
   }
 
+  /** Lets Slurm forget jobs that have ended: it looks every 10 s for those that ended 2 s ago. */
+  async forgetSoon(): Promise<void> {
+    await appendFile(this.env['SLURM_CONF'] ?? '', 'MinJobAge=2\n');
+    await this.run('scontrol', 'reconfigure');
+  }
+
   /** Kills all jobs, ends the daemons, and removes the folder. */
   async stop(): Promise<void> {
     const states = async (): Promise<string[]> =>
@@ -111,10 +126,31 @@ export class SlurmCluster {
       await this.run('scancel', '--me').catch(() => '');
       return (await states()).every((state) => ENDED.test(state));
     };
-    await this.#until('all jobs have ended', clear).finally(async () => {
-      await Promise.all(this.#daemons.toReversed().map(kill));
-      await rm(this.folder, { recursive: true, force: true });
-    });
+    await this.#until('all jobs have ended', clear).finally(() => this.#remove());
+  }
+
+  /** Ends the daemons, and processes of jobs that they have left. Removes the folder. */
+  async #remove(): Promise<void> {
+    await Promise.all(this.#daemons.toReversed().map(kill));
+    this.#sweep();
+  }
+
+  /** Kills the processes that have the configuration of this cluster in their environment. */
+  #sweep(): void {
+    for (const pid of readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)) {
+      if (environmentOf(pid).includes(`SLURM_CONF=${this.env['SLURM_CONF']}\0`)) signalIfAlive(pid, 'SIGKILL');
+    }
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1');
+  } catch {
+    return '';
   }
 }
 

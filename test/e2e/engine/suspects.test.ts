@@ -22,6 +22,8 @@ const SEEDS = Array.from({ length: 15 }, (_, seed) => seed);
 const SHORTER = { min_tokens: 240, max_tokens: 240 };
 const losses = () => worker.lines.filter(({ event }) => event === 'engine.lost');
 
+const USER = [{ role: 'user', content: 'The sea' }];
+
 describe('a request that ends every engine', () => {
   test.each([
     ['in a step of its output', { token: 40 }, 16],
@@ -64,14 +66,18 @@ describe('a request that ends every engine', () => {
     expect(await worker.stop()).toBe(0);
   });
 
-  test('is 500 without a stream, so that no load balancer sends it to another worker', async () => {
+  test.each([
+    ['/v1/chat/completions', { messages: USER }, { error: { code: 'engine_lost', type: 'server_error' } }],
+    ['/v1/completions', { prompt: 'The sea' }, { error: { code: 'engine_lost', type: 'server_error' } }],
+    ['/v1/responses', { input: 'The sea' }, { error: { code: 'engine_lost', type: 'server_error' } }],
+    ['/v1/messages', { messages: USER }, { type: 'error', error: { type: 'api_error' } }],
+  ])('is 500 at %s without a stream, so that no load balancer sends it elsewhere', async (path, body, error) => {
     faulty = new FaultyEngine({ seed: CULPRIT, at: { token: 5 } });
     worker = await startWorker({ args: ['--slots', '2'], env: faulty.env });
-    const messages = [{ role: 'user', content: 'The sea' }];
-    const body = { messages, seed: CULPRIT, max_tokens: 40, min_tokens: 40 };
-    const answer = await worker.post('/v1/chat/completions', body);
+    const limit = path === '/v1/responses' ? { max_output_tokens: 40 } : { max_tokens: 40 };
+    const answer = await worker.post(path, { ...body, ...limit, seed: CULPRIT, min_tokens: 40 });
     expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([500, 'false']);
-    expect(await answer.json()).toMatchObject({ error: { code: 'engine_lost', type: 'server_error' } });
+    expect(await answer.json()).toMatchObject(error);
     expect(await worker.stop()).toBe(0);
   });
 
