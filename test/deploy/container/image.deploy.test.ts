@@ -68,7 +68,7 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
     expect(image?.['Config']).toMatchObject({
       User: '65532:65532',
       Entrypoint: ['/usr/bin/node', '--', '/app/dist/cli.js'],
-      Cmd: ['serve', '--host', '0.0.0.0'],
+      Cmd: ['serve'],
       StopSignal: 'SIGTERM',
     });
     expect(image?.['Healthcheck']).toMatchObject({ Test: ['CMD', '/usr/bin/node', '/app/healthcheck.cjs'] });
