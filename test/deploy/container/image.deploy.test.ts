@@ -63,6 +63,14 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
     expect(size / MIB).toBeLessThan(200);
   });
 
+  test('has the same layer if it is built again with the same time', async () => {
+    const layersOf = async (image: string): Promise<string> => {
+      await podman.buildFromHost(image, '--timestamp', '1700000000');
+      return podman.ok('image', 'inspect', '--format', '{{.RootFS.Layers}}', image);
+    };
+    expect(await layersOf('localhost/again:1')).toBe(await layersOf('localhost/again:2'));
+  });
+
   test('runs as a user without a name in exec form, and drains at SIGTERM', async () => {
     const [image] = JSON.parse(await podman.ok('image', 'inspect', IMAGE)) as Record<string, unknown>[];
     expect(image?.['Config']).toMatchObject({

@@ -86,9 +86,9 @@ export class Podman {
   }
 
   /** Builds the image of deploy/container/Containerfile from the Node.js of this machine. */
-  async buildFromHost(image: string): Promise<void> {
+  async buildFromHost(image: string, ...options: readonly string[]): Promise<void> {
     const script = join(ROOT, 'deploy', 'container', 'from-host.sh');
-    const { code, stderr } = await finished('sh', [script, image], this.#env);
+    const { code, stderr } = await finished('sh', [script, image, ...options], this.#env);
     if (code !== 0) throw new Error(`from-host.sh ended with ${code}: ${stderr}`);
   }
 

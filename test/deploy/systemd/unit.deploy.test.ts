@@ -66,7 +66,7 @@ describe.skipIf(missing.length > 0)(`the unit ${obstacle}`, () => {
 
   test('has little exposure by the count of systemd', () => {
     const { output } = analyze(['security', '--offline=true', '--no-pager']);
-    expect(Number(/exposure level for \S+: ([\d.]+)/.exec(output)?.[1])).toBeLessThanOrEqual(1.6);
+    expect(Number(/exposure level for \S+: ([\d.]+)/.exec(output)?.[1])).toBeLessThanOrEqual(1.4);
   });
 
   test('lets a drain end, and sends one SIGTERM only', () => {
