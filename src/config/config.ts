@@ -85,7 +85,7 @@ const MAX_SHOWN = 200;
  * @param from.folder the folder whose `.env` is read if `--env-file` names no file; absent: no such file is
  * read
  * @param from.reads chooses the settings that are read from variables and from the file; absent: all. A
- * command that does not listen ignores the address of a worker whose environment it has. Flags are always read.
+ * command that does not listen ignores the address of a worker whose environment it has. All flags are read.
  * @throws ConfigError that lists all bad settings, one per line.
  */
 export function readSettings(
