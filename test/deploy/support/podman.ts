@@ -1,6 +1,7 @@
 /**
  * A podman of its own: images, containers, volumes and locks lie in a temporary folder, so that neither the
- * podman of the machine nor another test sees them.
+ * podman of the machine nor another test sees them. One file has no other place: the list of the sizes of blobs
+ * in /var/lib/containers/cache (256 KB).
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
