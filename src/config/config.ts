@@ -84,6 +84,8 @@ const MAX_SHOWN = 200;
  * Reads flags, environment variables and a file of settings.
  * @param from.folder the folder whose `.env` is read if `--env-file` names no file; absent: no such file is
  * read
+ * @param from.reads chooses the settings that are read from variables and from the file; absent: all. A
+ * command that does not listen ignores the address of a worker whose environment it has. All flags are read.
  * @throws ConfigError that lists all bad settings, one per line.
  */
 export function readSettings(
@@ -91,7 +93,12 @@ export function readSettings(
   {
     environment = process.env,
     folder,
-  }: { readonly environment?: Environment; readonly folder?: string | undefined } = {},
+    reads,
+  }: {
+    readonly environment?: Environment;
+    readonly folder?: string | undefined;
+    readonly reads?: (name: SettingName) => boolean;
+  } = {},
 ): Settings {
   const flags = readFlags(args);
   const file = settingsSource(flags, environment, folder);
@@ -103,8 +110,9 @@ export function readSettings(
   for (const [name, row] of Object.entries(SETTINGS) as [SettingName, Setting<z.ZodType>][]) {
     const variable = environmentName(name);
     if (flags[name] === '') problems.push(`--${name}: the value is missing; allowed: ${row.allowed}`);
-    let [source, given] = firstGiven([`--${name}`, flags[name]], [variable, environment[variable]]);
-    const inFile = file?.values[variable];
+    const isRead = reads === undefined || reads(name);
+    let [source, given] = firstGiven([`--${name}`, flags[name]], [variable, isRead ? environment[variable] : '']);
+    const inFile = isRead ? file?.values[variable] : undefined;
     if (file && given === undefined && inFile) {
       const isAllowed = file.isNamed || row.fromFolder?.includes(inFile) !== false;
       (isAllowed ? used : ignored).push(name);
@@ -121,9 +129,10 @@ export function readSettings(
       );
   }
   config['workerId'] ??= uuid();
+  const listens = reads === undefined || reads('api-token');
   config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
   const checked = config as Config;
-  if (problems.length === 0) problems.push(...contradictions(checked), ...lostPaths(checked));
+  if (problems.length === 0) problems.push(...(listens ? contradictions(checked) : []), ...lostPaths(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   const unknown = unknownSettings(environment, file);
   return { config: checked, variables, unknown, ...(file && { file: { path: file.path, used, ignored } }) };

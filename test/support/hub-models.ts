@@ -2,9 +2,10 @@
  * Repositories for tests of the hub: the embedded model as it would be published, small made-up ones, and
  * their cache folders.
  */
-import { mkdtemp, readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { embeddedModel } from '../../src/model/folder.ts';
 import { onnxBytes } from '../onnx/onnx-bytes.ts';
 import { type Run, runCli } from './cli.ts';
@@ -67,9 +68,12 @@ export class Puller {
     this.home = home;
   }
 
+  /** The end of the test removes the home folder. */
   static async at(hub: HubServer): Promise<Puller> {
     hub.seen.length = 0;
-    return new Puller(hub, await mkdtemp(join(tmpdir(), 'hub-')));
+    const home = await mkdtemp(join(tmpdir(), 'hub-'));
+    onTestFinished(() => rm(home, { recursive: true, force: true }));
+    return new Puller(hub, home);
   }
 
   environment(more: Readonly<Record<string, string>> = {}): Record<string, string> {

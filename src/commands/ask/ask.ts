@@ -153,7 +153,8 @@ class Session {
     }
     checkAddressSpace();
     const token = task.apiToken === undefined ? [] : ['--api-token', task.apiToken];
-    const settings = readSettings([...token, ...(task.workerSettings ?? [])]);
+    // The worker of this command is for this machine: RBEES_HOST belongs to another one.
+    const settings = readSettings([...token, ...(task.workerSettings ?? [])], { reads: (name) => name !== 'host' });
     hideSecrets();
     await reportUnknown(settings.unknown);
     return async (view) => {

@@ -15,7 +15,8 @@ and compares them with those of the CPU.
   --device <device>    auto, cpu, cuda, webgpu, coreml; default: auto
   --dtype <type>       data type of the weights, such as q4; default: auto
 
-Takes all settings of serve, and their variables: rbees-workerd serve --help-all
+Takes all settings of serve, and the variables of those that are not about its
+address: rbees-workerd serve --help-all
 
 Exit codes: 0 that device works; 1 it does not; 2 wrong settings.
 `,

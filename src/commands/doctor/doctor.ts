@@ -6,6 +6,7 @@
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readSettings } from '../../config/config.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
+import { isAddressSetting } from '../../config/network/address-settings.ts';
 import { candidateOf, engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
 import { openText } from '../../lifecycle/open-text.ts';
 import { describeReason } from '../../lifecycle/reasons.ts';
@@ -40,7 +41,8 @@ const CONTEXT = 128;
  * @throws ConfigError for a bad command line.
  */
 export async function doctor(args: readonly string[], version: string): Promise<number> {
-  const { config, unknown } = readSettings(args.filter((argument) => argument !== '--json'));
+  const flags = args.filter((argument) => argument !== '--json');
+  const { config, unknown } = readSettings(flags, { reads: (name) => !isAddressSetting(name) });
   hideSecrets();
   await reportUnknown(unknown);
   const report = await examine(config, version);

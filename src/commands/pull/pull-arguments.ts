@@ -38,7 +38,10 @@ export function readArguments(args: readonly string[]): PullArguments {
     throw new ConfigError(
       `pull: --format ${JSON.stringify(format.slice(0, 40))} is not allowed; allowed: ${FORMATS.join(', ')}`,
     );
-  const { config, unknown } = readSettings(Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]));
+  const { config, unknown } = readSettings(
+    Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]),
+    { reads: (setting) => setting === 'dtype' || setting === 'device' },
+  );
   const { dtype, device } = config;
   return { reference, selection: { dtype, format, device: deviceForWeights(device) }, verify, unknown };
 }

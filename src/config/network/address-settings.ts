@@ -99,3 +99,6 @@ export const ADDRESS_SETTINGS = {
     fromFolder: ['false'],
   }),
 } as const;
+
+/** True for a setting that only a server has: a command that does not listen ignores its variable. */
+export const isAddressSetting = (name: string): boolean => Object.hasOwn(ADDRESS_SETTINGS, name);

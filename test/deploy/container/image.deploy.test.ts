@@ -49,7 +49,7 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
     expect(bytes / MIB).toBeLessThan(12);
   });
 
-  test('has no shell and no package manager, and no file that its user may change', async () => {
+  test('has no shell, no package manager, no tests, no settings, and no file that its user may change', async () => {
     const root = await podman.ok('image', 'mount', IMAGE);
     const files = filesBelow(root);
     const programs = files.filter((name) => /^(?:usr\/)?s?bin\//.test(name));
@@ -59,8 +59,28 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
       return uid !== 0 || (mode & 0o022) !== 0;
     });
     expect(changeable).toEqual([]);
+    const parts = files.flatMap((name) => (name.startsWith('app/') ? [name.split('/')[1]] : []));
+    expect([...new Set(parts)].sort()).toEqual([
+      'LICENSE',
+      'dist',
+      'healthcheck.cjs',
+      'models',
+      'node_modules',
+      'openapi.json',
+      'openapi.yaml',
+      'package.json',
+    ]);
+    expect(files.filter((name) => /\.env$|\.test\.|(?:^|\/)tests?\//.test(name))).toEqual([]);
     const size = Number(await podman.ok('image', 'inspect', '--format', '{{.Size}}', IMAGE));
     expect(size / MIB).toBeLessThan(200);
+  });
+
+  test('has the same layer if it is built again with the same time', async () => {
+    const layersOf = async (image: string): Promise<string> => {
+      await podman.buildFromHost(image, '--timestamp', '1700000000');
+      return podman.ok('image', 'inspect', '--format', '{{.RootFS.Layers}}', image);
+    };
+    expect(await layersOf('localhost/again:1')).toBe(await layersOf('localhost/again:2'));
   });
 
   test('runs as a user without a name in exec form, and drains at SIGTERM', async () => {
@@ -68,7 +88,7 @@ describe.skipIf(podmanObstacle !== undefined)(`an image ${podmanObstacle ?? ''}`
     expect(image?.['Config']).toMatchObject({
       User: '65532:65532',
       Entrypoint: ['/usr/bin/node', '--', '/app/dist/cli.js'],
-      Cmd: ['serve', '--host', '0.0.0.0'],
+      Cmd: ['serve'],
       StopSignal: 'SIGTERM',
     });
     expect(image?.['Healthcheck']).toMatchObject({ Test: ['CMD', '/usr/bin/node', '/app/healthcheck.cjs'] });

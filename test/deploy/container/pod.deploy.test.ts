@@ -4,24 +4,19 @@
  * need systemd), `lifecycle` and the grace period: the test asks the routes of the probes, and stops the Pod
  * with the grace period itself.
  */
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
-import { eventually } from '../../support/eventually.ts';
 import { haiku } from '../../support/hub-models.ts';
 import { HubServer } from '../../support/hub-server.ts';
 import type { LogLine } from '../../support/worker.ts';
-import { kustomize, type Manifest, template, theOnly, toolsObstacle } from '../support/kube-tools.ts';
-import { podSpecOf, podText } from '../support/pod.ts';
+import { kustomize, template, theOnly, toolsObstacle } from '../support/kube-tools.ts';
+import { IMAGE, POD, playPod, podSpecOf, WORKER } from '../support/pod.ts';
 import { Podman, podmanObstacle } from '../support/podman.ts';
-import { endsOf, freePort, isReady, openStreams, TOKEN } from '../support/streams.ts';
+import { endsOf, openStreams } from '../support/streams.ts';
 
-const IMAGE = 'localhost/rbees-workerd:test';
 const MODEL = 'onnx-community/Qwen3-0.6B-ONNX';
-const POD = 'rbees';
-const WORKER = `${POD}-worker`;
-const SETTINGS = `RBEES_API_TOKEN=${TOKEN}\n`;
 const obstacle = podmanObstacle ?? toolsObstacle;
 
 describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, { timeout: 300_000 }, () => {
@@ -38,23 +33,12 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, { ti
     await hub?.close();
   });
 
-  async function play(documents: readonly Manifest[], env: Readonly<Record<string, string>> = {}): Promise<string> {
-    const file = join(podman.folder, 'pod.yaml');
-    const port = await freePort();
-    const deployment = theOnly(documents, 'Deployment');
-    writeFileSync(file, podText(deployment, { name: POD, image: IMAGE, port, settings: SETTINGS, env }));
-    await podman.ok('play', 'kube', file);
-    const url = `http://127.0.0.1:${port}`;
-    await eventually(async () => expect(await isReady(url), JSON.stringify(await podman.lines(WORKER))).toBe(true));
-    return url;
-  }
-
   const lineOf = async (event: string): Promise<LogLine | undefined> =>
     (await podman.lines(WORKER)).find((line) => line.event === event);
 
   test('of the chart starts with few rights, narrates, streams, and drains within its grace period', async () => {
     const documents = template({ shutdownTimeout: '600' });
-    const url = await play(documents);
+    const url = await playPod(podman, documents);
     expect((await podman.lines(WORKER)).map(({ event }) => event)).toEqual(
       expect.arrayContaining(['worker.startup', 'server.bound', 'model.loaded', 'warmup.done']),
     );
@@ -75,7 +59,7 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, { ti
   });
 
   test('of the overlay pull gets its model from the init container', async () => {
-    const url = await play(kustomize('overlays/pull'), { HF_ENDPOINT: hub.url });
+    const url = await playPod(podman, kustomize('overlays/pull'), { HF_ENDPOINT: hub.url });
     expect(hub.seen.some(({ path }) => path.endsWith('model.onnx'))).toBe(true);
     expect(await lineOf('model.loaded')).toMatchObject({ model_ref: MODEL });
     const [last] = await endsOf(await openStreams(url, 1));
@@ -86,7 +70,7 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, { ti
     await podman.ok('volume', 'create', 'models');
     const folder = await podman.ok('volume', 'inspect', '--format', '{{.Mountpoint}}', 'models');
     cpSync(embeddedModel(), join(folder, 'model'), { recursive: true });
-    const url = await play(kustomize('overlays/pvc'));
+    const url = await playPod(podman, kustomize('overlays/pvc'));
     expect(await lineOf('model.loaded')).toMatchObject({ model_ref: 'model' });
     const [last] = await endsOf(await openStreams(url, 1));
     expect(last).toMatchObject({ type: 'end' });

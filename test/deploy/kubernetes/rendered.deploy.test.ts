@@ -1,10 +1,11 @@
 /**
- * The manifests of deploy/kubernetes: the chart and the kustomizations render, the chart refuses wrong values,
- * and both render the same Pods for the same choices.
+ * The manifests of deploy/kubernetes: the chart and the kustomizations render, and both render the same objects
+ * for the same choices.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { ROOT } from '../../support/documents.ts';
 import {
   CHART,
@@ -16,7 +17,7 @@ import {
   theOnly,
   toolsObstacle,
 } from '../support/kube-tools.ts';
-import { podSpecOf } from '../support/pod.ts';
+import { podSpecOf, stopTimesOf } from '../support/pod.ts';
 
 const OVERLAYS = join(ROOT, 'deploy', 'kubernetes', 'overlays');
 /** Each overlay with the values of the chart that mean the same. */
@@ -65,25 +66,6 @@ describe.skipIf(toolsObstacle !== undefined)(`rendered manifests ${toolsObstacle
   });
 
   test.each([
-    [{ 'model.source': 'disk' }, '/model/source'],
-    [{ 'inferencePool.enabled': 'true' }, '/auth/mode'],
-    [{ replicaz: '3' }, 'replicaz'],
-    [{ 'env.RBEES_API_TOKEN': 'abcdefgh' }, 'RBEES_API_TOKEN'],
-    [{ shutdownTimeout: '0' }, '/shutdownTimeout'],
-    [{ 'resources.limits.memory': '512MB' }, '/resources/limits/memory'],
-  ])('the chart refuses %o', (values, place) => {
-    const { code, output } = runTool(
-      'helm',
-      'template',
-      'rbees',
-      CHART,
-      ...setOptions(values as Record<string, string>),
-    );
-    expect(code).not.toBe(0);
-    expect(output).toContain(place);
-  });
-
-  test.each([
     [{}, 'kubectl --namespace default rollout status deployment/rbees'],
     [{ 'inferencePool.enabled': 'true', 'auth.mode': 'none' }, 'The workers have no token'],
   ])('the notes of %o have the next commands', (values, sentence) => {
@@ -92,7 +74,7 @@ describe.skipIf(toolsObstacle !== undefined)(`rendered manifests ${toolsObstacle
     expect(output).toContain(sentence);
   });
 
-  test.each(cases)('a Pod of %s has few rights, and time for its drain', (folder) => {
+  test.each(cases)('a Pod of %s has few rights, and no token in its variables', (folder) => {
     const spec = podSpecOf(theOnly(kustomize(folder), 'Deployment'));
     expect(spec).toMatchObject({
       automountServiceAccountToken: false,
@@ -108,15 +90,39 @@ describe.skipIf(toolsObstacle !== undefined)(`rendered manifests ${toolsObstacle
         },
         resources: { limits: { memory: expect.any(String) } },
       });
-    const [worker] = spec.containers;
-    const drain = Number(worker?.env?.find(({ name }) => name === 'RBEES_SHUTDOWN_TIMEOUT')?.value);
-    const lifecycle = worker?.['lifecycle'] as { preStop: { sleep: { seconds: number } } } | undefined;
-    expect(spec['terminationGracePeriodSeconds']).toBe(Number(lifecycle?.preStop.sleep.seconds) + drain + 10);
     expect(JSON.stringify(spec)).not.toMatch(/RBEES_API_TOKEN|secretKeyRef/);
   });
 
-  test('the chart prolongs the grace period with the drain', () => {
-    const documents = template({ shutdownTimeout: '600', preStopSeconds: '15' });
-    expect(podSpecOf(theOnly(documents, 'Deployment'))['terminationGracePeriodSeconds']).toBe(625);
+  test.each(cases)(
+    'a Pod of %s has time for preStop, the drain and 10 s, by kustomize and by the chart',
+    (folder, values) => {
+      for (const documents of [kustomize(folder), template(values)]) {
+        const { drain, preStop, grace } = stopTimesOf(theOnly(documents, 'Deployment'));
+        expect([preStop > 0, drain > 0]).toEqual([true, true]);
+        expect(grace).toBe(preStop + drain + 10);
+      }
+    },
+  );
+
+  test.each([
+    [1, 1],
+    [1, 3600],
+    [30, 5],
+    [600, 15],
+    [86_400, 1],
+    [86_400, 3600],
+  ])('the chart adds up a drain of %i s and a preStop of %i s', (drain, preStop) => {
+    const documents = template({ shutdownTimeout: String(drain), preStopSeconds: String(preStop) });
+    const times = stopTimesOf(theOnly(documents, 'Deployment'));
+    expect(times).toEqual({ drain, preStop, grace: drain + preStop + 10 });
+  });
+
+  test('the drain of KServe fits, too', () => {
+    const text = readFileSync(join(ROOT, 'deploy', 'kubernetes', 'kserve', 'llminferenceservice.yaml'), 'utf8');
+    const { template: pod } = (parse(text) as Manifest).spec as { template: ReturnType<typeof podSpecOf> };
+    const [worker] = pod.containers;
+    const drain = Number(worker?.env?.find(({ name }) => name === 'RBEES_SHUTDOWN_TIMEOUT')?.value);
+    const preStopMs = Number(/setTimeout\(.*, (\d+)\)/.exec(JSON.stringify(worker?.['lifecycle']))?.[1]);
+    expect(pod['terminationGracePeriodSeconds']).toBe(preStopMs / 1000 + drain + 10);
   });
 });

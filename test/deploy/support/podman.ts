@@ -1,6 +1,7 @@
 /**
  * A podman of its own: images, containers, volumes and locks lie in a temporary folder, so that neither the
- * podman of the machine nor another test sees them.
+ * podman of the machine nor another test sees them. One file has no other place: the list of the sizes of blobs
+ * in /var/lib/containers/cache (256 KB).
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -86,9 +87,9 @@ export class Podman {
   }
 
   /** Builds the image of deploy/container/Containerfile from the Node.js of this machine. */
-  async buildFromHost(image: string): Promise<void> {
+  async buildFromHost(image: string, ...options: readonly string[]): Promise<void> {
     const script = join(ROOT, 'deploy', 'container', 'from-host.sh');
-    const { code, stderr } = await finished('sh', [script, image], this.#env);
+    const { code, stderr } = await finished('sh', [script, image, ...options], this.#env);
     if (code !== 0) throw new Error(`from-host.sh ended with ${code}: ${stderr}`);
   }
 

@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 
 export const TOKEN = 'token-of-the-test';
-const HEADERS = { 'Content-Type': 'application/json', Authorization: `Bearer ${TOKEN}` };
+/** The headers of a request with a body. */
+export const HEADERS = { 'Content-Type': 'application/json', Authorization: `Bearer ${TOKEN}` };
 
 /** Opens streams of 480 tokens each, and waits until all of them have a token. */
 export async function openStreams(url: string, count: number): Promise<readonly Listener[]> {

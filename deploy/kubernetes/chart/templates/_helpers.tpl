@@ -1,5 +1,8 @@
 {{/* Parts of the templates that several of them use: labels, the image, security, and the seconds of a stop. */}}
 {{- define "rbees.selector" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .Release.Name) }}
+{{- fail (printf "The release name %q is no name of a Service: use a-z, 0-9 and -, with a letter first." .Release.Name) }}
+{{- end -}}
 app.kubernetes.io/name: {{ .Release.Name }}
 {{- end }}
 
