@@ -1,60 +1,33 @@
 /**
  * The manifests compared with the schemas of the API server: all kinds of Kubernetes, of KEDA and of the
- * Prometheus operator by support/kube-schemas.ts, and InferencePool and LLMInferenceService with their own CRDs
- * (crds/). A misspelt field fails; the API server would drop it. Not checked: rules in CEL.
+ * Prometheus operator by support/kube-schemas.ts, InferencePool and LLMInferenceService by
+ * support/custom-resources.ts. A misspelt field fails; the API server would drop it. Not checked: rules in CEL.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Ajv, type ValidateFunction } from 'ajv';
+import type { ValidateFunction } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { ROOT } from '../../support/documents.ts';
+import { inferencePool as pool, llmInferenceService as service } from '../support/custom-resources.ts';
 import { isKind, type Kind, problemsOf, schemasObstacle } from '../support/kube-schemas.ts';
 import { kustomize, type Manifest, template, toolsObstacle } from '../support/kube-tools.ts';
 import { podSpecOf } from '../support/pod.ts';
 
-interface Schema {
-  [keyword: string]: unknown;
-}
-interface Definition {
-  readonly spec: { readonly versions: readonly { readonly schema: { readonly openAPIV3Schema: Schema } }[] };
-}
-
 const KUBERNETES = join(ROOT, 'deploy', 'kubernetes');
 const read = (path: string): Manifest => parse(readFileSync(join(KUBERNETES, path), 'utf8')) as Manifest;
 
-/** Refuses fields that a schema does not list, as `kubectl --validate=strict` does. */
-function closed(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(closed);
-  if (typeof schema !== 'object' || schema === null) return schema;
-  const result = Object.fromEntries(
-    Object.entries(schema).map(([keyword, value]) => [keyword, closed(value)]),
-  ) as Schema;
-  const isOpen = 'additionalProperties' in result || 'x-kubernetes-preserve-unknown-fields' in result;
-  const hasFields = typeof result['properties'] === 'object' && result['type'] === 'object';
-  return hasFields && !isOpen ? { ...result, additionalProperties: false } : result;
-}
-
-function crd(file: string): ValidateFunction {
-  const text = readFileSync(join(ROOT, 'test', 'deploy', 'kubernetes', 'crds', file), 'utf8');
-  const [version] = (parse(text) as Definition).spec.versions;
-  if (!version) throw new Error(`${file} has no version.`);
-  const schema = closed(version.schema.openAPIV3Schema) as object;
-  return new Ajv({ strict: false, validateFormats: false, allErrors: true }).compile(schema);
-}
 const errorsOf = (validate: ValidateFunction, value: unknown): unknown[] => {
   validate(value);
   return (validate.errors ?? []).map(({ instancePath, message, params }) => ({ instancePath, message, ...params }));
 };
 
-const pool = crd('inferencepool.yaml');
-const service = crd('llminferenceservice.yaml');
 const POOL = read('components/inference-pool/inferencepool.yaml');
 const SERVICE = read('kserve/llminferenceservice.yaml');
 const SERVICE_POD = SERVICE.spec?.['template'] as object;
 const DEPLOYMENT = read('base/deployment.yaml');
 
-describe('the CRD of', () => {
+describe('the schema of', () => {
   test.each([
     ['InferencePool v1', pool, POOL],
     ['LLMInferenceService v1alpha1', service, SERVICE],
@@ -96,7 +69,7 @@ const VALUES: readonly Readonly<Record<string, string>>[] = [
 const obstacle = toolsObstacle ?? schemasObstacle;
 
 describe.skipIf(obstacle !== undefined)(`the schema of each kind ${obstacle ?? ''}`, () => {
-  /** The problems of all objects besides those with a CRD here, by their kinds. */
+  /** The problems of all objects, by their kinds. */
   async function problems(documents: readonly Manifest[]): Promise<Record<string, readonly unknown[]>> {
     const found: Record<string, readonly unknown[]> = {};
     for (const document of documents)
