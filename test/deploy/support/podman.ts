@@ -4,7 +4,16 @@
  * in /var/lib/containers/cache (256 KB).
  */
 import { execFile, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../../support/documents.ts';
@@ -22,6 +31,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 `;
+const GROUPS = '/sys/fs/cgroup';
 const PROGRAMS = ['podman', 'buildah', 'runc', 'catatonit'];
 
 /** Why no container can run here, as a sentence; undefined if one can. */
@@ -31,7 +41,17 @@ function obstacle(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     return 'The containers of this test need root on Linux.';
   const missing = PROGRAMS.filter((name) => spawnSync('which', [name]).status !== 0);
-  return missing.length === 0 ? undefined : `The Debian packages ${missing.join(', ')} are not installed.`;
+  if (missing.length > 0) return `The Debian packages ${missing.join(', ')} are not installed.`;
+  const spaces = ['--mount', '--pid', '--net', '--ipc', '--uts', '--fork', 'true'];
+  const { status, stderr } = spawnSync('unshare', spaces, { encoding: 'utf8' });
+  if (status !== 0) return `The machine allows no namespaces: ${stderr.trim()}.`;
+  try {
+    // With version 1 of control groups, each controller has a tree of its own.
+    rmdirSync(mkdtempSync(existsSync(`${GROUPS}/pids`) ? `${GROUPS}/pids/probe-` : `${GROUPS}/probe-`));
+  } catch (error) {
+    return `The machine allows no control groups: ${error instanceof Error ? error.message : error}.`;
+  }
+  return undefined;
 }
 
 export interface Finished {
