@@ -4,7 +4,7 @@
  */
 import { Poster, type Receiver } from './post.ts';
 import { backoffMs, type Verdict, verdictOf } from './retry.ts';
-import { SpanQueue } from './span-queue.ts';
+import { SpanQueue, type SpanRank } from './span-queue.ts';
 
 /** Why spans were dropped. `rejected`: by the receiver. `shutdown`: at the end of the worker. */
 export type DropReason = 'queue_full' | 'export_failed' | 'rejected' | 'shutdown';
@@ -53,10 +53,10 @@ export class Exporter {
   }
 
   /** Queues the text of a span. Never waits. */
-  add(span: string): void {
+  add(span: string, rank?: SpanRank): void {
     const { batch, onDropped } = this.#options;
     if (this.#end.signal.aborted) onDropped(1, 'shutdown', 'the worker ends');
-    else if (!this.#queue.push(span)) onDropped(1, 'queue_full', 'the queue of spans is full');
+    else if (!this.#queue.push(span, rank)) onDropped(1, 'queue_full', 'the queue of spans is full');
     else if (this.#queue.length >= batch.batchSize) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), batch.delayMs).unref();
   }

@@ -1,7 +1,7 @@
 /**
  * A finished span, and its text in the JSON form of OTLP 1.x
  * (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding): ids in hex, enumerations as numbers,
- * times in nanoseconds as decimal strings. Pure.
+ * integers of 64 bits as decimal strings. Pure.
  */
 
 type Scalar = string | number | boolean;
@@ -127,10 +127,14 @@ export function requestWriter(resource: Attributes, scope: Scope): (spans: reado
 const keyValues = (attributes: Attributes) =>
   Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [{ key, value: anyValue(value) }]));
 
-/** A whole number beyond 2⁵³ is a double: it may not fit into the 64 bits of an integer of the protocol. */
+/**
+ * The value of an attribute. A safe integer is an integer of 64 bits. Any other number is a double: a whole
+ * number beyond 2⁵³ may not fit into 64 bits. The JSON of Protobuf has texts for NaN and the infinities.
+ */
 function anyValue(value: AttributeValue): object {
   if (typeof value === 'string') return { stringValue: value };
   if (typeof value === 'boolean') return { boolValue: value };
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? { intValue: value } : { doubleValue: value };
-  return { arrayValue: { values: value.map(anyValue) } };
+  if (typeof value !== 'number') return { arrayValue: { values: value.map(anyValue) } };
+  if (Number.isSafeInteger(value)) return { intValue: String(value) };
+  return { doubleValue: Number.isFinite(value) ? value : String(value) };
 }
