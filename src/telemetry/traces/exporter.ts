@@ -115,7 +115,8 @@ export class Exporter {
       if (this.#end.signal.aborted) return onDropped(spans.length, 'shutdown', 'the worker ends');
       const { reason } = outcome;
       if (outcome.verdict === 'failed' || this.#closing) return onDropped(spans.length, 'export_failed', reason);
-      const waitMs = Math.min(outcome.waitMs ?? backoffMs(attempt), LONGEST_ASKED_WAIT_MS);
+      // A receiver that asks for no wait at all is not called in a tight loop.
+      const waitMs = Math.min(Math.max(outcome.waitMs ?? 0, backoffMs(attempt)), LONGEST_ASKED_WAIT_MS);
       this.#notBefore = performance.now() + waitMs;
       if (this.#notBefore >= deadline) return onDropped(spans.length, 'export_failed', reason);
       await this.#untilAllowed();
