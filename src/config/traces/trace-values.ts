@@ -38,8 +38,10 @@ export class TraceVariables {
     return undefined;
   }
 
+  /** Adds a problem; once, if two settings read the same variable. */
   problem(variable: string, reason: string): void {
-    this.problems.push({ variable, reason });
+    const isKnown = this.problems.some((one) => one.variable === variable && one.reason === reason);
+    if (!isKnown) this.problems.push({ variable, reason });
   }
 
   /** Reports a value of a boolean that is neither `true` nor `false`: it counts as `false`. */

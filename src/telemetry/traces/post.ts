@@ -63,7 +63,7 @@ export class Poster {
       request.on('error', reject);
       request.on('close', () => {
         clearTimeout(timer);
-        // An answer that changes the protocol (101) closes the request without an error and without an answer.
+        // A change of the protocol (101) ends the request without an error and without an answer.
         reject(new Error('the connection was closed without an answer'));
       });
       request.on('response', (response) => {

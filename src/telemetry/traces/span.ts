@@ -36,19 +36,12 @@ export interface SpanEvent {
   readonly droppedAttributes: number;
 }
 
-export interface SpanLink {
-  readonly context: SpanContext & { readonly isRemote?: boolean };
-  readonly attributes: Attributes;
-  readonly droppedAttributes: number;
-}
-
 /** The numbers of the protocol. */
 export const SPAN_KINDS = { internal: 1, server: 2 } as const;
 export const STATUS_CODES = { unset: 0, ok: 1, error: 2 } as const;
 
 export interface SpanStatus {
   readonly code: (typeof STATUS_CODES)[keyof typeof STATUS_CODES];
-  readonly message?: string | undefined;
 }
 
 export interface FinishedSpan {
@@ -63,7 +56,6 @@ export interface FinishedSpan {
   readonly droppedAttributes: number;
   readonly events: readonly SpanEvent[];
   readonly droppedEvents: number;
-  readonly links: readonly SpanLink[];
   readonly status: SpanStatus;
 }
 
@@ -83,7 +75,7 @@ const flagsOf = (traceFlags: number, isRemote: boolean): number =>
 
 /** The JSON text of a span. */
 export function spanText(span: FinishedSpan): string {
-  const { context, parent, events, links, status } = span;
+  const { context, parent, events, status } = span;
   return JSON.stringify({
     traceId: context.traceId,
     spanId: context.spanId,
@@ -103,14 +95,7 @@ export function spanText(span: FinishedSpan): string {
     })),
     droppedEventsCount: span.droppedEvents,
     status,
-    links: links.map(({ context: linked, attributes, droppedAttributes }) => ({
-      attributes: keyValues(attributes),
-      spanId: linked.spanId,
-      traceId: linked.traceId,
-      traceState: linked.traceState,
-      droppedAttributesCount: droppedAttributes,
-      flags: flagsOf(linked.traceFlags, linked.isRemote === true),
-    })),
+    links: [],
     droppedLinksCount: 0,
     flags: flagsOf(context.traceFlags, parent?.isRemote === true),
   });

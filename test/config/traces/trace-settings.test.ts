@@ -211,6 +211,7 @@ describe('a value that cannot be used', () => {
     [{ OTEL_RESOURCE_ATTRIBUTES: 'a=%e0%a4%a' }, 'OTEL_RESOURCE_ATTRIBUTES', /"a=%e0%a4%a".*whole list/, true],
     [{ [BASE]: 'http://host:99999' }, BASE, /99999.*http or https.*off/, false],
     [{ [BASE]: 'http://' }, BASE, /http or https.*off/, false],
+    [{ OTEL_ATTRIBUTE_COUNT_LIMIT: 'many' }, 'OTEL_ATTRIBUTE_COUNT_LIMIT', /"many".*whole number.*128 is used/, true],
     [{ OTEL_BSP_SCHEDULE_DELAY: '-1' }, 'OTEL_BSP_SCHEDULE_DELAY', /"-1".*5000 is used/, true],
     [{ OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca' }, 'OTEL_EXPORTER_OTLP_CERTIFICATE', /NODE_EXTRA_CA_CERTS/, true],
   ])('%j: the problem names variable, value, allowed values and the way out', (given, variable, reason, isOn) => {
