@@ -22,6 +22,8 @@ export interface Answer {
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
+/** Answers with a status of 1xx before the answer. */
+const MAX_INTERIM = 16;
 const compress = promisify(gzip);
 
 /** Sends bodies over one connection that stays open. */
@@ -65,6 +67,11 @@ export class Poster {
         clearTimeout(timer);
         // A change of the protocol (101) ends the request without an error and without an answer.
         reject(new Error('the connection was closed without an answer'));
+      });
+      let interim = 0;
+      request.on('information', () => {
+        interim += 1;
+        if (interim > MAX_INTERIM) request.destroy(new Error('interim answers without an end'));
       });
       request.on('response', (response) => {
         const { statusCode: status = 0, headers } = response;
