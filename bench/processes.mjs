@@ -23,11 +23,15 @@ export const stopAll = () => Promise.all([...running].map((stop) => stop()));
  * Starts a worker. Resolves when it has warmed up, with the milliseconds from spawn to each of its
  * lines so far.
  * @param cli the entry of a build; default: the build of this checkout
+ * @param variables more variables of its environment
  */
-export async function startWorker(args = [], cli = CLI) {
+export async function startWorker(args = [], cli = CLI, variables = {}) {
   const began = performance.now();
   // It drains when its stdin closes: it never outlives the benches.
-  const child = spawn(process.execPath, [cli, '--port', '0', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [cli, '--port', '0', ...args], {
+    env: { ...process.env, ...variables },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const stop = stopper(child);
   const at = {};
   let [url, fatal] = ['', ''];

@@ -46,6 +46,7 @@ import { sharedPrefix } from './shared-prefix.mjs';
 import { sharedWeights } from './shared-weights.mjs';
 import { stalledReaders } from './stalled-readers.mjs';
 import { subscribers } from './subscribers.mjs';
+import { traces } from './traces.mjs';
 
 /** In the order of the page. */
 const BENCHES = {
@@ -81,12 +82,13 @@ const BENCHES = {
   subscribers,
   rollingRestart,
   scrape,
+  traces,
   logVolume,
   fleet,
   fleetBase,
 };
-/** Benches of docs/scale.md: they run only if they are named. */
-const OF_SCALE = ['fleet', 'fleetBase'];
+/** Benches of docs/scale.md and docs/traces.md: they run only if they are named. */
+const OF_OTHER_PAGES = ['fleet', 'fleetBase', 'traces'];
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);
 const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8')).version;
@@ -102,7 +104,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stopAll()
 const sections = [];
 try {
   for (const [name, bench] of Object.entries(BENCHES)) {
-    if (only.length > 0 ? !only.includes(name) : OF_SCALE.includes(name)) continue;
+    if (only.length > 0 ? !only.includes(name) : OF_OTHER_PAGES.includes(name)) continue;
     const began = performance.now();
     process.stderr.write(`${name}…`);
     const section = await bench();

@@ -6,7 +6,6 @@ import { PAGE_FOLDER } from '../config/paths.ts';
 import { type ErrorCode, WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
-import type { Operation } from '../telemetry/traces/gen-ai.ts';
 import { authenticator, type TokenCheck, tokenCheck } from './auth.ts';
 import { checkExpectation } from './body/body-head.ts';
 import { acceptJsonOnly } from './body/json-body.ts';
@@ -23,7 +22,7 @@ import type { ContractFiles } from './operator/openapi.ts';
 import { addPage, hasPage } from './operator/page.ts';
 import { originGuard } from './origin.ts';
 import { requireHost } from './single-headers.ts';
-import { beginTrace, TRACED_ROUTES } from './traces/begin-trace.ts';
+import { tracing } from './traces/begin-trace.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -35,8 +34,6 @@ declare module 'fastify' {
     readonly takesBody?: boolean;
     /** Headers of the answer that repeat the correlation id. */
     readonly requestIds?: readonly string[];
-    /** The operation in the span of a request; absent: requests have no spans. */
-    readonly operation?: Operation;
   }
 }
 
@@ -99,9 +96,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
   if (config.host === 'localhost') listenOnOthers(app, SOCKET_BYTES);
   acceptJsonOnly(app);
   const guardOrigin = originGuard(config);
-  const { tracer } = parts;
   app.addHook('onRequest', async (request, reply) => {
-    if (tracer) beginTrace(tracer, request, reply);
     reply.header('X-Correlation-Id', request.id);
     for (const name of request.routeOptions.config.requestIds ?? []) reply.header(name, request.id);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
@@ -138,20 +133,22 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, routeParts: RoutePa
   const { contract, connections, refusals, isTrusted } = routeParts;
   const needsToken = parts.config.apiToken !== undefined;
   const authenticate = needsToken && authenticator(isTrusted, (request) => connections.trust(request));
+  const traced = tracing(parts.tracer);
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
   for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract, isTrusted))) {
     const { method, path, open, endless, takesBody, takesRest, requestIds = [] } = routes[id as RouteId];
+    const beginTrace = traced(id as RouteId);
     app.route({
       method,
       url: routerPath(path, takesRest),
       exposeHeadRoute: !endless,
-      config: { open: open === true, takesBody: takesBody === true, requestIds, ...operationOf(id as RouteId) },
+      config: { open: open === true, takesBody: takesBody === true, requestIds },
       handler: (request, reply) => {
         connections.keepPlace(request);
         return handle(request, reply);
       },
       errorHandler: errorHandler(formatError, refusals, parts.metrics),
-      ...(!open && authenticate && { onRequest: authenticate }),
+      onRequest: [...(!open && authenticate ? [authenticate] : []), ...(beginTrace ? [beginTrace] : [])],
     });
   }
 }
@@ -161,11 +158,6 @@ const errorCodes = (): readonly ErrorCode[] => {
   const routes: readonly Route[] = Object.values(ROUTES);
   return [...new Set(routes.flatMap(({ errors }) => errors))];
 };
-
-function operationOf(id: RouteId): { readonly operation?: Operation } {
-  const operation = TRACED_ROUTES[id];
-  return operation === undefined ? {} : { operation };
-}
 
 /** The path in the form of Fastify's router: a parameter begins with a colon, and the rest is an asterisk. */
 function routerPath(path: string, takesRest = false): string {

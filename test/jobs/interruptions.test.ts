@@ -7,6 +7,8 @@ import type { Job } from '../../src/jobs/job.ts';
 import { embeddedModel } from '../../src/model/folder.ts';
 import { capture, runIn } from '../../src/narration/narrate.ts';
 import type { Note } from '../../src/protocol/messages.ts';
+import { RequestTrace } from '../../src/telemetry/traces/request-trace.ts';
+import type { FinishedSpan } from '../../src/telemetry/traces/span.ts';
 import { Tokenizer } from '../../src/text/tokenizer/tokenizer.ts';
 import { fakeJob, finish, idleMetrics, NEUTRAL_SAMPLING } from '../support/fakes.ts';
 import { dataOf } from './events.ts';
@@ -27,9 +29,20 @@ const step = (report: Partial<Step['report']> = {}, more: Partial<Step> = {}): S
 const tokens = (from: number, to?: number) => ({ tokens: ids.slice(from, to).map((id) => ({ id })) });
 const resumed = (recomputed: number, lostMs: number): Partial<Step> => ({ resumed: { recomputed, lostMs } });
 
+const traceInto = (spans: FinishedSpan[]): RequestTrace =>
+  new RequestTrace({
+    context: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 },
+    parent: undefined,
+    operation: 'chat',
+    model: () => 'haiku',
+    limits: { attributes: 128, events: 128, eventAttributes: 128, valueChars: 1000 },
+    emit: (span) => spans.push(span),
+  });
+
 /** Plays the steps of each output, in turns. A step can be an error. */
 async function play(outputs: readonly (readonly (Step | Error)[])[], look: (job: Job) => void = () => undefined) {
-  const job = fakeJob('interrupted');
+  const spans: FinishedSpan[] = [];
+  const job = fakeJob('interrupted', { trace: traceInto(spans) });
   let next = 0;
   async function* submit(): AsyncGenerator<Step, void, void> {
     for (const one of outputs[next++] ?? []) {
@@ -52,7 +65,7 @@ async function play(outputs: readonly (readonly (Step | Error)[])[], look: (job:
   const generation = new Generation(job, prepared, model, { engine: { submit }, metrics, progressEvery: 1000 });
   const { narrations } = await capture(() => runIn(job.context, () => generation.run()));
   const told = narrations.map(({ event }) => event);
-  return { told, narrations, events: dataOf(job.log.text), metrics: await metrics.render() };
+  return { told, narrations, spans, events: dataOf(job.log.text), metrics: await metrics.render() };
 }
 
 const INTERESTING = /^(request\.(interrupted|held|preempted|resumed|requeued|queued)|queue|cache|batch)/;
@@ -144,4 +157,32 @@ describe('several outputs', () => {
     });
     expect(told).not.toContain('request.resumed');
   });
+});
+
+test('spans: a step that gives tokens and takes the slot gave the tokens first', async () => {
+  const PREEMPTED: Note = { note: 'preempted', tokens: 5 };
+  const { spans } = await play([
+    [
+      step({ notes: [STARTED], ...tokens(0, 1) }),
+      step({ notes: [PREEMPTED], ...tokens(1, 3) }),
+      step({ notes: [STARTED] }),
+      step({ notes: [PREEMPTED] }),
+      step({ notes: [STARTED, PREEMPTED], ...tokens(3, 4) }),
+      step({ notes: [STARTED], ...tokens(4, 5) }),
+      step({ finish: finish('max_tokens') }),
+    ],
+  ]);
+  expect(spans.map(({ name, attributes }) => [name, attributes['rbees.tokens_out'] ?? 0])).toEqual([
+    ['queue', 0],
+    ['prefill', 0],
+    ['decode', 3],
+    ['interruption', 0],
+    ['prefill', 0],
+    ['interruption', 0],
+    ['prefill', 0],
+    ['decode', 1],
+    ['interruption', 0],
+    ['prefill', 0],
+    ['decode', 1],
+  ]);
 });

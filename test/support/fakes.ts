@@ -13,6 +13,7 @@ import type { Finish } from '../../src/protocol/messages.ts';
 import { NEUTRAL, type Sampling } from '../../src/protocol/sampling.ts';
 import type { Gauges } from '../../src/telemetry/gauges.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import type { RequestTrace } from '../../src/telemetry/traces/request-trace.ts';
 import { ChatTemplates } from '../../src/text/template/chat-templates.ts';
 
 /** Temperature 1 and no filter or penalty, with a fixed seed. */
@@ -77,6 +78,14 @@ export const idleMetrics = (): Metrics => new Metrics(NO_GAUGES);
 
 const POLICY: ReadPolicy = { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, keepAliveMs: 15_000, logBytes: 1e6 };
 
+interface FakeJobOptions {
+  readonly encoder?: Encoder;
+  readonly awaitsStart?: boolean;
+  readonly jobId?: string;
+  readonly demand?: JobDemand;
+  readonly trace?: RequestTrace;
+}
+
 /** A job whose narrations go into its log, in the native format unless `encoder` is given. */
 export function fakeJob(
   correlationId: string,
@@ -85,12 +94,13 @@ export function fakeJob(
     awaitsStart = false,
     jobId = 'job-1',
     demand,
+    trace,
     ...policy
-  }: Partial<ReadPolicy> & { encoder?: Encoder; awaitsStart?: boolean; jobId?: string; demand?: JobDemand } = {},
+  }: Partial<ReadPolicy> & FakeJobOptions = {},
 ): Job {
   const log = new EventLog(encoder, { awaitsStart });
   const onNarration = (told: Narration): void => log.emit({ type: 'narration', ...told });
-  return new Job({ correlationId, jobId, onNarration }, log, { ...POLICY, ...policy }, demand);
+  return new Job({ correlationId, jobId, onNarration, ...(trace && { trace }) }, log, { ...POLICY, ...policy }, demand);
 }
 
 interface FakeModelOptions {

@@ -31,6 +31,7 @@ type KeyValue = { readonly key: string; readonly value: Readonly<Record<string, 
 
 function plain(value: Readonly<Record<string, unknown>>): unknown {
   const [kind, content] = Object.entries(value)[0] ?? [];
+  if (kind === 'intValue') return Number(content);
   if (kind !== 'arrayValue') return content;
   return (content as { values: Readonly<Record<string, unknown>>[] }).values.map(plain);
 }

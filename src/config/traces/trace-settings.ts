@@ -6,7 +6,7 @@ import { shorten } from '../../protocol/text/error-message.ts';
 import { shownUrl } from '../../protocol/text/url-text.ts';
 import { basicAuthorization } from '../network/proxy-settings.ts';
 import { type TraceProblem, TraceVariables } from './trace-values.ts';
-import { ENDPOINTS } from './wanted.ts';
+import { ENDPOINTS, exporterNames } from './wanted.ts';
 
 const SAMPLERS = [
   'parentbased_always_on',
@@ -52,8 +52,8 @@ export interface TraceConfiguration {
 }
 
 const DEFAULT_URL = 'http://localhost:4318/v1/traces';
-const MAX_MS = 600_000;
-const MAX_COUNT = 100_000;
+/** The largest value that the specification asks for. It is also the longest time of a timer. */
+const MAX = 2 ** 31 - 1;
 
 /** Headers that the exporter sets, or that belong to the connection. */
 const OWN_HEADERS =
@@ -71,6 +71,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 /** Reads the variables. Call it only if traces are wanted. Never throws. */
 export function readTraceSettings(environment: NodeJS.Dict<string> = process.env): TraceConfiguration {
   const variables = new TraceVariables(environment);
+  variables.flag('OTEL_SDK_DISABLED');
   const url = canExport(variables) ? receiverUrl(variables) : undefined;
   if (!url) return { settings: undefined, problems: variables.problems, secrets: [] };
   for (const [name, remedy] of Object.entries(UNSUPPORTED)) {
@@ -90,12 +91,9 @@ export function readTraceSettings(environment: NodeJS.Dict<string> = process.env
         headers,
         compression: variables.choice(['none', 'gzip'], 'none', ...forTraces('COMPRESSION')),
       },
-      timeoutMs: variables.whole({ min: 1, max: MAX_MS }, 10_000, ...forTraces('TIMEOUT')),
+      timeoutMs: timeout(variables, 10_000, ...forTraces('TIMEOUT')),
       batch: batchSettings(variables),
-      sampler: {
-        name: variables.choice(SAMPLERS, 'parentbased_always_on', 'OTEL_TRACES_SAMPLER'),
-        ratio: variables.ratio('OTEL_TRACES_SAMPLER_ARG'),
-      },
+      sampler: sampler(variables),
       limits: limits(variables),
       resource: resource(variables),
     },
@@ -112,19 +110,20 @@ const forTraces = (name: string): readonly [string, string] => [
 
 /** False if the exporter or the protocol is not supported. */
 function canExport(variables: TraceVariables): boolean {
-  const exporter = variables.given('OTEL_TRACES_EXPORTER');
-  const names = exporter?.value.split(',').map((name) => name.trim().toLowerCase()) ?? ['otlp'];
+  const named = exporterNames(variables.environment);
+  const names = named.length > 0 ? named : ['otlp'];
   const others = names.filter((name) => name !== 'otlp').join(',');
-  if (exporter && others !== '') {
+  if (others !== '') {
     const effect = names.includes('otlp') ? 'only otlp is used' : 'traces are off';
     const value = shorten(JSON.stringify(others), 60);
-    variables.problem(exporter.name, `${value} is not supported; allowed: otlp, none; ${effect}`);
+    variables.problem('OTEL_TRACES_EXPORTER', `${value} is not supported; allowed: otlp, none; ${effect}`);
   }
   if (!names.includes('otlp')) return false;
   const protocol = variables.given(...forTraces('PROTOCOL'));
-  if (!protocol || protocol.value === 'http/json') return true;
+  const name = protocol?.value.toLowerCase();
+  if (!protocol || name === 'http/json') return true;
   // Receivers of http/protobuf take JSON at the same URL: the OTLP specification has both in one section.
-  const isHttp = protocol.value === 'http/protobuf';
+  const isHttp = name === 'http/protobuf';
   const effect = isHttp
     ? 'the spans are sent as JSON to the same URL'
     : 'traces are off: set it to http/json, and the endpoint to the HTTP port of the receiver, 4318 by default';
@@ -158,19 +157,35 @@ function withoutUser(url: URL): URL {
   return bare;
 }
 
+/** Milliseconds. As the specification has it, 0 is no limit: the longest time of a timer. */
+const timeout = (variables: TraceVariables, fallback: number, ...names: readonly string[]): number =>
+  variables.whole({ min: 0, max: MAX }, fallback, ...names) || MAX;
+
 function batchSettings(variables: TraceVariables): TraceSettings['batch'] {
-  const queueSize = variables.whole({ min: 1, max: MAX_COUNT }, 2048, 'OTEL_BSP_MAX_QUEUE_SIZE');
-  const batchSize = variables.whole({ min: 1, max: MAX_COUNT }, 512, 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE');
+  const queueSize = variables.whole({ min: 1, max: MAX }, 2048, 'OTEL_BSP_MAX_QUEUE_SIZE');
+  const batchSize = variables.whole({ min: 1, max: MAX }, 512, 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE');
   return {
-    delayMs: variables.whole({ min: 1, max: MAX_MS }, 5000, 'OTEL_BSP_SCHEDULE_DELAY'),
+    delayMs: variables.whole({ min: 0, max: MAX }, 5000, 'OTEL_BSP_SCHEDULE_DELAY'),
     queueSize,
     batchSize: Math.min(batchSize, queueSize),
-    exportTimeoutMs: variables.whole({ min: 1, max: MAX_MS }, 30_000, 'OTEL_BSP_EXPORT_TIMEOUT'),
+    exportTimeoutMs: timeout(variables, 30_000, 'OTEL_BSP_EXPORT_TIMEOUT'),
   };
 }
 
+/** Only the samplers with a ratio read `OTEL_TRACES_SAMPLER_ARG`. */
+function sampler(variables: TraceVariables): TraceSettings['sampler'] {
+  const name = variables.choice(SAMPLERS, 'parentbased_always_on', 'OTEL_TRACES_SAMPLER');
+  if (name.endsWith('traceidratio')) return { name, ratio: variables.ratio('OTEL_TRACES_SAMPLER_ARG') };
+  if (variables.given('OTEL_TRACES_SAMPLER_ARG'))
+    variables.problem(
+      'OTEL_TRACES_SAMPLER_ARG',
+      `the sampler ${name} has no argument; set OTEL_TRACES_SAMPLER to parentbased_traceidratio or traceidratio`,
+    );
+  return { name, ratio: 1 };
+}
+
 function limits(variables: TraceVariables): TraceSettings['limits'] {
-  const range = { min: 0, max: MAX_COUNT };
+  const range = { min: 0, max: MAX };
   const attributes = (name: string): number => variables.whole(range, 128, name, 'OTEL_ATTRIBUTE_COUNT_LIMIT');
   return {
     attributes: attributes('OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'),
@@ -178,7 +193,7 @@ function limits(variables: TraceVariables): TraceSettings['limits'] {
     eventAttributes: attributes('OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT'),
     valueChars: variables.whole(
       range,
-      MAX_COUNT,
+      MAX,
       'OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT',
       'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT',
     ),

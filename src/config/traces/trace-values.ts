@@ -22,24 +22,33 @@ const shown = (value: string): string => shorten(JSON.stringify(value), MAX_SHOW
 
 /** The variables of one environment. An empty value counts as absent. */
 export class TraceVariables {
-  readonly #environment: NodeJS.Dict<string>;
+  readonly environment: NodeJS.Dict<string>;
   readonly problems: TraceProblem[] = [];
 
   constructor(environment: NodeJS.Dict<string>) {
-    this.#environment = environment;
+    this.environment = environment;
   }
 
   /** The first of the variables that is set: the one of traces, then the one of all signals. */
   given(...names: readonly string[]): { readonly name: string; readonly value: string } | undefined {
     for (const name of names) {
-      const value = this.#environment[name]?.trim();
+      const value = this.environment[name]?.trim();
       if (value) return { name, value };
     }
     return undefined;
   }
 
+  /** Adds a problem; once, if two settings read the same variable. */
   problem(variable: string, reason: string): void {
-    this.problems.push({ variable, reason });
+    const isKnown = this.problems.some((one) => one.variable === variable && one.reason === reason);
+    if (!isKnown) this.problems.push({ variable, reason });
+  }
+
+  /** Reports a value of a boolean that is neither `true` nor `false`: it counts as `false`. */
+  flag(name: string): void {
+    const found = this.given(name);
+    if (found && !/^(?:true|false)$/i.test(found.value))
+      this.problem(name, `${shown(found.value)} is not allowed; allowed: true, false; false is used`);
   }
 
   /** A value of a list. Upper case counts as lower case. */

@@ -13,14 +13,22 @@ export const SECRET_TRACE_VARIABLES: readonly string[] = [
   ...ENDPOINTS,
 ];
 
+/** The names of `OTEL_TRACES_EXPORTER` in lower case; empty if it is absent. */
+export const exporterNames = (environment: NodeJS.Dict<string>): readonly string[] =>
+  (environment['OTEL_TRACES_EXPORTER'] ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+
 /**
  * True if a receiver is named, or `OTEL_TRACES_EXPORTER` names an exporter; never with
- * `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none`. An empty variable counts as absent.
+ * `OTEL_SDK_DISABLED=true`, or with `none` in `OTEL_TRACES_EXPORTER`. An empty variable counts as absent.
  */
 export function tracesWanted(environment: NodeJS.Dict<string> = process.env): boolean {
   const given = (name: string): string => environment[name]?.trim() ?? '';
   if (given('OTEL_SDK_DISABLED').toLowerCase() === 'true') return false;
-  const exporter = given('OTEL_TRACES_EXPORTER');
-  if (exporter !== '') return exporter !== 'none';
+  const exporters = exporterNames(environment);
+  if (exporters.length > 0) return !exporters.includes('none');
   return ENDPOINTS.some((name) => given(name) !== '');
 }

@@ -4,13 +4,12 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RouteId } from '../../contract/routes.ts';
-import { holdsSecret } from '../../narration/sanitize.ts';
 import type { Operation } from '../../telemetry/traces/gen-ai.ts';
 import type { Tracer } from '../../telemetry/traces/tracer.ts';
-import { traceOf } from '../correlation.ts';
+import { traceOf, traceStateOf } from '../correlation.ts';
 
 /** The routes with spans, and the operation of a request whose body is not known yet. */
-export const TRACED_ROUTES: Partial<Record<RouteId, Operation>> = {
+const TRACED_ROUTES: Partial<Record<RouteId, Operation>> = {
   execute: 'chat',
   chatCompletions: 'chat',
   completions: 'text_completion',
@@ -18,13 +17,20 @@ export const TRACED_ROUTES: Partial<Record<RouteId, Operation>> = {
   messages: 'chat',
 };
 
-/** Members of `tracestate`: printable ASCII, 512 characters at most (W3C Trace Context, section 3.3). */
-const TRACE_STATE = /^[\x20-\x7e]{1,512}$/;
+/**
+ * The hook of a route that begins the span of a request; undefined for a route without spans, and without
+ * traces. It runs after the check of the token: a caller without a token makes no spans, so it can neither
+ * fill their queue nor the receiver.
+ */
+export const tracing =
+  (tracer: Tracer | undefined) =>
+  (id: RouteId): ((request: FastifyRequest, reply: FastifyReply) => Promise<void>) | undefined => {
+    const operation = TRACED_ROUTES[id];
+    if (!tracer || !operation) return undefined;
+    return async (request, reply) => beginTrace(tracer, operation, request, reply);
+  };
 
-/** Begins the span of a request. Call it before any check that can refuse the request. */
-export function beginTrace(tracer: Tracer, request: FastifyRequest, reply: FastifyReply): void {
-  const { operation } = request.routeOptions.config;
-  if (operation === undefined) return;
+function beginTrace(tracer: Tracer, operation: Operation, request: FastifyRequest, reply: FastifyReply): void {
   const { socket } = request.raw;
   const parent = traceOf(request.headers);
   const trace = tracer.begin(
@@ -37,16 +43,9 @@ export function beginTrace(tracer: Tracer, request: FastifyRequest, reply: Fasti
       port: socket.localPort,
       correlationId: request.id,
     },
-    parent && { ...parent, state: stateOf(request) },
+    parent && { ...parent, state: traceStateOf(request.headers) },
   );
   request.trace = trace;
   const { raw } = reply;
   raw.once('close', () => trace.answered(raw.headersSent ? raw.statusCode : undefined));
-}
-
-/** The header `tracestate`, which belongs to the parent: kept as it is, or left out. */
-function stateOf({ headers }: FastifyRequest): string | undefined {
-  const given = headers['tracestate'];
-  const state = typeof given === 'string' ? given : given?.join(',');
-  return state !== undefined && TRACE_STATE.test(state) && !holdsSecret(state) ? state : undefined;
 }

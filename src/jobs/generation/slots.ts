@@ -48,8 +48,9 @@ export class Slots {
       metrics.resumed();
     }
     if (lost !== undefined || interrupted !== undefined || held) this.#setSlot(choice, false);
-    for (const note of report.notes) this.#onNote(choice, note, narrates);
-    if (report.tokens.length > 0) choice.trace?.token(choice.tokensOut);
+    const isPreempted = report.notes.some(({ note }) => note === 'preempted');
+    for (const note of report.notes) this.#onNote(choice, note, report.tokens.length, narrates);
+    if (report.tokens.length > 0 && !isPreempted) choice.trace?.token(choice.tokensOut);
   }
 
   /**
@@ -62,11 +63,13 @@ export class Slots {
     this.#parts.job.demand.ended(choice.firstSlot !== undefined);
   }
 
-  #onNote(choice: Choice, note: Note, narrates: boolean): void {
+  /** @param tokens number of the tokens of the step. If it preempts the output, it had them before that. */
+  #onNote(choice: Choice, note: Note, tokens: number, narrates: boolean): void {
     const { narrator, job } = this.#parts;
     if (note.note === 'preempted') {
       this.#interruptions.preempted(choice, note.tokens);
-      choice.trace?.interrupted(choice.tokensOut, false);
+      if (tokens > 0) choice.trace?.token(choice.tokensOut);
+      choice.trace?.interrupted(choice.tokensOut + tokens, false);
       this.#parts.metrics.preempted();
       this.#setSlot(choice, false);
     }

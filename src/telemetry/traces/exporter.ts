@@ -4,7 +4,7 @@
  */
 import { Poster, type Receiver } from './post.ts';
 import { backoffMs, type Verdict, verdictOf } from './retry.ts';
-import { SpanQueue } from './span-queue.ts';
+import { SpanQueue, type SpanRank } from './span-queue.ts';
 
 /** Why spans were dropped. `rejected`: by the receiver. `shutdown`: at the end of the worker. */
 export type DropReason = 'queue_full' | 'export_failed' | 'rejected' | 'shutdown';
@@ -53,10 +53,10 @@ export class Exporter {
   }
 
   /** Queues the text of a span. Never waits. */
-  add(span: string): void {
+  add(span: string, rank?: SpanRank): void {
     const { batch, onDropped } = this.#options;
     if (this.#end.signal.aborted) onDropped(1, 'shutdown', 'the worker ends');
-    else if (!this.#queue.push(span)) onDropped(1, 'queue_full', 'the queue of spans is full');
+    else if (!this.#queue.push(span, rank)) onDropped(1, 'queue_full', 'the queue of spans is full');
     else if (this.#queue.length >= batch.batchSize) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), batch.delayMs).unref();
   }
@@ -115,7 +115,8 @@ export class Exporter {
       if (this.#end.signal.aborted) return onDropped(spans.length, 'shutdown', 'the worker ends');
       const { reason } = outcome;
       if (outcome.verdict === 'failed' || this.#closing) return onDropped(spans.length, 'export_failed', reason);
-      const waitMs = Math.min(outcome.waitMs ?? backoffMs(attempt), LONGEST_ASKED_WAIT_MS);
+      // A receiver that asks for no wait at all is not called in a tight loop.
+      const waitMs = Math.min(Math.max(outcome.waitMs ?? 0, backoffMs(attempt)), LONGEST_ASKED_WAIT_MS);
       this.#notBefore = performance.now() + waitMs;
       if (this.#notBefore >= deadline) return onDropped(spans.length, 'export_failed', reason);
       await this.#untilAllowed();

@@ -6,9 +6,7 @@ import {
   type Attributes,
   type AttributeValue,
   type FinishedSpan,
-  type SpanContext,
   type SpanEvent,
-  type SpanParent,
   type SpanStatus,
   STATUS_CODES,
 } from './span.ts';
@@ -60,14 +58,6 @@ export class OpenSpan {
   constructor(parts: SpanStart) {
     this.#parts = parts;
     this.name = parts.name;
-  }
-
-  get context(): SpanContext {
-    return this.#parts.context;
-  }
-
-  get parent(): SpanParent | undefined {
-    return this.#parts.parent;
   }
 
   /** Sets attributes. One above the limit is dropped. */
@@ -130,7 +120,6 @@ export class OpenSpan {
       droppedAttributes: this.#droppedAttributes,
       events: this.#events,
       droppedEvents: this.#droppedEvents,
-      links: [],
       status: this.#status,
     };
   }

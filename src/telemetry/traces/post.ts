@@ -1,7 +1,7 @@
 /**
  * One request to the receiver of spans: an HTTP POST with a time limit, without redirects and proxies.
  */
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -17,11 +17,13 @@ export interface Answer {
   readonly status: number;
   /** The header `Retry-After`. */
   readonly retryAfter: string | undefined;
-  /** At most 64 KiB. */
+  /** At most 64 KiB. Empty if it is longer, or does not come to its end: the status is the answer. */
   readonly body: string;
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
+/** Answers with a status of 1xx before the answer. */
+const MAX_INTERIM = 16;
 const compress = promisify(gzip);
 
 /** Sends bodies over one connection that stays open. */
@@ -60,22 +62,38 @@ export class Poster {
     return new Promise<Answer>((resolve, reject) => {
       const request = send(url, { method: 'POST', agent: this.#agent, headers, signal });
       const timer = setTimeout(() => request.destroy(new Error(`no answer within ${ms} ms`)), ms);
-      request.on('close', () => clearTimeout(timer));
       request.on('error', reject);
+      request.on('close', () => {
+        clearTimeout(timer);
+        // A change of the protocol (101) ends the request without an error and without an answer.
+        reject(new Error('the connection was closed without an answer'));
+      });
+      let interim = 0;
+      request.on('information', () => {
+        interim += 1;
+        if (interim > MAX_INTERIM) request.destroy(new Error('interim answers without an end'));
+      });
       request.on('response', (response) => {
-        const { statusCode = 0 } = response;
-        const retryAfter = response.headers['retry-after'];
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
-          else request.destroy(new Error('the answer is longer than 64 KiB'));
-        });
-        response.on('error', reject);
-        response.on('end', () => resolve({ status: statusCode, retryAfter, body: Buffer.concat(chunks).toString() }));
+        const { statusCode: status = 0, headers } = response;
+        resolve(bodyOf(response).then((body) => ({ status, retryAfter: headers['retry-after'], body })));
       });
       request.end(body);
     });
   }
+}
+
+/** The text of a body; empty if it is too long, or breaks off. Never throws. */
+async function bodyOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > MAX_BODY_BYTES) return '';
+      chunks.push(chunk);
+    }
+  } catch {
+    return '';
+  }
+  return Buffer.concat(chunks).toString();
 }

@@ -7,6 +7,7 @@ import { type EndFacts, endAttributes, type JobFacts, jobAttributes, type Operat
 import { OpenSpan, SpanClock, type SpanLimits } from './open-span.ts';
 import { OutputTrace } from './output-trace.ts';
 import { type Attributes, type FinishedSpan, SPAN_KINDS, type SpanContext, type SpanParent } from './span.ts';
+import type { SpanRank } from './span-queue.ts';
 
 /** Outputs of a request with spans of their own. A request can have hundreds of outputs. */
 export const MAX_TRACED_OUTPUTS = 16;
@@ -25,7 +26,7 @@ export interface RequestTraceParts {
   readonly model: () => string;
   readonly limits: SpanLimits;
   /** Receives each finished span. Undefined: the request is not sampled. */
-  readonly emit: ((span: FinishedSpan) => void) | undefined;
+  readonly emit: ((span: FinishedSpan, rank: SpanRank) => void) | undefined;
 }
 
 export class RequestTrace {
@@ -120,7 +121,7 @@ export class RequestTrace {
             clock: this.#clock,
             limits: this.#parts.limits,
           }),
-        end: (span) => this.#parts.emit?.(span.end(performance.now())),
+        end: (span) => this.#parts.emit?.(span.end(performance.now()), 'job'),
         onToken: () => this.#onToken(),
       },
       index,
@@ -173,6 +174,6 @@ export class RequestTrace {
       this.#span.set({ 'rbees.outputs_without_spans': this.#outputs - MAX_TRACED_OUTPUTS });
     this.#span.set({ 'rbees.outcome': outcome });
     this.#span.name = `${this.#operation} ${this.#parts.model()}`;
-    this.#parts.emit(this.#span.end(performance.now()));
+    this.#parts.emit(this.#span.end(performance.now()), this.#outcome ? 'job' : 'refusal');
   }
 }

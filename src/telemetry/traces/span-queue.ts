@@ -3,6 +3,9 @@
  * event loop for a whole batch. Bounded by number and by size. Pure.
  */
 
+/** `refusal`: the span of a request that became no job. */
+export type SpanRank = 'job' | 'refusal';
+
 /** Maximum UTF-16 units of all texts: 512 requests with all their events. */
 export const MAX_QUEUE_CHARS = 2 ** 24;
 /** Maximum UTF-16 units of the texts of a batch; receivers refuse a body of some megabytes. */
@@ -26,9 +29,13 @@ export class SpanQueue {
     return this.#spans.length - this.#taken;
   }
 
-  /** Adds a span. False if the queue is full. */
-  push(span: string): boolean {
-    if (this.length >= this.#limit || this.#chars + span.length > this.#maxChars) return false;
+  /**
+   * Adds a span. False if the queue is full. Refusals may fill half of it: a flood of them, such as that of
+   * clients that try again, leaves the other half to the spans of jobs.
+   */
+  push(span: string, rank: SpanRank = 'job'): boolean {
+    const share = rank === 'job' ? 1 : 1 / 2;
+    if (this.length >= this.#limit * share || this.#chars + span.length > this.#maxChars * share) return false;
     this.#spans.push(span);
     this.#chars += span.length;
     return true;

@@ -1,7 +1,7 @@
 /**
  * A finished span, and its text in the JSON form of OTLP 1.x
  * (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding): ids in hex, enumerations as numbers,
- * times in nanoseconds as decimal strings. Pure.
+ * integers of 64 bits as decimal strings. Pure.
  */
 
 type Scalar = string | number | boolean;
@@ -36,19 +36,12 @@ export interface SpanEvent {
   readonly droppedAttributes: number;
 }
 
-export interface SpanLink {
-  readonly context: SpanContext & { readonly isRemote?: boolean };
-  readonly attributes: Attributes;
-  readonly droppedAttributes: number;
-}
-
 /** The numbers of the protocol. */
 export const SPAN_KINDS = { internal: 1, server: 2 } as const;
 export const STATUS_CODES = { unset: 0, ok: 1, error: 2 } as const;
 
 export interface SpanStatus {
   readonly code: (typeof STATUS_CODES)[keyof typeof STATUS_CODES];
-  readonly message?: string | undefined;
 }
 
 export interface FinishedSpan {
@@ -63,7 +56,6 @@ export interface FinishedSpan {
   readonly droppedAttributes: number;
   readonly events: readonly SpanEvent[];
   readonly droppedEvents: number;
-  readonly links: readonly SpanLink[];
   readonly status: SpanStatus;
 }
 
@@ -83,7 +75,7 @@ const flagsOf = (traceFlags: number, isRemote: boolean): number =>
 
 /** The JSON text of a span. */
 export function spanText(span: FinishedSpan): string {
-  const { context, parent, events, links, status } = span;
+  const { context, parent, events, status } = span;
   return JSON.stringify({
     traceId: context.traceId,
     spanId: context.spanId,
@@ -103,14 +95,7 @@ export function spanText(span: FinishedSpan): string {
     })),
     droppedEventsCount: span.droppedEvents,
     status,
-    links: links.map(({ context: linked, attributes, droppedAttributes }) => ({
-      attributes: keyValues(attributes),
-      spanId: linked.spanId,
-      traceId: linked.traceId,
-      traceState: linked.traceState,
-      droppedAttributesCount: droppedAttributes,
-      flags: flagsOf(linked.traceFlags, linked.isRemote === true),
-    })),
+    links: [],
     droppedLinksCount: 0,
     flags: flagsOf(context.traceFlags, parent?.isRemote === true),
   });
@@ -127,10 +112,14 @@ export function requestWriter(resource: Attributes, scope: Scope): (spans: reado
 const keyValues = (attributes: Attributes) =>
   Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [{ key, value: anyValue(value) }]));
 
-/** A whole number beyond 2⁵³ is a double: it may not fit into the 64 bits of an integer of the protocol. */
+/**
+ * The value of an attribute. A safe integer is an integer of 64 bits. Any other number is a double: a whole
+ * number beyond 2⁵³ may not fit into 64 bits. The JSON of Protobuf has texts for NaN and the infinities.
+ */
 function anyValue(value: AttributeValue): object {
   if (typeof value === 'string') return { stringValue: value };
   if (typeof value === 'boolean') return { boolValue: value };
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? { intValue: value } : { doubleValue: value };
-  return { arrayValue: { values: value.map(anyValue) } };
+  if (typeof value !== 'number') return { arrayValue: { values: value.map(anyValue) } };
+  if (Number.isSafeInteger(value)) return { intValue: String(value) };
+  return { doubleValue: Number.isFinite(value) ? value : String(value) };
 }

@@ -9,7 +9,7 @@ import type { SpanLimits } from './open-span.ts';
 import type { Receiver } from './post.ts';
 import { newSpanId, RequestTrace } from './request-trace.ts';
 import { isSampled, type SamplerSettings } from './sampler.ts';
-import { type Attributes, type FinishedSpan, requestWriter, spanText } from './span.ts';
+import { type Attributes, requestWriter, spanText } from './span.ts';
 
 /** Name of the scope of all spans, and the default of `service.name`. */
 const NAME = 'rbees-workerd';
@@ -92,7 +92,7 @@ export class Tracer {
       operation: facts.operation,
       model,
       limits: settings.limits,
-      emit: sampled ? (span: FinishedSpan) => this.#exporter.add(spanText(span)) : undefined,
+      emit: sampled ? (span, rank) => this.#exporter.add(spanText(span), rank) : undefined,
     });
     trace.set(requestAttributes(facts, model()));
     return trace;

@@ -23,6 +23,11 @@ describe('traces are on', () => {
     [true, { [OWN]: 'http://collector/x' }],
     [true, { OTEL_TRACES_EXPORTER: 'otlp' }],
     [false, { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }],
+    [false, { ...ENDPOINT, OTEL_TRACES_EXPORTER: ' None ' }],
+    [false, { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'otlp,none' }],
+    [true, { ...ENDPOINT, OTEL_TRACES_EXPORTER: ' , ' }],
+    [true, { OTEL_TRACES_EXPORTER: 'console' }],
+    [false, { OTEL_SDK_DISABLED: 'false' }],
     [false, { ...ENDPOINT, OTEL_SDK_DISABLED: 'True' }],
     [true, { ...ENDPOINT, OTEL_SDK_DISABLED: 'yes' }],
     [false, { OTEL_SERVICE_NAME: 'worker', OTEL_EXPORTER_OTLP_HEADERS: 'a=b' }],
@@ -89,6 +94,59 @@ test('headers are percent-decoded, white space around them is removed, and value
   });
 });
 
+test('the headers of traces replace those of all signals, and are not merged with them', () => {
+  const { receiver } = settingsOf({
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20dXNlcg==,x-tenant=a',
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x-tenant=b',
+  });
+  expect(receiver.headers).toEqual({ 'x-tenant': 'b' });
+});
+
+test('an empty variable counts as absent', () => {
+  const names = ['HEADERS', 'TIMEOUT', 'COMPRESSION', 'PROTOCOL', 'CERTIFICATE'].flatMap((name) => [
+    `OTEL_EXPORTER_OTLP_${name}`,
+    `OTEL_EXPORTER_OTLP_TRACES_${name}`,
+  ]);
+  const others = [
+    'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+    'OTEL_TRACES_EXPORTER',
+    'OTEL_SDK_DISABLED',
+    'OTEL_SERVICE_NAME',
+    'OTEL_RESOURCE_ATTRIBUTES',
+    'OTEL_TRACES_SAMPLER',
+    'OTEL_TRACES_SAMPLER_ARG',
+    'OTEL_BSP_SCHEDULE_DELAY',
+    'OTEL_BSP_MAX_QUEUE_SIZE',
+    'OTEL_BSP_MAX_EXPORT_BATCH_SIZE',
+    'OTEL_BSP_EXPORT_TIMEOUT',
+    'OTEL_SPAN_EVENT_COUNT_LIMIT',
+    'OTEL_ATTRIBUTE_COUNT_LIMIT',
+    'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT',
+  ];
+  const empty = Object.fromEntries([...names, ...others].map((name) => [name, ' ']));
+  expect(tracesWanted({ ...empty, ...ENDPOINT })).toBe(true);
+  expect(settingsOf(empty)).toEqual(settingsOf({}));
+});
+
+test('all numbers up to 2³¹ − 1 are allowed; a timeout of 0 is none', () => {
+  const largest = String(2 ** 31 - 1);
+  const settings = settingsOf({
+    OTEL_EXPORTER_OTLP_TIMEOUT: '0',
+    OTEL_BSP_EXPORT_TIMEOUT: '0',
+    OTEL_BSP_SCHEDULE_DELAY: '0',
+    OTEL_BSP_MAX_QUEUE_SIZE: largest,
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE: largest,
+    OTEL_SPAN_EVENT_COUNT_LIMIT: '0',
+    OTEL_ATTRIBUTE_COUNT_LIMIT: largest,
+    OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: largest,
+  });
+  expect(settings).toMatchObject({
+    timeoutMs: 2 ** 31 - 1,
+    batch: { delayMs: 0, queueSize: 2 ** 31 - 1, batchSize: 2 ** 31 - 1, exportTimeoutMs: 2 ** 31 - 1 },
+    limits: { events: 0, attributes: 2 ** 31 - 1, valueChars: 2 ** 31 - 1 },
+  });
+});
+
 test('the other variables', () => {
   const settings = settingsOf({
     OTEL_SERVICE_NAME: 'haiku',
@@ -118,6 +176,7 @@ describe('a value that cannot be used', () => {
     [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, 'OTEL_EXPORTER_OTLP_PROTOCOL', /"grpc".*http\/json.*4318/, false],
     [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }, 'OTEL_EXPORTER_OTLP_PROTOCOL', /http\/json.*as JSON/, true],
     [{ OTEL_TRACES_EXPORTER: 'zipkin' }, 'OTEL_TRACES_EXPORTER', /"zipkin".*otlp, none.*off/, false],
+    [{ OTEL_TRACES_EXPORTER: 'otlp,foo,foo' }, 'OTEL_TRACES_EXPORTER', /"foo,foo".*otlp, none.*only otlp/, true],
     [{ OTEL_TRACES_EXPORTER: 'otlp,console' }, 'OTEL_TRACES_EXPORTER', /"console".*only otlp/, true],
     [{ [BASE]: 'collector:4318' }, BASE, /"collector:4318".*http:\/\/localhost:4318/, false],
     [{ [BASE]: 'collector' }, BASE, /"collector".*http:\/\/localhost:4318/, false],
@@ -130,12 +189,29 @@ describe('a value that cannot be used', () => {
     ],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'a=%zz' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'a=b%0d%0ac' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: 'a=b\r\nx-evil: c' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: 'a%0a=b' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: 'ünicode=b' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: `a=${'b'.repeat(9000)}` }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'Content-Type=x' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
     [{ OTEL_RESOURCE_ATTRIBUTES: 'a=1,b' }, 'OTEL_RESOURCE_ATTRIBUTES', /"a=1,b".*whole list/, true],
     [{ OTEL_EXPORTER_OTLP_TIMEOUT: '10s' }, 'OTEL_EXPORTER_OTLP_TIMEOUT', /"10s".*whole number.*10000/, true],
     [{ OTEL_EXPORTER_OTLP_COMPRESSION: 'zstd' }, 'OTEL_EXPORTER_OTLP_COMPRESSION', /"zstd".*none, gzip/, true],
     [{ OTEL_TRACES_SAMPLER: 'jaeger_remote' }, 'OTEL_TRACES_SAMPLER', /parentbased_always_on is used/, true],
-    [{ OTEL_TRACES_SAMPLER_ARG: '2' }, 'OTEL_TRACES_SAMPLER_ARG', /"2".*from 0 to 1; 1 is used/, true],
+    [{ OTEL_TRACES_SAMPLER_ARG: '0.1' }, 'OTEL_TRACES_SAMPLER_ARG', /always_on has no argument.*traceidratio/, true],
+    [
+      { OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '2' },
+      'OTEL_TRACES_SAMPLER_ARG',
+      /"2".*from 0 to 1; 1 is used/,
+      true,
+    ],
+    [{ OTEL_SDK_DISABLED: 'yes' }, 'OTEL_SDK_DISABLED', /"yes".*true, false; false is used/, true],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: '2147483648' }, 'OTEL_EXPORTER_OTLP_TIMEOUT', /"2147483648".*2147483647/, true],
+    [{ OTEL_BSP_MAX_QUEUE_SIZE: '9'.repeat(400) }, 'OTEL_BSP_MAX_QUEUE_SIZE', /999….*2147483647; 2048 is used/, true],
+    [{ OTEL_RESOURCE_ATTRIBUTES: 'a=%e0%a4%a' }, 'OTEL_RESOURCE_ATTRIBUTES', /"a=%e0%a4%a".*whole list/, true],
+    [{ [BASE]: 'http://host:99999' }, BASE, /99999.*http or https.*off/, false],
+    [{ [BASE]: 'http://' }, BASE, /http or https.*off/, false],
+    [{ OTEL_ATTRIBUTE_COUNT_LIMIT: 'many' }, 'OTEL_ATTRIBUTE_COUNT_LIMIT', /"many".*whole number.*128 is used/, true],
     [{ OTEL_BSP_SCHEDULE_DELAY: '-1' }, 'OTEL_BSP_SCHEDULE_DELAY', /"-1".*5000 is used/, true],
     [{ OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca' }, 'OTEL_EXPORTER_OTLP_CERTIFICATE', /NODE_EXTRA_CA_CERTS/, true],
   ])('%j: the problem names variable, value, allowed values and the way out', (given, variable, reason, isOn) => {

@@ -85,6 +85,37 @@ test('wrong variables are reported, and the worker serves', async () => {
   expect(await (await worker.get('/metrics')).text()).not.toContain('worker_trace_spans');
 });
 
+test('every hostile value is named in the log, never a secret; the worker serves and exports with the defaults', async () => {
+  const hostile = {
+    OTEL_SDK_DISABLED: '1',
+    OTEL_TRACES_EXPORTER: 'otlp,foo',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+    OTEL_EXPORTER_OTLP_HEADERS: 'x-key=private-key\r\nx-evil: 1',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '1e9',
+    OTEL_EXPORTER_OTLP_COMPRESSION: 'br',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca.pem',
+    OTEL_TRACES_SAMPLER: 'xray',
+    OTEL_TRACES_SAMPLER_ARG: '\u001b[31m',
+    OTEL_BSP_MAX_QUEUE_SIZE: '9'.repeat(100_000),
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '0',
+    OTEL_BSP_EXPORT_TIMEOUT: '-1',
+    OTEL_SPAN_EVENT_COUNT_LIMIT: '0x10',
+    OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: 'Infinity',
+    OTEL_RESOURCE_ATTRIBUTES: 'a=%zz',
+  };
+  const env = { ...hostile, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: '0' };
+  worker = await startWorker({ env });
+  await worker.line('traces.started');
+  const told = worker.lines.filter(({ event }) => event === 'traces.setting_unusable');
+  expect(told.map(({ setting }) => setting).sort()).toEqual(Object.keys(hostile).sort());
+  for (const { human, level } of told) expect([level, human.length < 400]).toEqual(['WARN', true]);
+  expect(worker.stdout).not.toContain('private-key');
+  expect(worker.foreign).toEqual([]);
+  expect((await run('job')).at(-1)?.data.type).toBe('end');
+  await receiver.trace(({ attributes }) => attributes['rbees.job_id'] === 'job');
+  expect(receiver.requests[0]?.headers).not.toHaveProperty('x-key');
+});
+
 test('the code of traces is loaded only if they are on', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'loaded-'));
   const script = join(folder, 'spy.cjs');

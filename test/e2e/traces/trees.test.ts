@@ -178,7 +178,6 @@ describe('a refused request', () => {
   test.each([
     ['invalid', 400, 'invalid_request', AUTH, { job_id: 'x' }, ['request.invalid']],
     ['too-long', 413, 'prompt_too_long', AUTH, { job_id: 'x', prompt: 'sea '.repeat(1000) }, ['request.invalid']],
-    ['no-token', 401, 'unauthorized', {}, { job_id: 'x', prompt: 'x' }, []],
   ])('%s: status %d is no failure of the span', async (id, status, code, auth, body, events) => {
     const given = { ...auth, 'X-Correlation-Id': id } as Record<string, string>;
     expect((await worker.post('/execute', body, given)).status).toBe(status);
@@ -216,8 +215,11 @@ describe('a refused request', () => {
   });
 });
 
-test('a probe, a scrape and an unknown path have no spans', async () => {
+test('a probe, a scrape, an unknown path and a caller without the token have no spans', async () => {
   const before = receiver.spans.length;
+  const wrong = { ...headers('stranger'), Authorization: 'Bearer wrong' };
+  for (const path of ['/execute', '/v1/chat/completions', '/v1/completions', '/v1/responses', '/v1/messages'])
+    expect((await worker.post(path, { job_id: 'x', prompt: 'x' }, wrong)).status).toBe(401);
   for (const path of ['/live', '/metrics', '/health', '/v1/models', '/nothing']) await worker.get(path, AUTH);
   await worker.execute({ job_id: 'probe', prompt: 'The sea', max_tokens: 1 }, headers('probe'));
   await treeOf('probe');

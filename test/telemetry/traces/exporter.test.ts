@@ -44,7 +44,6 @@ const spanNamed = (name: string): string =>
     droppedAttributes: 0,
     events: [],
     droppedEvents: 0,
-    links: [],
     status: { code: STATUS_CODES.unset },
   });
 

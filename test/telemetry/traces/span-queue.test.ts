@@ -1,11 +1,11 @@
 /** The queue of spans, compared with a plain list. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SpanQueue } from '../../../src/telemetry/traces/span-queue.ts';
+import { SpanQueue, type SpanRank } from '../../../src/telemetry/traces/span-queue.ts';
 
 /** A push of a text of this length, or a take of at most this many spans and characters. */
 const step = fc.oneof(
-  fc.record({ push: fc.nat(40) }),
+  fc.record({ push: fc.nat(40), rank: fc.constantFrom('job', 'refusal') as fc.Arbitrary<SpanRank> }),
   fc.record({ take: fc.integer({ min: 1, max: 8 }), chars: fc.integer({ min: 1, max: 60 }) }),
 );
 
@@ -21,8 +21,9 @@ test('keeps the order, loses no span that it accepted, and is never longer or la
         if ('push' in one) {
           number += 1;
           const span = `${number}:`.padEnd(one.push, '.');
-          const fits = model.length < limit && charsOf(model) + span.length <= maxChars;
-          expect(queue.push(span)).toBe(fits);
+          const share = one.rank === 'job' ? 1 : 1 / 2;
+          const fits = model.length < limit * share && charsOf(model) + span.length <= maxChars * share;
+          expect(queue.push(span, one.rank)).toBe(fits);
           if (fits) model.push(span);
         } else {
           const batch = queue.take(one.take, one.chars);
@@ -40,4 +41,12 @@ test('keeps the order, loses no span that it accepted, and is never longer or la
       expect(queue.take(1000, 100_000)).toEqual(model);
     }),
   );
+});
+
+test('refusals fill half of the queue, and spans of jobs the rest', () => {
+  const queue = new SpanQueue(10);
+  const pushed = Array.from({ length: 20 }, () => queue.push('refused', 'refusal'));
+  expect(pushed.filter(Boolean)).toHaveLength(5);
+  const jobs = Array.from({ length: 20 }, () => queue.push('job', 'job'));
+  expect(jobs.filter(Boolean)).toHaveLength(5);
 });
