@@ -9,9 +9,9 @@
 import { readFileSync } from 'node:fs';
 import { closedLoopTable } from './fleet/closed-loop.ts';
 import { compared, type Trace } from './fleet/comparison.ts';
+import { quantileOf, type RunFigures } from './fleet/figures.ts';
 import { GOAL_MS, highestLoad, hitRate, LIMITS, POLICIES, run, SEED, WARM_UP_MS } from './fleet/plans.ts';
 import { leastGreater, type Policy, prefixAffinity, roundRobin } from './fleet/policies.ts';
-import { quantileOf, type Record } from './fleet/record.ts';
 import { type StormPlan, storm } from './fleet/storm.ts';
 import { table, wrapped } from './measure.mjs';
 
@@ -21,7 +21,7 @@ const SIZES = [10, 100, 1000];
 
 const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(2) : '–');
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-const quantiles = (record: Record, ...shares: number[]): string[] =>
+const quantiles = (record: RunFigures, ...shares: number[]): string[] =>
   shares.map((share) => seconds(record.firstToken(share)));
 
 function print(...parts: string[]): void {
@@ -39,7 +39,7 @@ function policies(): void {
   for (const workers of SIZES) {
     const rows = POLICIES.map((policy) => {
       const records = LOADS.map((load) => run({ workers, policy, load }));
-      const last = records[LOADS.length - 1] as Record;
+      const last = records[LOADS.length - 1] as RunFigures;
       const times = records.map((record) => quantiles(record, 0.5, 0.95).join(' / '));
       return [policy.name, ...times, last.tokensPerSecond.toFixed(0), percent(hitRate(last))];
     });
@@ -122,7 +122,7 @@ function losses(): void {
 }
 
 /** Seconds until the p95 of the requests of ten seconds is at most 1.25 times that before, for the rest of the run. */
-function recovery(record: Record, at: number, before: number): string {
+function recovery(record: RunFigures, at: number, before: number): string {
   const windows = Array.from({ length: 8 }, (_, index) => index * 10_000);
   const slow = windows.filter((from) => record.firstToken(0.95, at + from, at + from + 10_000) > 1.25 * before);
   return String(((slow.at(-1) ?? -10_000) + 10_000) / 1000);
@@ -168,5 +168,9 @@ const PARTS = { oneWorker, policies, highest, routers, losses, storms };
 
 const names = process.argv.slice(2);
 const [first, file = ''] = names;
-if (first === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
+const unknown = names.filter((name) => !(name in PARTS));
+if (first !== '--trace' && unknown.length > 0) {
+  print(`${unknown.join(', ')}: allowed are ${Object.keys(PARTS).join(', ')}, or --trace FILE.`);
+  process.exitCode = 2;
+} else if (first === '--trace') print(...compared(JSON.parse(readFileSync(file, 'utf8')) as Trace));
 else for (const [part, write] of Object.entries(PARTS)) if (names.length === 0 || names.includes(part)) write();

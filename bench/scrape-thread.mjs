@@ -1,22 +1,18 @@
-/** Requests a path of a worker at a fixed interval until it is told to stop: on its own thread, beside the clients of a bench. */
+/** Requests the path of a worker that it is told, at a fixed interval: on its own thread, beside the clients of a bench. */
 import http from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
 
-const { url, path, intervalMs } = workerData;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-let stopped = false;
-parentPort.once('message', () => {
-  stopped = true;
+/** The URL to request; undefined: none. */
+let target;
+let isBusy = false;
+parentPort.on('message', (url) => {
+  target = url;
+  parentPort.postMessage('heard');
 });
 
-const scrape = () =>
-  new Promise((resolve, reject) => {
-    http.get(url + path, { agent }, (response) => response.resume().once('end', resolve)).once('error', reject);
-  });
-
-let next = performance.now();
-while (!stopped) {
-  await scrape();
-  next = Math.max(next + intervalMs, performance.now());
-  await new Promise((resolve) => setTimeout(resolve, next - performance.now()));
-}
+setInterval(() => {
+  if (target === undefined || isBusy) return;
+  isBusy = true;
+  http.get(target, { agent }, (response) => response.resume().once('end', () => (isBusy = false)));
+}, workerData.intervalMs);

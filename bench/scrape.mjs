@@ -30,8 +30,8 @@ const INTERVAL_MS = 50;
 const ROUNDS = 15;
 const STREAMS = 8;
 const MODELS = {
-  'q4 135 M': { flags: () => [...workerFlags('q4'), '--context', '256'], tokens: 32, requests: STREAMS },
-  'embedded 0.9 M': { flags: () => [], tokens: 200, requests: 6 * STREAMS },
+  'q4 135 M': { flags: () => [...workerFlags('q4'), '--context', '256'], tokens: 128, requests: STREAMS },
+  'embedded 0.9 M': { flags: () => [], tokens: 200, requests: 24 * STREAMS },
 };
 /** Time of one measurement on the idle worker. */
 const IDLE_MS = 4000;
@@ -40,8 +40,10 @@ export async function scrape() {
   const [rows, goals] = [[], []];
   for (const [name, model] of Object.entries(MODELS)) {
     const worker = await startWorker([...model.flags(), '--slots', String(STREAMS)]);
-    const figures = await compare(worker, model);
-    const { percent, each, live } = await costOfScrapes(worker);
+    const scraper = await openScraper(worker.url);
+    const figures = await compare(worker, scraper, model);
+    const { percent, each, live } = await costOfScrapes(worker, scraper);
+    await scraper.close();
     await worker.stop();
     const rates = (side) => figures[side].map(({ rate }) => rate);
     const ratio = ratios(rates('scraped'), rates('alone'));
@@ -92,34 +94,45 @@ export async function scrape() {
   );
 }
 
-async function compare(worker, { tokens, requests }) {
+async function compare(worker, scraper, { tokens, requests }) {
   const bodies = () => Array.from({ length: requests }, () => job(freshPrompt(32), tokens));
   const measure = async () => {
     const before = activity(worker.pid).cpuMs;
     const rate = totalRate(await askAll(worker.url, bodies(), STREAMS));
     return { rate, cpuMicros: ((activity(worker.pid).cpuMs - before) * 1000) / (requests * tokens) };
   };
-  const sides = { alone: measure, scraped: () => withScraper(worker.url, measure) };
+  const sides = { alone: measure, scraped: () => scraper.during('/metrics', measure) };
   await interleaved(2, sides);
   return interleaved(rounds(ROUNDS), sides);
 }
 
-async function withScraper(url, measure, path = '/metrics') {
-  const scraper = new Worker(new URL('./scrape-thread.mjs', import.meta.url), {
-    workerData: { url, path, intervalMs: INTERVAL_MS },
+/** One thread for all sides: its start takes processor time that no measurement may contain. */
+async function openScraper(url) {
+  const thread = new Worker(new URL('./scrape-thread.mjs', import.meta.url), {
+    workerData: { intervalMs: INTERVAL_MS },
   });
-  await once(scraper, 'online');
-  const figure = await measure();
-  scraper.postMessage('stop');
-  await once(scraper, 'exit');
-  return figure;
+  const tell = async (target) => {
+    thread.postMessage(target);
+    await once(thread, 'message');
+  };
+  await tell(undefined);
+  return {
+    /** Takes a measurement while the thread requests this path. */
+    async during(path, measure) {
+      await tell(url + path);
+      const figure = await measure();
+      await tell(undefined);
+      return figure;
+    },
+    close: () => thread.terminate(),
+  };
 }
 
 /**
  * Processor time of scrapes on the idle worker, which is subtracted: the share of one core in percent, and the
  * milliseconds of one scrape and of one `GET /live` at the same rate.
  */
-async function costOfScrapes({ url, pid }) {
+async function costOfScrapes({ pid }, scraper) {
   const during = async () => {
     const [before, began] = [activity(pid).cpuMs, performance.now()];
     await sleep(IDLE_MS);
@@ -127,8 +140,8 @@ async function costOfScrapes({ url, pid }) {
   };
   const sides = {
     idle: during,
-    scraped: () => withScraper(url, during),
-    live: () => withScraper(url, during, '/live'),
+    scraped: () => scraper.during('/metrics', during),
+    live: () => scraper.during('/live', during),
   };
   await interleaved(1, sides);
   const figures = await interleaved(rounds(5), sides);

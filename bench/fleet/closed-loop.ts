@@ -5,7 +5,7 @@
  */
 import { table } from '../measure.mjs';
 import { Agenda } from './agenda.ts';
-import { quantileOf } from './record.ts';
+import { quantileOf } from './figures.ts';
 import { MEASURED, type ServiceTimes } from './service.ts';
 import { type Happening, type Job, newJob, SimulatedWorker } from './simulated-worker.ts';
 

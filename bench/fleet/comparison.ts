@@ -1,7 +1,7 @@
 /** One real worker and the model of one worker under the same arrivals. */
 import { table } from '../measure.mjs';
 import { LoneWorker } from './closed-loop.ts';
-import { quantileOf } from './record.ts';
+import { quantileOf } from './figures.ts';
 import type { ServiceTimes } from './service.ts';
 import { type Job, newJob } from './simulated-worker.ts';
 

@@ -1,4 +1,6 @@
 /** The load and the sizes of the simulated fleets, and figures of their runs. */
+
+import type { RunFigures } from './figures.ts';
 import {
   leastGreater,
   leastOwn,
@@ -8,7 +10,6 @@ import {
   roundRobin,
   twoChoices,
 } from './policies.ts';
-import type { Record } from './record.ts';
 import { MEASURED } from './service.ts';
 import { type Loss, type Plan, simulate } from './simulation.ts';
 
@@ -65,12 +66,12 @@ export function planOf({ workers, policy, load, routers = 1, loss, countedMs, se
   };
 }
 
-export const run = (one: Case): Record => simulate(planOf(one));
+export const run = (one: Case): RunFigures => simulate(planOf(one));
 
-export const hitRate = ({ cachedTokens, promptTokens }: Record): number => cachedTokens / promptTokens;
+export const hitRate = ({ cachedTokens, promptTokens }: RunFigures): number => cachedTokens / promptTokens;
 
 /** True if the 95th percentile of the times to first token keeps the goal, and no request is refused. */
-const keeps = (record: Record): boolean => record.counted.refused === 0 && record.firstToken(0.95) <= GOAL_MS;
+const keeps = (record: RunFigures): boolean => record.counted.refused === 0 && record.firstToken(0.95) <= GOAL_MS;
 
 /** The highest load, in requests per second and worker, with which a policy keeps the goal: to 4 %. */
 export function highestLoad(one: Omit<Case, 'load'>): number {

@@ -35,7 +35,7 @@ export interface WorkerLimits {
   readonly stored: number;
 }
 
-/** What happened to a job in a worker. */
+/** An event of a job in a worker. */
 export type Happening = { readonly job: Job; readonly kind: 'token' | 'end' };
 
 interface Row {

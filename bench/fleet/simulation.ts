@@ -3,10 +3,10 @@
  * workers can be lost. Discrete events, one seed, no clock and no network.
  */
 import { Agenda } from './agenda.ts';
+import { RunFigures } from './figures.ts';
 import { FleetView } from './fleet-view.ts';
 import type { Choose, Policy } from './policies.ts';
 import { Random } from './random.ts';
-import { Record } from './record.ts';
 import type { ServiceTimes } from './service.ts';
 import { type Happening, type Job, newJob, SimulatedWorker, type WorkerLimits } from './simulated-worker.ts';
 
@@ -66,7 +66,7 @@ interface Place {
   stranded: Job[];
 }
 
-export function simulate(plan: Plan): Record {
+export function simulate(plan: Plan): RunFigures {
   return new Simulation(plan).run();
 }
 
@@ -74,7 +74,7 @@ class Simulation {
   readonly #plan: Plan;
   readonly #agenda = new Agenda();
   readonly #random: Random;
-  readonly #record: Record;
+  readonly #record: RunFigures;
   readonly #places: Place[];
   readonly #routers: Router[];
   /** Job → its router and its worker. */
@@ -84,7 +84,7 @@ class Simulation {
   constructor(plan: Plan) {
     this.#plan = plan;
     this.#random = new Random(plan.seed);
-    this.#record = new Record(plan.warmUpMs);
+    this.#record = new RunFigures(plan.warmUpMs);
     this.#places = Array.from({ length: plan.workers }, () => this.#newPlace());
     const owners = new Map<number, number>();
     this.#routers = Array.from({ length: plan.routers }, () => {
@@ -94,7 +94,7 @@ class Simulation {
     });
   }
 
-  run(): Record {
+  run(): RunFigures {
     this.#agenda.at(this.#pause(), (now) => this.#arrive(now));
     const { loss, endMs } = this.#plan;
     if (loss) this.#agenda.at(loss.at, (now) => this.#lose(loss, now));

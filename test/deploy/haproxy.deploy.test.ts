@@ -7,19 +7,20 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { enginePid } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { longJob } from '../support/listener.ts';
 import { startWorker } from '../support/worker.ts';
 import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
 import { arrivalOf } from './support/pieces.ts';
-import { type Haproxy, hasProgram, startHaproxy, stateOf } from './support/proxies.ts';
+import { hasPrograms } from './support/programs.ts';
+import { type Haproxy, startHaproxy, stateOf } from './support/proxies.ts';
 import { AUTHORIZED, listen, openScene, readOn, TOKEN, WORKER_CONNECTIONS, workerOf } from './support/scene.ts';
 import { executeOverHttp2, writeIdentity } from './support/secure.ts';
-import { freePort } from './support/streams.ts';
 
 const env = { WORKER_CONNECTIONS };
 const FILE = 'deploy/haproxy/haproxy.cfg';
 
-describe.skipIf(!hasProgram('haproxy'))('HAProxy with the file of deploy/', () => {
+describe.skipIf(!hasPrograms('haproxy'))('HAProxy with the file of deploy/', () => {
   let files: string;
   let proxy: Haproxy;
   const scene = openScene(async (workers) => {

@@ -11,11 +11,12 @@ import { lastOf, longJob } from '../support/listener.ts';
 import type { TestWorker } from '../support/worker.ts';
 import { testDoor, testJobs, testLosses, testSmuggling, testStreams, testUnprivileged } from './support/behaviour.ts';
 import { arrivalOf } from './support/pieces.ts';
-import { hasProgram, startNginx } from './support/proxies.ts';
+import { hasPrograms } from './support/programs.ts';
+import { startNginx } from './support/proxies.ts';
 import { AUTHORIZED, listen, openScene, workerOf } from './support/scene.ts';
 import { executeOverHttp2, writeIdentity } from './support/secure.ts';
 
-describe.skipIf(!hasProgram('nginx'))('nginx with the files of deploy/', () => {
+describe.skipIf(!hasPrograms('nginx'))('nginx with the files of deploy/', () => {
   let files: string;
   beforeAll(() => {
     files = mkdtempSync(join(tmpdir(), 'nginx-files-'));

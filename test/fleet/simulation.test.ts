@@ -1,18 +1,18 @@
 /** The simulated fleet (bench/fleet): equal runs, no lost request, the laws of queues, and the effects of its policies. */
 import { expect, test } from 'vitest';
 import { closedLoop, OVER_HTTP } from '../../bench/fleet/closed-loop.ts';
+import { quantileOf, type RunFigures } from '../../bench/fleet/figures.ts';
 import { hitRate, planOf, run } from '../../bench/fleet/plans.ts';
 import { leastOwn, leastSampled, type Policy, prefixAffinity, roundRobin } from '../../bench/fleet/policies.ts';
-import { quantileOf, type Record } from '../../bench/fleet/record.ts';
 import { MEASURED, promptMs, type ServiceTimes, stepMs } from '../../bench/fleet/service.ts';
 import { type Plan, simulate } from '../../bench/fleet/simulation.ts';
 import { CALLBACK, storm } from '../../bench/fleet/storm.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { CALLBACK_TIMES } from '../../src/lifecycle/callback/ready-callback.ts';
 
-const small = (policy: Policy, more: object = {}): Record =>
+const small = (policy: Policy, more: object = {}): RunFigures =>
   run({ workers: 10, policy, load: 0.25, countedMs: 400_000, ...more });
-const summary = (record: Record): unknown => [record.total, record.tokens, record.firstTokens];
+const summary = (record: RunFigures): unknown => [record.total, record.tokens, record.firstTokens];
 
 test('equal seeds give equal runs, and other seeds other ones', () => {
   const [one, same, other] = [575, 575, 576].map((seed) => summary(small(prefixAffinity(16), { seed })));

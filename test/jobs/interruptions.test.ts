@@ -186,3 +186,25 @@ test('spans: a step that gives tokens and takes the slot gave the tokens first',
     ['decode', 1],
   ]);
 });
+
+test('spans: a running output that is held for the test of others is interrupted, and a waiting one is not', async () => {
+  const { spans } = await play([
+    [
+      step({}, { held: true }),
+      step({ notes: [STARTED], ...tokens(0, 3) }),
+      step({}, { held: true }),
+      step({}, { held: true }),
+      step({ notes: [STARTED], ...tokens(3, 5) }),
+      step({ finish: finish('max_tokens') }),
+    ],
+  ]);
+  const facts = ['rbees.tokens_out', 'rbees.interruption'];
+  expect(spans.map(({ name, attributes }) => [name, ...facts.map((fact) => attributes[fact])])).toEqual([
+    ['queue', undefined, undefined],
+    ['prefill', undefined, undefined],
+    ['decode', 3, undefined],
+    ['interruption', undefined, 'held'],
+    ['prefill', undefined, undefined],
+    ['decode', 2, undefined],
+  ]);
+});

@@ -47,7 +47,7 @@ export interface TraceSettings {
 export interface TraceConfiguration {
   readonly settings: TraceSettings | undefined;
   readonly problems: readonly TraceProblem[];
-  /** Values of headers, to be kept out of all texts. */
+  /** Credentials of the headers, to be kept out of all texts. */
   readonly secrets: readonly string[];
 }
 
@@ -59,6 +59,8 @@ const MAX = 2 ** 31 - 1;
 const OWN_HEADERS =
   /^(?:content-(?:type|length|encoding)|host|connection|transfer-encoding|te|upgrade|expect|keep-alive|trailer)$/i;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]{1,256}$/i;
+/** Honeycomb takes its key in `x-honeycomb-team`. */
+const CREDENTIAL_NAME = /auth|key|token|secret|password|credential|cookie|honeycomb-team/i;
 const HEADER_VALUE = /^[\x20-\x7e]{0,4096}$/;
 
 /** Variables that have no effect here, and the way out. */
@@ -79,11 +81,10 @@ export function readTraceSettings(environment: NodeJS.Dict<string> = process.env
     if (found) variables.problem(found.name, `this variable is not supported; ${remedy}`);
   }
   const authorization = basicAuthorization(url);
-  const isAllowed = (key: string, value: string): boolean =>
-    HEADER_NAME.test(key) && !OWN_HEADERS.test(key) && HEADER_VALUE.test(value);
-  const given = variables.list({ isSecret: true, isAllowed }, ...forTraces('HEADERS'));
+  const given = variables.list({ isSecret: true, problemOf: headerProblem }, ...forTraces('HEADERS'));
   const headers = { ...(authorization !== undefined && { Authorization: authorization }), ...given };
-  const secrets = Object.values(headers).flatMap((value) => [value, value.replace(/^\S+ +/, '')]);
+  const credentials = Object.entries(headers).filter(([name, value]) => isCredential(name, value));
+  const secrets = credentials.flatMap(([, value]) => [value, value.replace(/^\S+ +/, '')]);
   return {
     settings: {
       receiver: {
@@ -101,6 +102,19 @@ export function readTraceSettings(environment: NodeJS.Dict<string> = process.env
     secrets,
   };
 }
+
+/** Why a header cannot be sent, without its value. */
+function headerProblem(name: string, value: string): string | undefined {
+  if (!HEADER_NAME.test(name)) return 'a name of a header has a character that is not allowed';
+  const header = shorten(name, 60);
+  if (OWN_HEADERS.test(name)) return `the header ${header} is set by the worker: remove it`;
+  if (!HEADER_VALUE.test(value)) return `the value of the header ${header} must have at most 4096 characters of ASCII`;
+  return undefined;
+}
+
+/** True for a value that no text may show. The name of a tenant is none: the word may stand in any text. */
+const isCredential = (name: string, value: string): boolean =>
+  CREDENTIAL_NAME.test(name) || (value.length >= 16 && /\d/.test(value) && /[a-z]/i.test(value));
 
 /** The variable of traces, and that of all signals. */
 const forTraces = (name: string): readonly [string, string] => [
@@ -202,8 +216,9 @@ function limits(variables: TraceVariables): TraceSettings['limits'] {
 
 /** `OTEL_SERVICE_NAME` counts before `service.name` of the list. */
 function resource(variables: TraceVariables): TraceSettings['resource'] {
-  const isAllowed = (key: string): boolean => key.length <= 256;
-  const given = variables.list({ isSecret: false, isAllowed }, 'OTEL_RESOURCE_ATTRIBUTES');
+  const problemOf = (key: string): string | undefined =>
+    key.length > 256 ? 'a key has more than 256 characters' : undefined;
+  const given = variables.list({ isSecret: false, problemOf }, 'OTEL_RESOURCE_ATTRIBUTES');
   const name = variables.given('OTEL_SERVICE_NAME')?.value;
   return { ...given, ...(name !== undefined && { 'service.name': name }) };
 }

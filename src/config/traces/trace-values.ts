@@ -13,6 +13,11 @@ export interface TraceProblem {
   readonly reason: string;
 }
 
+export interface ListRules {
+  readonly isSecret: boolean;
+  readonly problemOf: (key: string, value: string) => string | undefined;
+}
+
 /** Maximum UTF-16 units of a wrong value in its problem. */
 const MAX_SHOWN = 100;
 /** The longest list that is read. */
@@ -91,22 +96,17 @@ export class TraceVariables {
    * A list `key1=value1,key2=value2` with percent-encoded values, as in W3C Baggage. One wrong entry discards
    * the whole list, as the specification demands.
    * @param isSecret true: the problem does not show the list
-   * @param isAllowed true for an entry that can be used
+   * @param problemOf why an entry cannot be used, without its value; undefined for one that can
    */
-  list(
-    {
-      isSecret,
-      isAllowed,
-    }: { readonly isSecret: boolean; readonly isAllowed: (key: string, value: string) => boolean },
-    ...names: readonly string[]
-  ): Readonly<Record<string, string>> {
+  list({ isSecret, problemOf }: ListRules, ...names: readonly string[]): Readonly<Record<string, string>> {
     const found = this.given(...names);
     if (!found) return {};
     const entries = entriesOf(found.value);
-    if (entries?.every(([key, value]) => isAllowed(key, value))) return Object.fromEntries(entries);
+    const problems = entries?.flatMap(([key, value]) => problemOf(key, value) ?? []);
+    if (entries && problems?.length === 0) return Object.fromEntries(entries);
     const value = isSecret ? '(hidden)' : shown(found.value);
-    const allowed = 'key=value pairs, separated by commas, with percent-encoded values';
-    this.problem(found.name, `${value} is not allowed; allowed: ${allowed}; the whole list is ignored`);
+    const reason = problems?.[0] ?? 'allowed: key=value pairs, separated by commas, with percent-encoded values';
+    this.problem(found.name, `${value} is not allowed; ${reason}; the whole list is ignored`);
     return {};
   }
 }

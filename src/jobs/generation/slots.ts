@@ -39,10 +39,13 @@ export class Slots {
     if (lost !== undefined && narrates) narrator.requeued(lost);
     if (interrupted !== undefined) {
       this.#interruptions.lost(choice, interrupted, job.progress.tokensOut);
-      choice.trace?.interrupted(choice.tokensOut, true);
+      choice.trace?.interrupted(choice.tokensOut, 'engine_lost');
       metrics.interrupted();
     }
-    if (held) this.#interruptions.held(choice);
+    if (held) {
+      this.#interruptions.held(choice);
+      choice.trace?.interrupted(choice.tokensOut, 'held');
+    }
     if (resumed) {
       this.#interruptions.resumed(choice, resumed);
       metrics.resumed();
@@ -69,7 +72,7 @@ export class Slots {
     if (note.note === 'preempted') {
       this.#interruptions.preempted(choice, note.tokens);
       if (tokens > 0) choice.trace?.token(choice.tokensOut);
-      choice.trace?.interrupted(choice.tokensOut + tokens, false);
+      choice.trace?.interrupted(choice.tokensOut + tokens, 'preempted');
       this.#parts.metrics.preempted();
       this.#setSlot(choice, false);
     }

@@ -7,7 +7,8 @@ import { backoffMs, type Verdict, verdictOf } from './retry.ts';
 import { SpanQueue, type SpanRank } from './span-queue.ts';
 
 /** Why spans were dropped. `rejected`: by the receiver. `shutdown`: at the end of the worker. */
-export type DropReason = 'queue_full' | 'export_failed' | 'rejected' | 'shutdown';
+export const DROP_REASONS = ['queue_full', 'export_failed', 'rejected', 'shutdown'] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
 
 export interface BatchSettings {
   /** Longest time that a span waits for others. */

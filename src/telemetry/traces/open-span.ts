@@ -125,9 +125,11 @@ export class OpenSpan {
   }
 }
 
-/** A text, or the texts of a list, cut to the limit; never in the middle of a surrogate pair. */
+const HALF_PAIR = /[\ud800-\udbff]$/;
+
+/** A text, or the texts of a list, cut to the limit; before a surrogate pair that crosses it. */
 function shortened(value: AttributeValue, chars: number): AttributeValue {
-  if (typeof value === 'string') return value.length <= chars ? value : value.slice(0, chars).toWellFormed();
+  if (typeof value === 'string') return value.length <= chars ? value : value.slice(0, chars).replace(HALF_PAIR, '');
   if (typeof value === 'object') return value.map((one) => shortened(one, chars) as string | number | boolean);
   return value;
 }

@@ -5,6 +5,9 @@
 import type { OpenSpan } from './open-span.ts';
 import type { Attributes } from './span.ts';
 
+/** Why an output has lost its slot. `held`: it waits while the requests of a lost engine are tested one at a time. */
+export type Interruption = 'engine_lost' | 'preempted' | 'held';
+
 export type Phase = 'queue' | 'prefill' | 'decode' | 'interruption';
 
 /** The part of a request that an output uses. */
@@ -43,10 +46,11 @@ export class OutputTrace {
     this.#next('decode', tokensOut, {});
   }
 
-  /** The output has lost its slot, and waits for the next one. @param lost true if its engine was lost */
-  interrupted(tokensOut: number, lost: boolean): void {
-    if (lost) this.#span.fail('engine_lost');
-    this.#next('interruption', tokensOut, { 'rbees.interruption': lost ? 'engine_lost' : 'preempted' });
+  /** The output waits for the next slot. Ignored for an output that has had none, and during an interruption. */
+  interrupted(tokensOut: number, cause: Interruption): void {
+    if (this.#phase === 'queue') return;
+    if (cause === 'engine_lost') this.#span.fail('engine_lost');
+    this.#next('interruption', tokensOut, { 'rbees.interruption': cause });
   }
 
   /** The output ends. @param errorCode why, if it is not complete */
@@ -56,7 +60,6 @@ export class OutputTrace {
   }
 
   #next(phase: Phase, tokensOut: number, attributes: Attributes): void {
-    // The engine may report an interruption twice: as lost, and as held for a test.
     if (phase === this.#phase) return;
     this.#finish(tokensOut);
     this.#tokensBefore = tokensOut;

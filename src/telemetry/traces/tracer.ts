@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Counter, type Metric } from '../series.ts';
-import { type BatchSettings, type DropReason, Exporter } from './exporter.ts';
+import { type BatchSettings, DROP_REASONS, type DropReason, Exporter } from './exporter.ts';
 import { type RequestFacts, requestAttributes, SCHEMA_URL } from './gen-ai.ts';
 import type { SpanLimits } from './open-span.ts';
 import type { Receiver } from './post.ts';
@@ -53,7 +53,12 @@ export class Tracer {
   readonly #parts: TracerParts;
   readonly #exporter: Exporter;
   readonly #exported = new Counter('worker_trace_spans_exported_total', 'Spans that the receiver has taken');
-  readonly #dropped = new Counter('worker_trace_spans_dropped_total', 'Spans that were not exported', 'reason');
+  readonly #dropped = new Counter(
+    'worker_trace_spans_dropped_total',
+    'Spans that were not exported',
+    'reason',
+    DROP_REASONS,
+  );
 
   constructor(parts: TracerParts) {
     const { settings, version } = parts;
@@ -67,7 +72,6 @@ export class Tracer {
         parts.onDropped(spans, reason, cause);
       },
     });
-    for (const reason of ['queue_full', 'export_failed', 'rejected', 'shutdown'] as const) this.#dropped.add(0, reason);
   }
 
   /** The metrics of the export. */

@@ -102,6 +102,17 @@ test('the headers of traces replace those of all signals, and are not merged wit
   expect(receiver.headers).toEqual({ 'x-tenant': 'b' });
 });
 
+test.each([
+  ['X-Scope-OrgID=inference', []],
+  ['x-api-key=short', ['short']],
+  ['authorization=Basic%20YWJj', ['Basic YWJj', 'YWJj']],
+  ['x-honeycomb-team=abc,x-honeycomb-dataset=production', ['abc']],
+  ['x-tenant=0123456789abcdef', ['0123456789abcdef']],
+])('of the headers %s, the credentials are kept secret', (headers, secrets) => {
+  const read = readTraceSettings({ [BASE]: 'http://host', OTEL_EXPORTER_OTLP_HEADERS: headers });
+  expect([...new Set(read.secrets)]).toEqual(secrets);
+});
+
 test('an empty variable counts as absent', () => {
   const names = ['HEADERS', 'TIMEOUT', 'COMPRESSION', 'PROTOCOL', 'CERTIFICATE'].flatMap((name) => [
     `OTEL_EXPORTER_OTLP_${name}`,
@@ -188,12 +199,17 @@ describe('a value that cannot be used', () => {
       true,
     ],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'a=%zz' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
-    [{ OTEL_EXPORTER_OTLP_HEADERS: 'a=b%0d%0ac' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: 'a=b%0d%0ac' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\).*header a must/, true],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'a=b\r\nx-evil: c' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'a%0a=b' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'ünicode=b' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
     [{ OTEL_EXPORTER_OTLP_HEADERS: `a=${'b'.repeat(9000)}` }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
-    [{ OTEL_EXPORTER_OTLP_HEADERS: 'Content-Type=x' }, 'OTEL_EXPORTER_OTLP_HEADERS', /\(hidden\)/, true],
+    [
+      { OTEL_EXPORTER_OTLP_HEADERS: 'Content-Type=x' },
+      'OTEL_EXPORTER_OTLP_HEADERS',
+      /\(hidden\).*header Content-Type is set by the worker: remove it/,
+      true,
+    ],
     [{ OTEL_RESOURCE_ATTRIBUTES: 'a=1,b' }, 'OTEL_RESOURCE_ATTRIBUTES', /"a=1,b".*whole list/, true],
     [{ OTEL_EXPORTER_OTLP_TIMEOUT: '10s' }, 'OTEL_EXPORTER_OTLP_TIMEOUT', /"10s".*whole number.*10000/, true],
     [{ OTEL_EXPORTER_OTLP_COMPRESSION: 'zstd' }, 'OTEL_EXPORTER_OTLP_COMPRESSION', /"zstd".*none, gzip/, true],

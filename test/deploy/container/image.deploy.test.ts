@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT } from '../../support/documents.ts';
 import { eventually } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import { Podman, podmanObstacle } from '../support/podman.ts';
-import { endsOf, freePort, isReady, openStreams, TOKEN } from '../support/streams.ts';
+import { endsOf, isReady, openStreams, TOKEN } from '../support/streams.ts';
 
 const IMAGE = 'localhost/rbees-workerd:test';
 const MIB = 2 ** 20;

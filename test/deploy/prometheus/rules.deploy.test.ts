@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { Scrape } from '../../support/scrape.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
-import { DEPLOY, hasProgram, panels, promtool, rules } from '../support/prometheus.ts';
+import { hasPrograms } from '../support/programs.ts';
+import { DEPLOY, panels, promtool, rules } from '../support/prometheus.ts';
 
 const file = (name: string): string => join(DEPLOY, 'prometheus', name);
 
@@ -26,7 +27,7 @@ test('every panel has a title of its own, a description and a unit', () => {
   expect(poor.map(({ title }) => title)).toEqual([]);
 });
 
-describe.skipIf(!hasProgram('promtool'))('promtool', () => {
+describe.skipIf(!hasPrograms('promtool'))('promtool', () => {
   test.each([
     ['check', 'config', file('prometheus.yml')],
     ['check', 'rules', file('rules.yml')],

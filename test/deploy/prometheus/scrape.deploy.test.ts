@@ -7,12 +7,12 @@ import { enginePid } from '../../support/cli.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Scrape } from '../../support/scrape.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { hasPrograms } from '../support/programs.ts';
 import {
   dashboard,
   dashboardExpressions,
   type Expression,
   expressionsOf,
-  hasProgram,
   Prometheus,
   panels,
   partsOf,
@@ -23,7 +23,7 @@ const EXPRESSIONS = [...ruleExpressions(), ...dashboardExpressions()];
 /** Labels that Prometheus adds to every series. */
 const ADDED = ['instance', 'job'];
 
-describe.skipIf(!hasProgram('prometheus'))('Prometheus with two workers', () => {
+describe.skipIf(!hasPrograms('prometheus'))('Prometheus with two workers', () => {
   let workers: readonly TestWorker[];
   let prometheus: Prometheus;
   beforeAll(async () => {

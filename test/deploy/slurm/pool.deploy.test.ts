@@ -8,7 +8,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
 import { PlayedSlurm, TOKEN } from '../support/played-slurm.ts';
-import { type Haproxy, hasProgram, startHaproxy } from '../support/proxies.ts';
+import { hasPrograms } from '../support/programs.ts';
+import { type Haproxy, startHaproxy } from '../support/proxies.ts';
 
 const RUNNING = '7 1 RUNNING 0 0 2030-01-01T00:00:00 None';
 const ID = 'rbees-worker-7_1-r0';
@@ -127,7 +128,7 @@ describe.skipIf(process.platform !== 'linux')('the pool under Slurm', () => {
     expect(slurm.called).toEqual([]);
   });
 
-  describe.skipIf(!hasProgram('haproxy'))('with HAProxy', () => {
+  describe.skipIf(!hasPrograms('haproxy'))('with HAProxy', () => {
     let haproxy: Haproxy;
     beforeEach(async () => {
       writeFileSync(file('workers.map'), '');

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
-import { hasPrograms, SlurmCluster } from '../support/slurm.ts';
+import { hasPrograms } from '../support/programs.ts';
+import { SlurmCluster } from '../support/slurm.ts';
 import { type Member, type Output, SlurmPool, Stream } from '../support/slurm-pool.ts';
 
 const PROGRAMS = ['slurmctld', 'slurmd', 'munged', 'sbatch', 'scontrol', 'scancel', 'squeue', 'haproxy'];

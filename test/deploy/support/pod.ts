@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { stringify } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import { type Manifest, theOnly } from './kube-tools.ts';
 import type { Podman } from './podman.ts';
-import { freePort, isReady, TOKEN } from './streams.ts';
+import { isReady, TOKEN } from './streams.ts';
 
 interface Mutable {
   [field: string]: unknown;

@@ -1,19 +1,16 @@
 /** Debian's Prometheus for tests: its own process, free port and temporary folder, and the expressions of the examples. */
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import { kill, track } from '../../support/processes.ts';
 
 export const DEPLOY = fileURLToPath(new URL('../../../deploy/', import.meta.url));
-
-/** True if the program is installed. */
-export const hasProgram = (name: string): boolean => spawnSync(name, ['--version']).error === undefined;
 
 /** Runs promtool. Resolves with its exit code and its whole output. */
 export function promtool(args: readonly string[], input = ''): Promise<{ code: number; output: string }> {
@@ -193,12 +190,4 @@ export function partsOf({ text }: Expression): { selectors: readonly Selector[];
     .map(([, name = '', matchers = '']) => ({ name, matchers }))
     .filter(({ name }) => !WORDS.has(name) && !/^\d/.test(name));
   return { selectors, labels };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

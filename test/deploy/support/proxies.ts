@@ -2,15 +2,16 @@
  * HAProxy and nginx as children of a test, with the files of deploy/: own folder, ports, sockets and logs. Nothing
  * of the system is used but the programs.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import { track } from '../../support/processes.ts';
 import type { TestWorker } from '../../support/worker.ts';
 
@@ -20,8 +21,6 @@ const NGINX_FOLDER = fileURLToPath(new URL('../../../deploy/nginx', import.meta.
 const NOBODY = { uid: 65_534, gid: 65_534 } as const;
 
 export const isRoot = process.getuid?.() === 0;
-export const hasProgram = (name: string): boolean => spawnSync(name, ['-v']).error === undefined;
-
 /** A line of an access log. */
 export type AccessLine = Readonly<Record<string, unknown>>;
 
@@ -208,14 +207,6 @@ async function answers(port: number, child: ChildProcess): Promise<'answers'> {
     if (child.exitCode === null) await (await fetch(`http://127.0.0.1:${port}/nothing`)).text();
   });
   return child.exitCode === null ? 'answers' : new Promise(() => undefined);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
 }
 
 /** Sends one command to the Runtime API of HAProxy, and returns the answer. */

@@ -8,10 +8,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Continuation, type JobRequest, RefusedError, WorkerClient } from '../../../src/client/client.ts';
+import { freePort } from '../../support/free-port.ts';
 import { kill, track } from '../../support/processes.ts';
 import { CLI, type LogLine } from '../../support/worker.ts';
 import { type Haproxy, startHaproxy } from './proxies.ts';
-import { freePort, type SlurmCluster } from './slurm.ts';
+import type { SlurmCluster } from './slurm.ts';
 
 const file = (name: string): string => fileURLToPath(new URL(`../../../deploy/slurm/${name}`, import.meta.url));
 const mapOf = ({ folder }: SlurmCluster): string => join(folder, 'workers.map');

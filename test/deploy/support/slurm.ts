@@ -4,36 +4,20 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { hostname, tmpdir, userInfo } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { freePort } from '../../support/free-port.ts';
 import { kill, signalIfAlive, track } from '../../support/processes.ts';
+import { PATH } from './programs.ts';
 
-/** Folders of daemons, which the PATH of a user may lack. */
-const PATH = [process.env['PATH'], '/usr/sbin', '/sbin'].join(delimiter);
 const MUNGE = 'munge';
 /** Cores that the node pretends to have: one for each job of the tests. */
 const CORES = 16;
 const ENDED = /^(?:COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY)$/;
-
-/** True if the machine has all of these programs. */
-export const hasPrograms = (...names: readonly string[]): boolean =>
-  names.every((name) => PATH.split(delimiter).some((folder) => existsSync(join(folder, name))));
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 /** State of a job of the cluster, as `scontrol show job` prints it. */
 export interface JobFacts {

@@ -1,7 +1,5 @@
 /** Streams of a worker that a test did not start itself: in a container, or behind a unit. */
 
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 
 export const TOKEN = 'token-of-the-test';
@@ -19,16 +17,6 @@ export async function openStreams(url: string, count: number): Promise<readonly 
 /** The last events of streams, when all of them are over. */
 export async function endsOf(streams: readonly Listener[]): Promise<ReturnType<typeof lastOf>[]> {
   return (await Promise.all(streams.map((stream) => stream.ended))).map(lastOf);
-}
-
-/** A port that nobody uses at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** True if the worker is ready. */

@@ -6,7 +6,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,6 +14,7 @@ import { quantizedModel } from '../../engine/quantized/quantized-model.ts';
 import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
 import { checkpointNamed } from '../../support/checkpoints/models.ts';
 import { ROOT, type ShellBlock, shellBlocks } from '../../support/documents.ts';
+import { freePort } from '../../support/free-port.ts';
 import { ggufBytes } from '../../support/gguf/gguf-bytes.ts';
 import { filesOf } from '../../support/hub-models.ts';
 import { HubServer } from '../../support/hub-server.ts';
@@ -91,14 +91,6 @@ function scriptOf({ commands }: ShellBlock, ports: ReadonlyMap<string, number>):
 }
 
 const withoutComment = (command: string): string => command.replace(/\s+#.*$/, '');
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 async function portsFor({ commands }: ShellBlock): Promise<ReadonlyMap<string, number>> {
   const serves = commands.some((command) => SERVES.test(command));

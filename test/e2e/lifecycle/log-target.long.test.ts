@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import { lastOf, longJob } from '../../support/listener.ts';
 import { killAll, track } from '../../support/processes.ts';
 import { all, CLI, type LogLine, type StreamEvent, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -113,15 +114,6 @@ describe('a file', () => {
       return (await once(child, 'exit'))[0];
     };
     return { url, stderr: () => stderr, stop };
-  }
-
-  async function freePort(): Promise<number> {
-    const { createServer } = await import('node:net');
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as { port: number };
-    await new Promise((resolve) => probe.close(resolve));
-    return port;
   }
 
   async function execute(url: string, job: object): Promise<string> {

@@ -1,6 +1,6 @@
 /** A worker and its faulty proxies for `scenario.mjs`, and the result that every runtime must get. */
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+
+import { freePort } from '../free-port.ts';
 import { startWorker, type TestWorker } from '../worker.ts';
 import { FaultyProxy } from './faulty-proxy.ts';
 
@@ -58,12 +58,3 @@ export const EXPECTED = {
   running: 0,
   status: 'healthy',
 };
-
-/** A port at which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -59,7 +59,7 @@ describe('a sampler', () => {
     expect(isSampled(sampler, id, false)).toBe(!follows && own);
   });
 
-  test('takes the share of the ratio, and the same traces as every other program with that ratio', () => {
+  test('takes the share of the ratio, by the rule of OTEP 235', () => {
     const ids = Array.from({ length: 4000 }, () => randomBytes(16).toString('hex'));
     const count = (ratio: number): number =>
       ids.filter((one) => isSampled({ name: 'traceidratio', ratio }, one)).length;

@@ -1,4 +1,4 @@
-/** What a simulation counts: every request by its end, times to first token, tokens, and the requests in the fleet. */
+/** The figures of a simulation: requests by their ends, times to first token, tokens, requests in the fleet. */
 import type { Job } from './simulated-worker.ts';
 
 /** A first token: when its request arrived, and its delay. Milliseconds. */
@@ -7,7 +7,7 @@ export interface FirstToken {
   readonly delay: number;
 }
 
-export class Record {
+export class RunFigures {
   readonly #from: number;
   readonly firstTokens: FirstToken[] = [];
   /** Silences of the streams that went on elsewhere: from the loss to the next token. */
