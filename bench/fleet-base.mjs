@@ -1,6 +1,6 @@
 /**
- * The figures of one worker on which docs/scale.md builds. A real worker and the model of bench/fleet/ get the
- * same arrivals; a receiver of ready callbacks, a scrape, and a reader of stdout are timed.
+ * The figures of one worker on which docs/scale.md builds. A real worker and the model of bench/fleet/ get
+ * the same arrivals; a receiver of ready callbacks, a scrape, and a reader of stdout are timed.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

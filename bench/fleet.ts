@@ -1,6 +1,7 @@
 /**
- * A fleet of 10, 100 and 1 000 workers under routing policies, a loss of 5 % of the workers, and storms of ready callbacks:
- * simulated with the measured service times of one worker. Equal seeds give equal tables: those of docs/scale.md.
+ * A fleet of 10, 100 and 1 000 workers under routing policies, a loss of 5 % of the workers, and storms of
+ * ready callbacks: simulated with the measured service times of one worker. Equal seeds give equal tables:
+ * those of docs/scale.md.
  *
  *   npm run bench -- fleet                          all tables
  *   node scripts/run.mjs bench/fleet.ts <part> …    oneWorker, policies, highest, routers, losses, storms
@@ -121,7 +122,10 @@ function losses(): void {
   );
 }
 
-/** Seconds until the p95 of the requests of ten seconds is at most 1.25 times that before, for the rest of the run. */
+/**
+ * Seconds until the p95 of the requests of ten seconds is at most 1.25 times that before, for the rest of the
+ * run.
+ */
 function recovery(record: RunFigures, at: number, before: number): string {
   const windows = Array.from({ length: 8 }, (_, index) => index * 10_000);
   const slow = windows.filter((from) => record.firstToken(0.95, at + from, at + from + 10_000) > 1.25 * before);

@@ -3,7 +3,12 @@
 import { PROCESS_AGE_MS, SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import type { Gauges } from '../src/telemetry/gauges.ts';
 import { WINDOW_MS } from '../src/telemetry/loop-lag.ts';
-import { MAX_SCRAPE_READING_MS } from '../src/telemetry/memory-figure.ts';
+import {
+  MAX_MEMORY_AGE_MS,
+  MAX_SCRAPE_READING_MS,
+  MEMORY_READING_SHARE,
+  MIN_MEMORY_AGE_MS,
+} from '../src/telemetry/memory-figure.ts';
 import { Metrics } from '../src/telemetry/metrics.ts';
 import { ProcessFigures } from '../src/telemetry/process-figures.ts';
 import { type Alias, BLOCK_TOKENS } from '../src/telemetry/vllm/aliases.ts';
@@ -63,13 +68,16 @@ export function metricsPage(): string {
 |---|---|---|---|
 ${ownRows.join('\n')}
 
-Labels are words of the program: \`outcome\` is \`success\`, \`error\`, \`cancelled\` or \`timeout\`; \`code\` is a code of an error
-answer; \`event\` is a name of [narration.md](narration.md). No label has a job id, a correlation id or a text of a user.
-A counter of outcomes, reasons or codes begins with 0 for each of them, so that a rate sees its first count.
+Labels are words of the program, and the name of the model in the aliases. \`outcome\` is \`success\`, \`error\`, \`cancelled\`
+or \`timeout\`; \`code\` is a code of an error answer; \`event\` is a name of [narration.md](narration.md). No label has a job
+id, a correlation id or a text of a user. A counter of outcomes, reasons or codes begins with 0 for each of them, so
+that a rate sees its first count.
 
-An error counts once in \`worker_http_errors_total\`: a refusal, or the document of a job that failed. The failure of a
-job whose answer is a stream counts in \`worker_requests_total\` only. A request that is cancelled in the queue counts in
-\`worker_tokens_in_total\` with the tokens of its prompt, and in none of the figures of the cache and the queue.
+An error counts once in \`worker_http_errors_total\`: a refusal, or the document of a job that failed. Probes of \`/ready\`
+that get 503 count, too, with the code \`LOADING\` during the load. An upload that its client breaks off counts as
+\`INVALID_REQUEST\`. The failure of a job whose answer is a stream counts in \`worker_requests_total\` only. A request that
+is cancelled in the queue counts in \`worker_tokens_in_total\` with the tokens of its prompt, and in none of the figures
+of the cache and the queue.
 
 ## The names of vLLM
 
@@ -101,11 +109,13 @@ process (\`process_…\`, \`nodejs_…\`). \`--metrics-aliases none\` leaves out
 curl --silent http://127.0.0.1:8080/metrics | grep '^vllm:num_requests'
 \`\`\`
 
-A scrape reads the state of the worker process and never waits for the engine. It has all metrics while the model is
-loaded, while the engine is stalled or lost, and during a drain. A request whose engine is lost counts as waiting. A
-text is at most ${SCRAPE_MS} ms old, and the metrics of the Node.js process ${PROCESS_AGE_MS} ms. The memory is the figure of the
-scrape before if its reading takes more than ${MAX_SCRAPE_READING_MS} ms.
-With \`--api-token\`, a scrape needs the token.
+A scrape reads the state of the worker process and never waits for the engine. All metrics are available while the
+model loads, while the engine is stalled or lost, and during a drain. A request whose engine is lost counts as waiting,
+so a router that reads metrics keeps the worker. With \`--api-token\`, a scrape needs the token.
+
+The metrics of the worker are at most ${SCRAPE_MS} ms old, those of the Node.js process at most ${PROCESS_AGE_MS / 1000} s. A scrape reads the
+memory anew if the last figure is older than ${MIN_MEMORY_AGE_MS / 1000} s; after a slow reading, than ${MEMORY_READING_SHARE} times the duration of this reading,
+at most ${MAX_MEMORY_AGE_MS / 1000} s. If the memory cannot be read within ${MAX_SCRAPE_READING_MS} ms, the scrape has the last figure.
 
 A scrape changes no figure, so that several programs can scrape a worker. The lag of the event loop
 (\`nodejs_eventloop_lag_…\`) is measured while requests run: \`…_max_seconds\` and the other statistics are those of the
@@ -130,7 +140,7 @@ prefixes of ended requests are not part of \`kv_cache_usage_perc\`: new requests
 
 [deploy/prometheus](../deploy/prometheus) has a configuration, the alerts and their tests. The pool-manager writes
 \`workers.json\`, the list of the targets: it adds a worker when its ready callback arrives, removes it when its process
-has ended, and replaces the file by a rename.
+has ended, and replaces the file by a rename. Prometheus reads the file again at once, without a reload.
 
 Every alert has a severity and an annotation \`runbook\` with its section of this page. A fleet that is idle, a rolling
 restart and a single long prompt fire none of them: \`rules.test.yml\` has these cases. Let Alertmanager group by
@@ -139,12 +149,14 @@ repairs itself. \`warning\`: the worker repairs itself, or is slow.
 
 ### RbeesWorkerDown
 
-Critical. Prometheus could not scrape a worker for two minutes. A pool-manager replaces a lost worker earlier, and
-removes it from \`workers.json\`.
+Critical. Prometheus could not scrape a worker for two minutes. The rule names the \`job\` of \`prometheus.yml\`;
+[Kubernetes](deploy.md#routers-and-scaling) has another one. A pool-manager replaces a lost worker earlier, and removes
+it from \`workers.json\`.
 
-1. Is the process there? Its last log lines have the reason, and its [exit code](pool-manager.md#stop) says if a restart
-   helps. Without a last line, the kernel has ended it (memory), or its machine is away.
-2. Start another worker, or remove the address. If many alerts of one machine fire, look for the machine.
+1. Check the process. Its last log lines have the reason, and its [exit code](pool-manager.md#stop) says whether a
+   restart helps. If the log ends without a reason, the kernel killed the process for lack of memory, or the machine is
+   down.
+2. Start another worker, or remove the address. If many alerts of one machine fire, check the machine.
 3. The process lives and does not answer: send \`SIGTERM\`, then \`SIGKILL\`.
 
 ### RbeesQueueGrows
@@ -159,15 +171,17 @@ Warning. For ten minutes some request waited at any time, and the queue did not 
 ### RbeesEngineLost
 
 Warning. An engine process has ended in the last ten minutes, or the worker has ended a silent one. The worker starts
-the next one and continues the requests. A single loss needs nobody.
+the next one and continues the requests. A single loss needs no action. The third loss in ten minutes ends the worker.
 
 1. The log has \`engine.lost\` with the reason. \`caused_by: request\`: a request ends engines, and the worker has tested
    and refused it. A signal 9 is often the kernel's: look at the memory (RbeesMemoryNearLimit).
-2. Three losses in ten minutes end the worker.
+2. After the third loss in ten minutes, the worker exits with code 1: start another one. Losses with
+   \`caused_by: request\` do not count.
 
 ### RbeesEngineAway
 
-Critical. A worker that is up for 15 minutes has no engine for two minutes. It refuses requests.
+Critical. A worker that has run for 15 minutes has had no engine for two minutes, and refuses requests. Raise the limit
+of 900 s if your model loads longer.
 
 1. The log has \`engine.lost\` or \`engine.not_started\` with the reason: no free file descriptor, no memory, or a device
    that is lost.
@@ -185,7 +199,8 @@ restarts the engine after \`--step-timeout\`.
 
 Warning. A worker has dropped lines of its log, because nobody reads its standard output. Its work goes on.
 
-1. Is the reader of its output alive, and has its disk space? \`stdout.lines_lost\` has the number of the lines.
+1. Check that the reader of its output runs, and that its disk has space. \`stdout.lines_lost\` has the number of
+   the lines.
 2. Write less: \`--progress-every 100\`, or \`--log-level warn\`.
 
 ### RbeesCacheFull
@@ -204,7 +219,7 @@ first token.
 1. Compare \`worker_queue_wait_ms\` with \`worker_prefill_duration_seconds\`. Long waits: start more workers. Long prefills:
    prompts are long, and \`worker_prefix_cache_tokens_total\` shows how much of them the cache has. A router with prefix
    affinity helps most ([scale.md](scale.md#policies)).
-2. Both are short for their load: another program uses the machine.
+2. If both are normal for the load, look for another program that uses the machine.
 
 ### RbeesMemoryNearLimit
 
@@ -236,12 +251,14 @@ real workers.
 
 | program | reads |
 |---|---|
-| the endpoint picker of llm-d and of the Gateway API Inference Extension | \`vllm:num_requests_waiting\`, \`num_requests_running\`, \`kv_cache_usage_perc\`, \`cache_config_info\`, \`lora_requests_info\`; without configuration, because \`vllm\` is its default. It takes a worker for overloaded whose metrics are missing or 200 ms old |
+| the endpoint picker of llm-d and of the Gateway API Inference Extension | \`vllm:num_requests_waiting\`, \`num_requests_running\`, \`kv_cache_usage_perc\`, \`cache_config_info\`, \`lora_requests_info\`; without configuration, because \`vllm\` is its default. It treats a worker as overloaded if its metrics are missing or older than 200 ms |
 | the router of vLLM's production stack | \`vllm:num_requests_running\`, \`num_requests_waiting\`. It also looks for \`gpu_cache_usage_perc\` and \`gpu_prefix_cache_…\`, names of older versions of vLLM that the worker does not have |
 | KEDA | \`sum(vllm:num_requests_waiting{model_name="…"})\`, or \`sum(worker_requests_waiting)\`, by its scaler for Prometheus |
 | dashboards for vLLM | the histograms of the table above |
 
 Not available, because the worker does not count them: \`vllm:request_prompt_tokens\`, \`request_generation_tokens\`,
 \`request_params_max_tokens\`, \`request_max_num_generation_tokens\` and \`iteration_tokens_total\`. Panels of vLLM's
-dashboard that show them stay empty.
+dashboard that show them stay empty. Dashboards of older versions of vLLM also read
+\`vllm:time_per_output_token_seconds\` and \`vllm:gpu_cache_usage_perc\`: replace them by
+\`vllm:inter_token_latency_seconds\` and \`vllm:kv_cache_usage_perc\`.
 `;

@@ -1,7 +1,7 @@
 /**
  * One worker without a fleet, and the load table of docs/benchmarks.md ("The worker over HTTP") as the model
- * predicts it: clients that send their next request when their last one has ended. The model was not fitted to
- * that table.
+ * predicts it: clients that send their next request when their last one has ended. The model was not fitted
+ * to that table.
  */
 import { table } from '../measure.mjs';
 import { Agenda } from './agenda.ts';
@@ -10,9 +10,11 @@ import { MEASURED, type ServiceTimes } from './service.ts';
 import { type Happening, type Job, newJob, SimulatedWorker } from './simulated-worker.ts';
 
 const [PROMPT, OUTPUT] = [32, 64];
-/** Slots, and rows that keep beginnings, of a worker with its defaults. */
+/** Slots, and rows for stored prefixes, of a worker with its defaults. */
 const DEFAULTS = { slots: 16, stored: 64 };
-/** Measured: clients, requests, tokens/s in total, and p50 and p95 of the time to first token in milliseconds. */
+/**
+ * Measured: clients, requests, tokens/s in total, and p50 and p95 of the time to first token in milliseconds.
+ */
 export const OVER_HTTP = [
   { clients: 1, requests: 3, rate: 107.7, p50: 65, p95: 68 },
   { clients: 4, requests: 12, rate: 180.2, p50: 266, p95: 268 },

@@ -15,7 +15,10 @@ interface Measured {
   readonly end: number;
 }
 
-/** The file that bench/fleet-base.mjs writes. `times` were measured on the same worker before and after the load. */
+/**
+ * The file that bench/fleet-base.mjs writes. `times` were measured on the same worker before and after the
+ * load.
+ */
 export interface Trace {
   readonly loads: readonly {
     readonly name: string;

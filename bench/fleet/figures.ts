@@ -1,4 +1,6 @@
-/** The figures of a simulation: requests by their ends, times to first token, tokens, requests in the fleet. */
+/**
+ * The figures of a simulation: requests by their ends, times to first token, tokens, requests in the fleet.
+ */
 import type { Job } from './simulated-worker.ts';
 
 /** A first token: when its request arrived, and its delay. Milliseconds. */

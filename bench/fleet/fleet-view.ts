@@ -24,7 +24,9 @@ export class FleetView {
   readonly #phases: readonly number[];
   readonly #interval: number;
 
-  /** `interval`: time between two samples of a worker; `phases`: offset of the samples of each worker, 0 to 1. */
+  /**
+   * `interval`: time between two samples of a worker; `phases`: offset of the samples of each worker, 0 to 1.
+   */
   constructor(phases: readonly number[], interval: number) {
     this.own = new Int32Array(phases.length);
     this.listed = phases.map((_, index) => index);

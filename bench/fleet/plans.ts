@@ -14,7 +14,7 @@ import { MEASURED } from './service.ts';
 import { type Loss, type Plan, simulate } from './simulation.ts';
 
 export const SEED = 575;
-/** A worker with its defaults: 16 slots, 64 places in the queue, 64 rows that keep beginnings. */
+/** A worker with its defaults: 16 slots, 64 places in the queue, 64 rows for stored prefixes. */
 export const LIMITS = { slots: 16, queue: 64, stored: 64 };
 /** Chats with instructions of 200 tokens, questions of 40, answers of 80 and 3 turns in the mean. */
 const CHAT = { turns: 3, thinkMs: 10_000, instructions: 200, question: 40, answer: 80 };

@@ -84,8 +84,8 @@ export const twoChoices = (sampleMs: number): Policy => ({
 });
 
 /**
- * The worker of the last turn of the session. If its load is `overflow` or more, or if it has left the table, the least
- * loaded worker, which then has the session.
+ * Chooses the worker of the session's last turn. If its load is at least `overflow`, or it has left the
+ * table: the least loaded worker, which then keeps the session.
  */
 export const prefixAffinity = (overflow: number, sampleMs = 1000): Policy => ({
   name: `prefix affinity, overflow at ${overflow}`,

@@ -10,7 +10,9 @@ export interface ServiceTimes {
   readonly promptContext: number;
   /** Work of a request besides its tokens, before its first token. */
   readonly request: number;
-  /** Longest chunk of a prompt, and its longest form beside rows that decode; src/engine/prefill-budget.ts. */
+  /**
+   * Longest chunk of a prompt, and its longest form beside rows that decode; src/engine/prefill-budget.ts.
+   */
   readonly chunk: number;
   readonly longestChunk: number;
   /** Decode steps between two chunks of a long prompt. */

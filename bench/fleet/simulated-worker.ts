@@ -1,7 +1,7 @@
 /**
- * One worker: slots, a bounded queue, prompts one after another, rows that decode together, and the beginnings
- * of ended requests. Between two changes all rates are constant or linear, so that its next change has a time
- * in closed form. Knows no clock: its owner calls `advance` and asks for `nextAt`.
+ * One worker: slots, a bounded queue, prompts one after another, rows that decode together, and the stored
+ * prefixes of ended requests. Between two changes all rates are constant or linear, so that its next change
+ * has a time in closed form. Knows no clock: its owner calls `advance` and asks for `nextAt`.
  */
 import { promptMs, promptShare, type ServiceTimes, stepMs } from './service.ts';
 
@@ -31,7 +31,7 @@ export const newJob = (request: Pick<Job, 'session' | 'prompt' | 'output' | 'arr
 export interface WorkerLimits {
   readonly slots: number;
   readonly queue: number;
-  /** Beginnings that are kept: free slots and rows that only store. */
+  /** Maximum of stored prefixes: in free slots, and in rows that only store. */
   readonly stored: number;
 }
 
@@ -56,7 +56,7 @@ export class SimulatedWorker {
   readonly #waiting: Job[] = [];
   #prompts: Prompt[] = [];
   #rows: Row[] = [];
-  /** Session → tokens of its beginning; the oldest first. */
+  /** Session → tokens of its stored prefix; the oldest first. */
   readonly #stored = new Map<number, number>();
   #now = 0;
   /** Decode steps so far; a fraction is a step that is not complete. */

@@ -1,6 +1,6 @@
 /**
- * A fleet under load: sessions arrive at random, each sends its turns one after another, routers choose workers, and
- * workers can be lost. Discrete events, one seed, no clock and no network.
+ * A fleet under load: sessions arrive at random, each sends its turns one after another, routers choose
+ * workers, and workers can be lost. Discrete events, one seed, no clock and no network.
  */
 import { Agenda } from './agenda.ts';
 import { RunFigures } from './figures.ts';
@@ -28,7 +28,10 @@ export interface Loss {
   readonly at: number;
   /** Part of the workers that are lost at once. */
   readonly share: number;
-  /** Time until routers send no new request to a lost worker, and until they miss its streams. */
+  /**
+   * Time until routers send no new request to a lost worker, and until they notice that its streams are
+   * silent.
+   */
   readonly probeMs: number;
   readonly streamMs: number;
   /** Time until another worker takes the place of a lost one. */

@@ -1,7 +1,7 @@
 /**
- * Many ready callbacks at once: workers that are ready together, whose pool-manager is there or away. The rule of
- * the delays is that of src/lifecycle/callback. The receiver is one process that answers one callback after
- * another. Pure, with a seed; milliseconds.
+ * Many ready callbacks at once: workers that are ready together, whose pool-manager is there or away. The
+ * rule of the delays is that of src/lifecycle/callback. The receiver is one process that answers one callback
+ * after another. Pure, with a seed; milliseconds.
  */
 import { backoffDelay } from '../../src/protocol/backoff.ts';
 import { Agenda } from './agenda.ts';

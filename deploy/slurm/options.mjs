@@ -23,7 +23,7 @@ const { values, positionals } = parseArgs({
     /** Admin socket of HAProxy, once for each HAProxy, and the backend. */
     haproxy: { type: 'string', multiple: true, default: [] },
     backend: text('workers'),
-    /** Seconds between two looks, and seconds without an answer after which a worker is replaced. */
+    /** Seconds between two polls, and seconds without an answer after which a worker is replaced. */
     poll: text('2'),
     'dead-after': text('30'),
   },

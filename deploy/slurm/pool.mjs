@@ -13,10 +13,13 @@ import { probe } from './probe.mjs';
 import { publish } from './routers.mjs';
 import { Slurm } from './slurm.mjs';
 
-/** Time for routers to follow before a drain, time for callbacks to an earlier pool, time between looks. */
+/**
+ * Time for routers to follow before a drain, time for callbacks to an earlier pool, shortest time between
+ * polls.
+ */
 const [GRACE_MS, ADOPTION_MS, PAUSE_MS] = [1000, 10_000, 200];
 const BEGAN = Date.now();
-/** Workers that have reported, by worker id. A worker id names one life of one task. */
+/** Workers that have reported, by worker id. A worker id names one start of one task. */
 const workers = new Map();
 /** Worker ids: asked for a callback, and taken from the routers for a drain. */
 const [asked, leaving] = [new Set(), new Set()];

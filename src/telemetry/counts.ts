@@ -4,7 +4,7 @@ import type { MetricList } from './metric-list.ts';
 export const OUTCOMES = ['success', 'error', 'cancelled', 'timeout'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** Why a request ended successfully: why the first of its outputs ended. */
+/** The reason for which the first output of a successful request ended. */
 export const COMPLETIONS = ['eos', 'max_tokens', 'stop_sequence'] as const;
 export type Completion = (typeof COMPLETIONS)[number];
 
@@ -12,7 +12,7 @@ export type Completion = (typeof COMPLETIONS)[number];
 export const HTTP_REFUSALS = ['unauthorized', 'forbidden_origin', 'connection_refused', 'connection_evicted'] as const;
 export type HttpRefusal = (typeof HTTP_REFUSALS)[number];
 
-/** How a request got the grammar of its output: `refused` if it has none that can be compiled. */
+/** Source of the grammar of a request; `refused`: it cannot be compiled. */
 export const GRAMMAR_OUTCOMES = ['compiled', 'cached', 'refused'] as const;
 export type GrammarOutcome = (typeof GRAMMAR_OUTCOMES)[number];
 
@@ -51,7 +51,7 @@ function addRequests(list: MetricList) {
     ),
     resumed: list.counter(
       'worker_requests_resumed_total',
-      'Outputs that went on after an interruption, a test of suspects or a preemption',
+      'Outputs that went on after an interruption, a test of single requests after engine losses, or a preemption',
     ),
     preempted: list.counter(
       'worker_requests_preempted_total',

@@ -227,9 +227,9 @@ ${table(
   ],
 )}
 
-Meanwhile \`/metrics\` answers with all series ([operating.md](operating.md#probes-and-metrics)), and the trace of a request
-has the time as its child \`interruption\` ([traces.md](traces.md#the-spans)). Which alerts fire: [metrics.md](metrics.md#prometheus).
-A lost worker behind a load balancer or under an engine of a cluster: [deploy.md](deploy.md).`;
+Meanwhile \`/metrics\` answers with all series ([metrics.md](metrics.md)), and the trace of a request has the time as its
+child \`interruption\` ([traces.md](traces.md#the-spans)). [metrics.md](metrics.md#prometheus) lists the alerts that fire.
+[deploy.md](deploy.md) has the loss of a worker behind a load balancer and in a cluster.`;
 }
 
 function probes(results: readonly ProbeResult[]): string {

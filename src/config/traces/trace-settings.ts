@@ -171,7 +171,7 @@ function withoutUser(url: URL): URL {
   return bare;
 }
 
-/** Milliseconds. As the specification has it, 0 is no limit: the longest time of a timer. */
+/** Milliseconds. 0 is no limit, as the specification requires: the longest time of a timer. */
 const timeout = (variables: TraceVariables, fallback: number, ...names: readonly string[]): number =>
   variables.whole({ min: 0, max: MAX }, fallback, ...names) || MAX;
 

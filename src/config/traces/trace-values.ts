@@ -1,7 +1,7 @@
 /**
  * Reads single values of the OpenTelemetry variables. A value that is not allowed becomes a problem, and the
- * default counts: these variables are often set for all programs of a machine, so none of them keeps a worker
- * from its start (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+ * default counts: these variables are often set for all programs of a machine, so none of them prevents the
+ * start of a worker (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
  */
 import { shorten } from '../../protocol/text/error-message.ts';
 

@@ -6,7 +6,7 @@ import { Poster, type Receiver } from './post.ts';
 import { backoffMs, type Verdict, verdictOf } from './retry.ts';
 import { SpanQueue, type SpanRank } from './span-queue.ts';
 
-/** Why spans were dropped. `rejected`: by the receiver. `shutdown`: at the end of the worker. */
+/** Reasons for dropped spans, such as `rejected` by the receiver, or `shutdown` of the worker. */
 export const DROP_REASONS = ['queue_full', 'export_failed', 'rejected', 'shutdown'] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

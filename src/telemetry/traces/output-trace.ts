@@ -5,7 +5,10 @@
 import type { OpenSpan } from './open-span.ts';
 import type { Attributes } from './span.ts';
 
-/** Why an output has lost its slot. `held`: it waits while the requests of a lost engine are tested one at a time. */
+/**
+ * Reason for which an output has lost its slot. `held`: it waits while the requests of a lost engine are
+ * tested one at a time.
+ */
 export type Interruption = 'engine_lost' | 'preempted' | 'held';
 
 export type Phase = 'queue' | 'prefill' | 'decode' | 'interruption';
@@ -46,7 +49,9 @@ export class OutputTrace {
     this.#next('decode', tokensOut, {});
   }
 
-  /** The output waits for the next slot. Ignored for an output that has had none, and during an interruption. */
+  /**
+   * The output waits for the next slot. Ignored for an output that has had none, and during an interruption.
+   */
   interrupted(tokensOut: number, cause: Interruption): void {
     if (this.#phase === 'queue') return;
     if (cause === 'engine_lost') this.#span.fail('engine_lost');

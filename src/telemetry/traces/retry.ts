@@ -39,7 +39,7 @@ export function retryAfterMs(text: string | undefined, now: number): number | un
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
-/** `partialSuccess` of the answer. Any other body means that all spans were taken. */
+/** `partialSuccess` of the answer. Any other body means that all spans were accepted. */
 function partialSuccess(body: string): Verdict {
   const { rejectedSpans = 0, errorMessage } = fieldsOf(fieldsOf(parsed(body))['partialSuccess']);
   const rejected = Number(rejectedSpans);

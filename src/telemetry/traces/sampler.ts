@@ -31,7 +31,7 @@ export function isSampled({ name, ratio }: SamplerSettings, traceId: string, par
   if (name.startsWith('parentbased_') && parentSampled !== undefined) return parentSampled;
   if (name.endsWith('always_on')) return true;
   if (name.endsWith('always_off')) return false;
-  // The rule of OTEP 235: programs that follow it choose the same traces. The SDKs have a rule of their own each.
+  // The rule of OTEP 235: programs that follow it choose the same traces. Each SDK has a rule of its own.
   const random = Number.parseInt(traceId.slice(RANDOM_START, RANDOM_START + RANDOM_DIGITS), 16);
   return random >= (1 - ratio) * RANDOM_VALUES;
 }

@@ -52,7 +52,7 @@ const RANDOM = 2;
 export class Tracer {
   readonly #parts: TracerParts;
   readonly #exporter: Exporter;
-  readonly #exported = new Counter('worker_trace_spans_exported_total', 'Spans that the receiver has taken');
+  readonly #exported = new Counter('worker_trace_spans_exported_total', 'Spans that the receiver accepted');
   readonly #dropped = new Counter(
     'worker_trace_spans_dropped_total',
     'Spans that were not exported',

@@ -19,9 +19,8 @@ import {
 import { REQUEST_SECONDS, TIME_TO_FIRST_TOKEN_SECONDS, TOKEN_SECONDS } from './bounds.ts';
 
 /**
- * Tokens of a block in `vllm:cache_config_info`. The cache of the worker has no blocks. The router of llm-d
- * keeps `num_gpu_blocks` blocks for each worker, and counts a block as 64 tokens if it is smaller: with 64,
- * the product is the number of tokens that the cache holds.
+ * Tokens of a block in `vllm:cache_config_info`: the least that the router of llm-d counts. The cache has no
+ * blocks.
  */
 export const BLOCK_TOKENS = 64;
 
