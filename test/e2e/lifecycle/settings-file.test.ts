@@ -132,7 +132,7 @@ test('a folder named .env is not read; RBEES_ENV_FILE refuses it with exit code 
 
 describe('a file that --env-file names', () => {
   test.each([
-    ['serve', []],
+    ['serve', ['serve', '--port', '0']],
     ['ask', ['ask', 'Hello', '--']],
     ['doctor', ['doctor', '--json', '--device', 'cpu']],
   ])('may set everything, a library too: %s', async (_, command) => {
