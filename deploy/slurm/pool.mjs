@@ -45,12 +45,13 @@ async function check(reported, stateOf) {
     if (job_state === 'COMPLETING') leaving.add(worker_id);
     if (/^(?:RUNNING|COMPLETING)$/.test(job_state)) continue;
     workers.delete(worker_id);
+    for (const ids of [asked, leaving]) ids.delete(worker_id);
     served.add(index);
     say('pool.worker_gone', { worker_id, job_state });
   }
   const alive = reported.filter(({ worker_id }) => workers.has(worker_id));
-  await probe(alive);
   for (const worker of alive) if (leaving.has(worker.worker_id)) worker.state = 'drain';
+  await probe(alive, leaving);
   const isSilent = ({ answeredAt }) => Date.now() - answeredAt > options.deadAfterMs;
   const silent = alive.filter((worker) => stateOf(worker) === 'RUNNING' && isSilent(worker));
   // If most of the workers are silent, the network of the pool is the reason.

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
 import { PlayedSlurm, TOKEN } from '../support/played-slurm.ts';
@@ -112,6 +112,26 @@ describe.skipIf(process.platform !== 'linux')('the pool under Slurm', () => {
     await eventually(() => expect(slurm.called).toContain('scancel --signal=TERM --batch 7_1'));
     expect(slurm.called).toContain('scancel 8_1');
     expect(slurm.called.filter((line) => line.includes('9_1'))).toEqual([]);
+    expect(slurm.called.filter((line) => line.includes('TERM'))).toHaveLength(1);
+  });
+
+  test('drains a worker once, also while it waits for the state of another one', async () => {
+    slurm.jobs(RUNNING, RUNNING.replace(' 1 ', ' 2 '));
+    await slurm.start('--count', '2');
+    await send();
+    await eventually(async () => expect(await slurm.workers()).toMatchObject([{ state: 'ready' }]));
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    onTestFinished(() => {
+      silent.close();
+      silent.closeAllConnections();
+    });
+    expect(await slurm.drain(1)).toBe(202);
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    await Promise.all([once(silent, 'request'), send({ worker_id: ID.replace('_1', '_2'), url })]);
+    // The pool asks both workers now. The drained one still answers that it is ready.
+    for (let again = 0; again < 50; again += 1) expect(await slurm.drain(1)).toBe(409);
+    await eventually(() => expect(slurm.called).toContain('scancel --signal=TERM --batch 7_1'));
     expect(slurm.called.filter((line) => line.includes('TERM'))).toHaveLength(1);
   });
 
