@@ -23,6 +23,8 @@ const BEGAN = Date.now();
 const workers = new Map();
 /** Worker ids: asked for a callback, and taken from the routers for a drain. */
 const [asked, leaving] = [new Set(), new Set()];
+/** Workers whose drain begins after the next change of the routers. */
+const due = new Set();
 /** Tasks whose last worker has served, so that the next may start at once; tasks with wrong settings. */
 const [served, refused] = [new Set(), new Set()];
 let pause = new AbortController();
@@ -77,12 +79,25 @@ async function keep({ id, index, state, reason, finished, exitCode, signal }) {
 /** Takes a worker from the routers, then drains it. A second SIGTERM would end its streams. */
 function drain(worker) {
   if (worker?.state !== 'ready') return false;
-  const { worker_id, id } = Object.assign(worker, { state: 'drain' });
+  const { worker_id } = Object.assign(worker, { state: 'drain' });
   leaving.add(worker_id);
+  due.add(worker);
   say('pool.worker_drains', { worker_id });
   pause.abort();
-  setTimeout(async () => (await slurm.signal(id, 'TERM')) ?? leaving.delete(worker_id), GRACE_MS);
   return true;
+}
+
+/** Changes the routers, then signals the workers that drain. One that cannot be signalled serves again. */
+async function change() {
+  const drained = [...due];
+  due.clear();
+  await publish(
+    [...workers.values()].filter(({ state }) => state !== 'new'),
+    options,
+  ).finally(() => {
+    for (const { worker_id, id } of drained)
+      setTimeout(async () => (await slurm.signal(id, 'TERM')) ?? leaving.delete(worker_id), GRACE_MS);
+  });
 }
 
 /** Asks the workers of an earlier pool for their callbacks. Returns true if none is awaited. */
@@ -117,11 +132,7 @@ async function look() {
   const wanted = Array.from({ length: options.count }, (_, at) => at + 1);
   const missing = wanted.filter((index) => !tasks.has(index) && !refused.has(index));
   if (missing.length > 0) await submit(missing);
-  if (isComplete)
-    await publish(
-      [...workers.values()].filter(({ state }) => state !== 'new'),
-      options,
-    );
+  if (isComplete) await change();
 }
 
 const list = () => [...workers.values()];
