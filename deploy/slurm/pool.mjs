@@ -23,6 +23,8 @@ const BEGAN = Date.now();
 const workers = new Map();
 /** Worker ids: asked for a callback, and taken from the routers for a drain. */
 const [asked, leaving] = [new Set(), new Set()];
+/** Workers whose drain begins after the next change of the routers. */
+const due = new Set();
 /** Tasks whose last worker has served, so that the next may start at once; tasks with wrong settings. */
 const [served, refused] = [new Set(), new Set()];
 let pause = new AbortController();
@@ -45,12 +47,13 @@ async function check(reported, stateOf) {
     if (job_state === 'COMPLETING') leaving.add(worker_id);
     if (/^(?:RUNNING|COMPLETING)$/.test(job_state)) continue;
     workers.delete(worker_id);
+    for (const ids of [asked, leaving]) ids.delete(worker_id);
     served.add(index);
     say('pool.worker_gone', { worker_id, job_state });
   }
   const alive = reported.filter(({ worker_id }) => workers.has(worker_id));
-  await probe(alive);
   for (const worker of alive) if (leaving.has(worker.worker_id)) worker.state = 'drain';
+  await probe(alive, leaving);
   const isSilent = ({ answeredAt }) => Date.now() - answeredAt > options.deadAfterMs;
   const silent = alive.filter((worker) => stateOf(worker) === 'RUNNING' && isSilent(worker));
   // If most of the workers are silent, the network of the pool is the reason.
@@ -76,12 +79,25 @@ async function keep({ id, index, state, reason, finished, exitCode, signal }) {
 /** Takes a worker from the routers, then drains it. A second SIGTERM would end its streams. */
 function drain(worker) {
   if (worker?.state !== 'ready') return false;
-  const { worker_id, id } = Object.assign(worker, { state: 'drain' });
+  const { worker_id } = Object.assign(worker, { state: 'drain' });
   leaving.add(worker_id);
+  due.add(worker);
   say('pool.worker_drains', { worker_id });
   pause.abort();
-  setTimeout(async () => (await slurm.signal(id, 'TERM')) ?? leaving.delete(worker_id), GRACE_MS);
   return true;
+}
+
+/** Changes the routers, then signals the workers that drain. One that cannot be signalled serves again. */
+async function change() {
+  const drained = [...due];
+  due.clear();
+  await publish(
+    [...workers.values()].filter(({ state }) => state !== 'new'),
+    options,
+  ).finally(() => {
+    for (const { worker_id, id } of drained)
+      setTimeout(async () => (await slurm.signal(id, 'TERM')) ?? leaving.delete(worker_id), GRACE_MS);
+  });
 }
 
 /** Asks the workers of an earlier pool for their callbacks. Returns true if none is awaited. */
@@ -116,11 +132,7 @@ async function look() {
   const wanted = Array.from({ length: options.count }, (_, at) => at + 1);
   const missing = wanted.filter((index) => !tasks.has(index) && !refused.has(index));
   if (missing.length > 0) await submit(missing);
-  if (isComplete)
-    await publish(
-      [...workers.values()].filter(({ state }) => state !== 'new'),
-      options,
-    );
+  if (isComplete) await change();
 }
 
 const list = () => [...workers.values()];

@@ -1,10 +1,10 @@
 /** The pool of deploy/slurm against wrong callbacks, and against a Slurm and targets that fail. */
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
 import { PlayedSlurm, TOKEN } from '../support/played-slurm.ts';
@@ -112,6 +112,34 @@ describe.skipIf(process.platform !== 'linux')('the pool under Slurm', () => {
     await eventually(() => expect(slurm.called).toContain('scancel --signal=TERM --batch 7_1'));
     expect(slurm.called).toContain('scancel 8_1');
     expect(slurm.called.filter((line) => line.includes('9_1'))).toEqual([]);
+    expect(slurm.called.filter((line) => line.includes('TERM'))).toHaveLength(1);
+  });
+
+  test('drains a worker once, after the change of the routers, also while another one is silent', async () => {
+    slurm.jobs(RUNNING, RUNNING.replace(' 1 ', ' 2 '));
+    await slurm.start('--count', '2', '--endpoints', 'endpoints.yaml');
+    await send();
+    await eventually(() => expect(readFileSync(file('endpoints.yaml'), 'utf8')).toContain(ID));
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    onTestFinished(() => {
+      silent.close();
+      silent.closeAllConnections();
+    });
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const asked = once(silent, 'request') as Promise<[IncomingMessage]>;
+    await send({ worker_id: ID.replace('_1', '_2'), url });
+    const [request] = await asked;
+    await new Promise((resolve) => request.once('close', resolve));
+    // The pool has given up, and changes the routers. The next change follows after the next wait for an answer.
+    expect(await slurm.drain(1)).toBe(202);
+    // The pool asks both workers for their states again and again. The drained one still answers that it is ready.
+    for (let again = 0; again < 50; again += 1) expect(await slurm.drain(1)).toBe(409);
+    await eventually(() => expect(slurm.called).toEqual(['scancel --signal=TERM --batch 7_1']));
+    expect(readFileSync(file('endpoints.yaml'), 'utf8')).not.toContain(ID);
+    expect(statSync(file('endpoints.yaml')).mtimeMs).toBeLessThan(statSync(file('called')).mtimeMs);
+    await once(silent, 'request');
+    expect(await slurm.drain(1)).toBe(409);
     expect(slurm.called.filter((line) => line.includes('TERM'))).toHaveLength(1);
   });
 

@@ -95,6 +95,11 @@ export class PlayedSlurm {
     return (await (await fetch(`${this.#url}/endpoints`, { headers: BEARER })).json()) as never;
   }
 
+  /** Asks for a drain of the worker of a task. Returns the status of the answer. */
+  async drain(task: number): Promise<number> {
+    return (await fetch(`${this.#url}/drain/${task}`, { method: 'POST', headers: BEARER })).status;
+  }
+
   async stop(): Promise<void> {
     if (this.#pool) await kill(this.#pool);
     rmSync(this.folder, { recursive: true, force: true });

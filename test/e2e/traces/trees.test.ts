@@ -215,11 +215,13 @@ describe('a refused request', () => {
   });
 });
 
-test('a probe, a scrape, an unknown path and a caller without the token have no spans', async () => {
+test('a probe, a scrape, an unknown path, a foreign page and a caller without the token have no spans', async () => {
   const before = receiver.spans.length;
   const wrong = { ...headers('stranger'), Authorization: 'Bearer wrong' };
   for (const path of ['/execute', '/v1/chat/completions', '/v1/completions', '/v1/responses', '/v1/messages'])
     expect((await worker.post(path, { job_id: 'x', prompt: 'x' }, wrong)).status).toBe(401);
+  const foreign = { ...headers('stranger'), Origin: 'http://page.example' };
+  expect((await worker.post('/execute', { job_id: 'x', prompt: 'x' }, foreign)).status).toBe(403);
   for (const path of ['/live', '/metrics', '/health', '/v1/models', '/nothing']) await worker.get(path, AUTH);
   await worker.execute({ job_id: 'probe', prompt: 'The sea', max_tokens: 1 }, headers('probe'));
   await treeOf('probe');
