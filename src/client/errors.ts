@@ -59,7 +59,7 @@ export class JobError extends Error {
 
 /**
  * No worker answered at the address, or the connection to the stream broke and could not be restored. `cause`
- * is a RefusedError if a worker answered that it does not have the job.
+ * is a RefusedError if a worker refused the new connection, for example because it does not have the job.
  */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';

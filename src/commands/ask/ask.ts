@@ -6,6 +6,7 @@ import { WorkerClient } from '../../client/client.ts';
 import { ConfigError, readSettings } from '../../config/config.ts';
 import { checkAddressSpace } from '../../config/host/address-space.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
+import { isAddressSetting } from '../../config/network/address-settings.ts';
 import { readClientSettings } from '../../config/network/client-settings.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { CommandContext } from '../command.ts';
@@ -153,8 +154,9 @@ class Session {
     }
     checkAddressSpace();
     const token = task.apiToken === undefined ? [] : ['--api-token', task.apiToken];
-    // The worker of this command is for this machine: RBEES_HOST belongs to another one.
-    const settings = readSettings([...token, ...(task.workerSettings ?? [])], { reads: (name) => name !== 'host' });
+    // The worker of this command is for this machine: the variables of an address belong to another one.
+    const reads = (name: string): boolean => name === 'api-token' || !isAddressSetting(name);
+    const settings = readSettings([...token, ...(task.workerSettings ?? [])], { reads });
     hideSecrets();
     await reportUnknown(settings.unknown);
     return async (view) => {

@@ -49,7 +49,7 @@ describe('an address that a worker refuses', () => {
 
   test('the worker that ask starts for itself listens on this machine alone', async () => {
     // A worker that listened there would end with an error: nobody has this name.
-    const env = { RBEES_HOST: 'worker.invalid', RBEES_ALLOW_UNAUTHENTICATED: 'true' };
+    const env = { ...ADDRESS, RBEES_HOST: 'worker.invalid' };
     const { code, stderr } = await runCli(['ask', 'The sea'], { env });
     expect([code, stderr]).toEqual([0, expect.stringContaining('tokens')]);
     const flag = await runCli(['ask', 'The sea', '--', '--host', '0.0.0.0']);
