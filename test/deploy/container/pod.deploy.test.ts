@@ -37,7 +37,8 @@ describe.skipIf(obstacle !== undefined)(`a rendered Pod ${obstacle ?? ''}`, { ti
     (await podman.lines(WORKER)).find((line) => line.event === event);
 
   test('of the chart starts with few rights, narrates, streams, and drains within its grace period', async () => {
-    const documents = template({ shutdownTimeout: '600' });
+    const memory = { 'resources.limits.memory': '512Mi', 'resources.requests.memory': '512Mi' };
+    const documents = template({ shutdownTimeout: '600', ...memory });
     const url = await playPod(podman, documents);
     expect((await podman.lines(WORKER)).map(({ event }) => event)).toEqual(
       expect.arrayContaining(['worker.startup', 'server.bound', 'model.loaded', 'warmup.done']),
