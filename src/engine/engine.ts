@@ -7,7 +7,14 @@
 import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
-import type { FailureReason, FromEngine, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import type {
+  FailureReason,
+  FromEngine,
+  PrefillWork,
+  SequenceReport,
+  SequenceRequest,
+  TokenReport,
+} from '../protocol/messages.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { KvCache } from './cache/kv-cache.ts';
 import type { Match } from './cache/prefix-tree.ts';
@@ -17,6 +24,7 @@ import { openSession } from './load/open-model.ts';
 import type { Publish } from './load/use-session.ts';
 import { warmUpRequest } from './load/warm-up.ts';
 import { isOutOfMemory } from './ort/error-causes.ts';
+import type { Logits } from './ort/gpu/decode-steps.ts';
 import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';
 import { type Result, Runner } from './runner.ts';
@@ -244,15 +252,21 @@ export class Engine {
     try {
       if (logits instanceof Error) throw logits;
       if (scored !== undefined)
-        sequence.addPromptScore(scored, this.#sampler.score(logits, prompt[scored] ?? 0, promptLogprobs));
+        sequence.addPromptScore(scored, this.#sampler.score(logits.all(), prompt[scored] ?? 0, promptLogprobs));
       else if (sequence.isOver) sequence.end('eos', now());
-      else sequence.accept(this.#sampler.sample(logits, sequence), now());
+      else sequence.accept(this.#draw(logits, sequence), now());
     } catch (error) {
       const isOfWeights = error instanceof InvalidLogits && this.#hasOneDtype;
       const message = isOfWeights ? error.messageOfOneDtype : messageOf(error);
       sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());
       this.#runner.forget(sequence.slot);
     }
+  }
+
+  /** Draws from the best logits if they suffice, otherwise from all. Both draws give the same id. */
+  #draw({ top, all }: Logits, sequence: Sequence): TokenReport {
+    const drawn = top && this.#sampler.sampleTop(top, sequence);
+    return drawn ?? this.#sampler.sample(all(), sequence);
   }
 
   /**

@@ -7,6 +7,7 @@ import type { KvCache } from './cache/kv-cache.ts';
 import type { Match } from './cache/prefix-tree.ts';
 import type { CostModel } from './cost-model.ts';
 import type { Rows } from './ort/cache/memory.ts';
+import type { DecodeSteps, Logits } from './ort/gpu/decode-steps.ts';
 import type { Session } from './ort/session.ts';
 import type { Chunk, Plan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
@@ -33,10 +34,13 @@ export function prefillChunk(logitsBytes: number, max: number): number {
 }
 
 /**
- * A sequence, and the logits `[vocab]` of its next token, or the error of its run. With `scored`, the logits
+ * A sequence, and the logits of its next token, or the error of its run. With `scored`, the logits
  * are those that score the prompt id at this index.
  */
-export type Result = readonly [sequence: Sequence, logits: Float32Array | Error, scored?: number];
+export type Result = readonly [sequence: Sequence, logits: Logits | Error, scored?: number];
+
+/** The logits of the row of each slot, or the error of its run. */
+type Results = ReadonlyMap<number, Logits | Error>;
 
 export class Runner {
   readonly #session: Session;
@@ -126,7 +130,7 @@ export class Runner {
   }
 
   /** One run of the ids of a prompt from an index, as many as can have logits. */
-  #appendScored(sequence: Sequence, from: number, done: number): Float32Array[] | Error {
+  #appendScored(sequence: Sequence, from: number, done: number): Logits[] | Error {
     try {
       const ids = sequence.input.slice(from, Math.min(done, from + this.#session.reserveScores()));
       return this.#append(sequence, ids, ids.length, true);
@@ -163,28 +167,46 @@ export class Runner {
    * rows. An idle row inside a run gets a pad id after its content. Yields in the order of `sequences`.
    */
   *#decode(sequences: readonly Sequence[]): Generator<Result, void, void> {
+    const { steps } = this.#session;
+    const results = steps ? this.#decodeOn(steps, sequences) : this.#decodeInRuns(sequences);
+    for (const sequence of sequences) yield [sequence, results.get(sequence.slot) ?? new Error('The row did not run')];
+  }
+
+  /** One step over the rows of all sequences. */
+  #decodeOn(steps: DecodeSteps, sequences: readonly Sequence[]): Results {
+    const began = this.#now();
+    try {
+      const rows = sequences.map(({ slot, lastId }) => ({ row: slot, id: lastId, length: this.#lengthAfter(slot) }));
+      steps.run(rows, (row) => this.#lengthAfter(row));
+      this.#costs.noteRows(sequences.length, this.#now() - began);
+      for (const { slot, lastId } of sequences) this.#cache.commit(slot, [lastId]);
+      return new Map(sequences.map(({ slot }) => [slot, steps.result(slot)]));
+    } catch (error) {
+      return new Map(sequences.map(({ slot }) => [slot, asError(error)]));
+    }
+  }
+
+  #decodeInRuns(sequences: readonly Sequence[]): Results {
     const slots = sequences.map((sequence) => sequence.slot).sort((a, b) => a - b);
-    const failures = new Map<number, Error>();
+    const results = new Map<number, Logits | Error>();
     for (const rows of this.#groups(slots)) {
       const last = rows.first + rows.count - 1;
       const members = sequences.filter(({ slot }) => slot >= rows.first && slot <= last);
       try {
         this.#decodeRows(rows, members);
+        for (const { slot } of members) results.set(slot, this.#logitsAt(this.#session.rowLogits + slot));
       } catch (error) {
-        for (const { slot } of members) failures.set(slot, asError(error));
+        for (const { slot } of members) results.set(slot, asError(error));
       }
     }
-    for (const sequence of sequences) {
-      const { slot } = sequence;
-      yield [sequence, failures.get(slot) ?? this.#logitsAt(this.#session.rowLogits + slot)];
-    }
+    return results;
   }
 
   /**
    * One run of several tokens of one row. Returns the logits after each of the last `keep` tokens, or the
    * error. The cost of a `scored` run is not recorded here, because it includes the scores.
    */
-  #append({ slot }: Sequence, ids: readonly number[], keep: number, scored = false): Float32Array[] | Error {
+  #append({ slot }: Sequence, ids: readonly number[], keep: number, scored = false): Logits[] | Error {
     const session = this.#session;
     const lengths = [this.#cache.length(slot) + ids.length];
     for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
@@ -259,10 +281,9 @@ export class Runner {
     return length;
   }
 
-  /** The logits `[vocab]` at a position index. */
-  #logitsAt(index: number): Float32Array {
-    const { vocabSize } = this.#session.signature;
-    return this.#session.logits.subarray(index * vocabSize, (index + 1) * vocabSize);
+  /** The logits at a position index of the last run. */
+  #logitsAt(index: number): Logits {
+    return { all: () => this.#session.logitsAt(index) };
   }
 }
 

@@ -20,6 +20,9 @@ const WORK_BYTES = 768 * 2 ** 20;
  */
 const OPTIONS = { do_copy_in_default_stream: '1', use_tf32: '0' };
 
+/** Records each run with a number of its own, and replays it. */
+const CAPTURE_OPTIONS = { enable_cuda_graph: '1' };
+
 /**
  * How the arena of the execution provider grows. With a cache in place, it allocates exactly the requested
  * bytes, because other workers may share the GPU. A growing cache requests a little more memory in each run,
@@ -33,12 +36,15 @@ export const cuda: DeviceFamily = {
   at: (index): Device => ({
     name: deviceName('cuda', index),
     obstacle: (runtimeLibrary) => obstacleOf(index, runtimeLibrary),
-    appendProvider: (api, sessionOptions, { free, grows }) => {
+    capture: { longestIn: 'host' },
+    appendProvider: (api, sessionOptions, { free, grows, captures = false }) => {
       const options = api.createCudaOptions();
       try {
         const limit = free === undefined ? {} : { gpu_mem_limit: String(free) };
         const arena_extend_strategy = arenaOf(grows);
-        const entries = Object.entries({ device_id: String(index), arena_extend_strategy, ...limit, ...OPTIONS });
+        const graph = captures ? CAPTURE_OPTIONS : {};
+        const own = { device_id: String(index), arena_extend_strategy };
+        const entries = Object.entries({ ...own, ...limit, ...OPTIONS, ...graph });
         const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
         api.updateCudaOptions(options, keys, values, entries.length);
         api.appendCudaProvider(sessionOptions, options);

@@ -18,6 +18,17 @@ export interface MemoryUse {
   readonly free: number | undefined;
   /** The KV cache grows: each run returns a longer cache. */
   readonly grows: boolean;
+  /** The execution provider records runs. Default: it does not. */
+  readonly captures?: boolean;
+}
+
+/** How the execution provider of a device records the commands of a run and replays them. */
+export interface Capture {
+  /**
+   * The memory from which attention reads the length of the longest row. From the host, it reads the length
+   * when it records the run: the number must then hold for all replays.
+   */
+  readonly longestIn: 'device' | 'host';
 }
 
 export interface Device {
@@ -27,8 +38,8 @@ export interface Device {
    * @param byName the device was selected by name: a software renderer is then accepted.
    */
   readonly obstacle: (runtimeLibrary: string, byName: boolean) => Reason | undefined;
-  /** True if the execution provider records the commands of a run and replays them; absent: it does not. */
-  readonly graphCapture?: boolean;
+  /** Present if the execution provider can record the commands of a run and replay them. */
+  readonly capture?: Capture;
   /** Adds the execution provider of the device to the options of a session. @throws OrtError. */
   readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, use: MemoryUse) => void;
   /** Creates the runtime's description of the KV cache's memory (`OrtMemoryInfo`). The caller releases it. */

@@ -8,15 +8,16 @@ import { queryVulkan } from './vulkan.ts';
 /** The runtime's name for the memory of its WebGPU provider. */
 const WEBGPU_MEMORY = 'WebGPU_Buf';
 const WORK_BYTES = 128 * 2 ** 20;
-/** Options of the execution provider. */
-const OPTIONS: Readonly<Record<string, string>> = {};
+/** Options of an execution provider that records runs. The validation of commands would fail in a replay. */
+const CAPTURE_OPTIONS: Readonly<Record<string, string>> = { enableGraphCapture: '1', validationMode: 'disabled' };
 
 export const webgpu: DeviceFamily = single({
   name: 'webgpu',
   obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
-  graphCapture: OPTIONS['enableGraphCapture'] === '1',
-  appendProvider: (api, options) => {
-    const [keys, values] = [Object.keys(OPTIONS), Object.values(OPTIONS)];
+  capture: { longestIn: 'device' },
+  appendProvider: (api, options, { captures = false }) => {
+    const entries = Object.entries(captures ? CAPTURE_OPTIONS : {});
+    const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
     api.appendProvider(options, 'WebGPU', keys, values, keys.length);
   },
   memoryInfo: (api) => api.createMemoryInfo(WEBGPU_MEMORY, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY),

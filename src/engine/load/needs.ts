@@ -12,32 +12,36 @@ import { prefillChunk } from '../runner.ts';
 import type { Needs } from './memory-plan.ts';
 
 /** The device of an attempt, and the sizes that its memory plan needs. */
-interface Target {
+export interface Target {
   readonly device: Device;
   readonly weightBytes: number;
   /** As in `Needs`. */
   readonly copied?: number;
   readonly opening?: number;
   readonly growth: CacheGrowth;
+  /** Rows decode together on a device without addresses inside a buffer: one more row, and the results. */
+  readonly together?: boolean;
 }
 
 /** The inputs of a plan, except the free memory. */
 export function needsOf(
   signature: Signature,
-  { device, weightBytes, copied = 0, opening = 0, growth }: Target,
+  { device, weightBytes, copied = 0, opening = 0, growth, together = false }: Target,
   options: EngineOptions,
 ): Omit<Needs, 'free'> {
   const chunk = chunkOf(signature, options);
   const positions = signature.logits.positions ?? (signature.keep ? MAX_DRAFT + 1 : chunk);
+  const rowBytes = rowSizeOf(signature, growth);
+  const places = (slots: number): number => positions + (together ? 2 : 1) * slots;
   return {
     device: device.name,
     weights: weightBytes,
     copied,
     opening,
-    rowBytes: rowSizeOf(signature, growth),
+    rowBytes,
     growth,
-    logits: (slots) => bytesOf(signature.logits.type, [positions + slots, signature.vocabSize]),
-    work: device.workBytes,
+    logits: (slots) => bytesOf(signature.logits.type, [places(slots), signature.vocabSize]),
+    work: device.workBytes + (together && !device.rowViews ? rowBytes(options.context) : 0),
   };
 }
 

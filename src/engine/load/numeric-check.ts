@@ -61,7 +61,7 @@ const MAX_RUN_DIFFERENCE = 0.03;
  * A larger difference from single-token runs means an incorrect device. Measured: 0.34 for float32 attention
  * on a CUDA device, which reads another cache than it writes.
  */
-const MAX_DEVICE_DIFFERENCE = 0.1;
+export const MAX_DEVICE_DIFFERENCE = 0.1;
 
 /**
  * Compares the logits of one long run with the logits of several short runs, and short runs with runs of one

@@ -26,8 +26,9 @@ import { LEAST_SAVED_BYTES, type Matrices, matricesOf } from '../prepared/eligib
 import { type SharedWeights, sharedWeights } from '../prepared/share-weights.ts';
 import { openShared, WrongWeights } from '../prepared/shared-logits.ts';
 import { mappedWeights, ownWeights, reserveSaving, type WeightsMemory } from '../prepared/weights-memory.ts';
+import { checkGpuMode, type GpuMode, withGpuMode } from './gpu/gpu-mode.ts';
 import { LoadError } from './load-error.ts';
-import { needsOf } from './needs.ts';
+import { needsOf, type Target } from './needs.ts';
 import { readWeights } from './read-ahead.ts';
 import { type PlanTarget, planReserved, type ReservedPlan } from './reserved-plan.ts';
 import { type Loading, type Opened, type Publish, useSession } from './use-session.ts';
@@ -96,6 +97,7 @@ interface ReadModel {
   /** Bytes of the weights on the device, in a copy of its own. */
   readonly weightBytes: number;
   readonly growth: CacheGrowth;
+  readonly gpuMode: GpuMode;
 }
 
 function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened) => T): T {
@@ -107,35 +109,48 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const hasMixtures = candidate.decoder?.layers.some(({ mlp }) => hasExperts(mlp)) ?? false;
   if (hasMixtures && !CHOICES[kindOf(device.name)].experts) throw new LoadError({ code: 'no_experts' });
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
+  const { gpuGraph: asked = 'off' } = options;
   const readable = readableCandidate(candidate, options, {
     report: (progress) => publish({ kind: 'conversion', device: device.name, progress }),
-    check: (provisional) => checkModel({ ...readOn(provisional, loading, device), conversion: {} }),
+    check: (provisional) =>
+      withGpuMode(asked, device, (gpuMode) =>
+        checkModel({ ...readOn(provisional, loading, { device, gpuMode }), conversion: {} }),
+      ),
   });
   try {
-    return openRead({ ...readOn(readable.candidate, loading, device), conversion: readable.facts }, use);
+    return withGpuMode(asked, device, (gpuMode) =>
+      openRead({ ...readOn(readable.candidate, loading, { device, gpuMode }), conversion: readable.facts }, use),
+    );
   } finally {
     readable.release();
   }
 }
 
 /** Reads or builds the graph of a candidate. @throws LoadError for a graph that the device computes wrong */
-function readOn(candidate: GraphCandidate, loading: Loading, device: Device): Omit<ReadModel, 'conversion'> {
+function readOn(
+  candidate: GraphCandidate,
+  loading: Loading,
+  { device, gpuMode }: Pick<ReadModel, 'device' | 'gpuMode'>,
+): Omit<ReadModel, 'conversion'> {
   const { options } = loading;
+  const { mode } = gpuMode;
   const model = modelOf(candidate, device.name, options);
   const { edited } = model;
-  const ignored = edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name), device.graphCapture));
+  const ignored = edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name)));
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });
   const declared = edited && asModelFault(() => readSignature(edited, options.names));
   const weightBytes = weightBytesOn(device.name, candidate, options.context);
-  const growth = growthOf(device, { appends: !updatesInPlace(model, options.names), canMap });
-  return { candidate, loading, device, model, declared, weightBytes, growth };
+  const appends = !updatesInPlace(model, options.names);
+  checkGpuMode(mode, device, { model, declared, appends });
+  const growth = growthOf(device, { appends, canMap, together: mode !== 'off' });
+  return { candidate, loading, device, model, declared, weightBytes, growth, gpuMode };
 }
 
 /** @throws LoadError `does_not_fit` for a model that needs more memory than is free */
 function checkModel(read: ReadModel): void {
-  const { candidate, loading, device, declared, weightBytes, growth } = read;
+  const { candidate, loading, declared, weightBytes } = read;
   if (!declared) return;
-  const needs = needsOf(declared, { device, growth, weightBytes }, loading.options);
+  const needs = needsOf(declared, { ...cacheOf(read), weightBytes }, loading.options);
   planReserved(needs, targetOf(read, candidate.weightFiles)).release();
 }
 
@@ -162,10 +177,10 @@ function openRead<T>(read: ReadModel, use: (opened: Opened) => T): T {
 
 /** The saved weights of a model on the CPU; undefined if the engine has weights of its own. */
 function findShared(read: ReadModel, matrices: Matrices | undefined): SharedWeights | undefined {
-  const { candidate, loading, device, model, declared, weightBytes, growth } = read;
+  const { candidate, loading, device, model, declared, weightBytes } = read;
   const { api, options, publish } = loading;
   if (!matrices || !model.edited || !declared || candidate.hasOwnFile) return undefined;
-  const needs = needsOf(declared, { device, growth, weightBytes }, options);
+  const needs = needsOf(declared, { ...cacheOf(read), weightBytes }, options);
   return sharedWeights({
     ...{ api, device, options, matrices },
     model: { path: model.path, edited: model.edited },
@@ -177,6 +192,13 @@ function findShared(read: ReadModel, matrices: Matrices | undefined): SharedWeig
   });
 }
 
+/** The device, and how the cache takes memory there. */
+const cacheOf = ({ device, growth, gpuMode }: ReadModel): Pick<Target, 'device' | 'growth' | 'together'> => ({
+  device,
+  growth,
+  together: gpuMode.mode !== 'off',
+});
+
 const targetOf = ({ loading: { options }, device }: ReadModel, weightFiles: readonly string[]): PlanTarget => ({
   requested: options,
   device,
@@ -186,14 +208,14 @@ const targetOf = ({ loading: { options }, device }: ReadModel, weightFiles: read
 });
 
 function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Opened) => T, shared?: SharedWeights): T {
-  const { candidate, conversion, loading, device, model, declared, weightBytes, growth } = read;
+  const { candidate, conversion, loading, device, model, declared, weightBytes, gpuMode } = read;
   const { api, options, publish } = loading;
   const { names } = options;
   const weightFiles = shared?.files ?? candidate.weightFiles;
   const free = device.freeBytes();
   const turn = shared?.takeTurn();
   const target = targetOf(read, weightFiles);
-  const needs = { device, growth, ...weights };
+  const needs = { ...cacheOf(read), ...weights };
   let planned: ReservedPlan | undefined;
   try {
     planned = declared && planReserved(needsOf(declared, needs, options), target);
@@ -203,7 +225,8 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     );
     const threads = threadsFor(options.threads, weightBytes);
     const { configure } = weights;
-    const settings = { names, threads: threads.count, ...(configure && { configure }) };
+    const { mode: gpuGraph } = gpuMode;
+    const settings = { names, threads: threads.count, gpuGraph, ...(configure && { configure }) };
     const open = (): Session => Session.open(api, shared?.model ?? model, device, settings);
     const session = shared ? openShared(open) : open();
     planned?.endOpening();
@@ -212,7 +235,7 @@ function openWith<T>(read: ReadModel, weights: WeightsMemory, use: (opened: Open
     // The weights are in memory now, so the free memory is that of before.
     const late = { ...target, freeBytes: (held: readonly HeldMemory[]) => withoutHeld(free, held) };
     const planOf = (): ReservedPlan => planned ?? planReserved(needsOf(session.signature, needs, options), late);
-    const attempt = { candidate, conversion, loading, device, free, threads, planOf, began };
+    const attempt = { candidate, conversion, loading, device, gpuMode, free, threads, planOf, began };
     return useSession(session, { ...attempt, ...(shared && { shared }) }, use);
   } catch (error) {
     planned?.release();

@@ -17,10 +17,12 @@ import { rowBytes } from '../ort/signature.ts';
 import type { SharedWeights } from '../prepared/share-weights.ts';
 import { requireLogits } from '../prepared/shared-logits.ts';
 import { type CpuCheck, compareWithCpu } from './cpu-check.ts';
+import { type GpuMode, gpuModeFacts } from './gpu/gpu-mode.ts';
 import { chunkOf } from './needs.ts';
 import { logitsOfPrompt, longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
 import { reserveCache } from './reserve-cache.ts';
 import type { ReservedPlan } from './reserved-plan.ts';
+import { checkSteps } from './gpu/step-check.ts';
 
 /** Receives the engine's messages while it opens a model and after every step. */
 export type Publish = (message: LoadEvent | Extract<FromEngine, { kind: 'report' }>) => void;
@@ -50,6 +52,7 @@ export interface Attempt {
   readonly conversion: ConversionFacts;
   readonly loading: Loading;
   readonly device: Device;
+  readonly gpuMode: GpuMode;
   /** Free bytes before the load. */
   readonly free: number | undefined;
   readonly threads: ThreadCount;
@@ -62,7 +65,7 @@ export interface Attempt {
 
 /** Reserves the memory of the session, runs it, and collects the facts. Closes the session if it throws. */
 export function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened) => T): T {
-  const { candidate, conversion, loading, device, free, threads, planOf, began, shared } = attempt;
+  const { candidate, conversion, loading, device, gpuMode, free, threads, planOf, began, shared } = attempt;
   const { api, options, publish } = loading;
   let reserved: ReservedPlan | undefined;
   try {
@@ -74,6 +77,7 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
       publish({ kind: 'weights', device: device.name, progress: { state: 'mapped', bytes: shared.mappedBytes } });
     }
     const weightBytes = weightBytesOn(CPU, candidate, options.context);
+    checkSteps(session, warm.context, gpuMode.mode);
     const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });
     const left = device.freeBytes();
     const measured = free !== undefined && left !== undefined ? Math.max(0, free - left) : undefined;
@@ -85,6 +89,7 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
       idLimit: session.idLimit,
       ...checked,
       ...conversion,
+      ...gpuModeFacts(options.gpuGraph ?? 'off', device, gpuMode),
       ...(typeof options.cacheMemory !== 'number' && plan.free !== undefined && { availableBytes: plan.free }),
       // If the system does not report free memory: the planned bytes.
       deviceBytes: device.ownMemory ? (measured ?? plan.weights + (session.growth === 'none' ? plan.cache : 0)) : 0,
@@ -113,6 +118,7 @@ type WarmUpFacts = Omit<
   | 'availableBytes'
   | 'residentBytes'
   | 'deviceBytes'
+  | 'gpuGraph'
   | 'warmupMs'
   | keyof CpuCheck
 >;

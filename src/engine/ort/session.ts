@@ -3,18 +3,17 @@
  * once: small tensors on the host, the KV cache of all rows on the device. A run binds only the small tensors
  * again. Knows rows only: no sequences, no slots, no sampling.
  */
-import type { TensorNames } from '../../protocol/loading.ts';
-import type { Device } from '../devices/device.ts';
+import type { GpuGraph, TensorNames } from '../../protocol/loading.ts';
+import { type Device, hostMemoryInfo } from '../devices/device.ts';
 import type { Pointer } from '../ffi.ts';
 import { canMap } from '../host/mapped-memory.ts';
 import { sizeOf } from '../load/read-ahead.ts';
 import type { OrtApi } from './api.ts';
-import { CacheGrowing } from './cache/growing.ts';
+import { cacheFor, type MadeCache } from './cache/cache-for.ts';
 import { type CacheGrowth, growthOf } from './cache/growth.ts';
-import { CacheInPlace } from './cache/in-place.ts';
-import { CacheInRows } from './cache/in-rows.ts';
 import type { CacheMemory, Rows } from './cache/memory.ts';
-import { RowCopier } from './cache/row-copier.ts';
+import { DecodeSteps } from './gpu/decode-steps.ts';
+import { openTransfer } from './gpu/transfer.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
 import { readSessionIo } from './session-io.ts';
@@ -28,6 +27,10 @@ import { configureThreads, threadsFor } from './threads.ts';
  */
 const LOG_WARNINGS = 2;
 const LOG_ERRORS = 3;
+
+/** Run option that selects a recorded run, and the value for a run that is not recorded. */
+const GRAPH_ID = 'gpu_graph_id';
+const NO_GRAPH = '-1';
 
 /**
  * Bounds the logits of a run that scores a prompt: their memory, and the number of positions, each of which
@@ -70,6 +73,8 @@ interface OpenOptions {
   readonly names?: TensorNames;
   /** Threads on the CPU; default: `auto` for the size of the model's own file. */
   readonly threads?: number;
+  /** How the device decodes; default: `off`. */
+  readonly gpuGraph?: GpuGraph;
   /** True: the runtime writes no warnings. */
   readonly logsErrorsOnly?: boolean;
   /** Changes the runtime's options before the model is opened. */
@@ -97,7 +102,12 @@ export class Session {
   readonly #runOptions: Pointer;
   readonly #cacheInfo: Pointer;
   readonly #cache: CacheMemory;
+  readonly #fixed: MadeCache['fixed'];
+  readonly #env: Pointer;
+  readonly #mode: GpuGraph;
   readonly #host: HostTensors;
+  /** Steps with inputs and results on the device; absent: a step is a run like all others. */
+  #steps: DecodeSteps | undefined;
   #capacity: Required<Capacity> = { rows: 0, slots: 0, capacity: 0, chunk: 0, keep: 0 };
 
   /**
@@ -128,24 +138,26 @@ export class Session {
     api.disableMemPattern(sessionOptions);
     options.configure?.(api, sessionOptions);
     const inPlace = updatesInPlace(model, options.names ?? {});
-    const use = { free: device.freeBytes(), grows: !inPlace };
+    this.#mode = options.gpuGraph ?? 'off';
+    const captures = this.#mode === 'captured';
+    const use = { free: device.freeBytes(), grows: !inPlace, captures };
     device.appendProvider(api, sessionOptions, use);
     const session = tensors.own(openModel(api, env, sessionOptions, model), api.releaseSession);
     this.#session = session;
     this.signature = readSignature(readSessionIo(api, session), options.names);
     this.idLimit = Math.min(this.signature.vocabSize, model.edited?.embeddingRows ?? Number.POSITIVE_INFINITY);
     this.#runOptions = tensors.own(api.createRunOptions(), api.releaseRunOptions);
+    if (captures) api.addRunConfigEntry(this.#runOptions, GRAPH_ID, NO_GRAPH);
     this.#host = new HostTensors(api, tensors, this.signature);
     const memoryInfo = tensors.own(device.memoryInfo(api), api.releaseMemoryInfo);
     this.#cacheInfo = memoryInfo;
     const { caches } = this.signature;
-    const copiesRows = !device.ownMemory;
-    this.growth = growthOf(device, { appends: !inPlace, canMap });
-    const parts = { api, session, tensors, caches, memoryInfo, copiesRows };
-    if (this.growth === 'runs') this.#cache = new CacheGrowing(parts);
-    else if (this.growth === 'doubling')
-      this.#cache = new CacheInRows({ ...parts, copier: new RowCopier({ ...parts, env, device, use }) });
-    else this.#cache = new CacheInPlace({ ...parts, growth: this.growth });
+    this.growth = growthOf(device, { appends: !inPlace, canMap, together: this.#mode !== 'off' });
+    const { growth } = this;
+    const made = cacheFor({ api, session, tensors, caches, memoryInfo, env, device, use, growth });
+    this.#cache = made.cache;
+    this.#fixed = made.fixed;
+    this.#env = env;
   }
 
   /**
@@ -163,9 +175,22 @@ export class Session {
     return this.#host.logits;
   }
 
-  /** True if one run can contain several rows. */
+  /** Rows that take part in runs. */
+  get slots(): number {
+    return this.#capacity.slots;
+  }
+
+  /** True if one run can contain several consecutive rows. */
   get batchesRows(): boolean {
     return this.#cache.batchesRows;
+  }
+
+  /**
+   * Steps of decoding, with inputs and results on the device; undefined if the device does not decode so: a
+   * step is then a run.
+   */
+  get steps(): DecodeSteps | undefined {
+    return this.#steps;
   }
 
   /**
@@ -213,6 +238,7 @@ export class Session {
       mask: slots * capacity.capacity,
       logits: this.rowLogits + slots,
     });
+    this.#reserveSteps(this.#capacity);
   }
 
   /**
@@ -265,6 +291,12 @@ export class Session {
     return positions;
   }
 
+  /** The logits `[vocab]` at a position index of `logits`. */
+  logitsAt(index: number): Float32Array {
+    const { vocabSize } = this.signature;
+    return this.logits.subarray(index * vocabSize, (index + 1) * vocabSize);
+  }
+
   /**
    * Replaces the content of a row by the first `tokens` tokens of another row.
    * @throws OrtError if the memory is not available: the row then keeps its content. Error without
@@ -300,14 +332,39 @@ export class Session {
   /** Releases everything. Views of the session's memory must not be used any more. */
   close(): void {
     this.#host.dropViews();
+    this.#steps?.release();
     this.#cache.release();
     this.#tensors.release();
   }
 
   #reserveCache({ rows, capacity }: Capacity): void {
-    const allocator = this.#device.ownMemory
-      ? this.#tensors.own(this.#api.createAllocator(this.#session, this.#cacheInfo), this.#api.releaseAllocator)
-      : this.#api.getAllocatorWithDefaultOptions();
-    this.#cache.reserve(rows, capacity, allocator);
+    this.#cache.reserve(rows, capacity, this.#allocator());
+  }
+
+  /** The allocator of the memory that contains the KV cache. */
+  #allocator(): Pointer {
+    const api = this.#api;
+    if (!this.#device.ownMemory) return api.getAllocatorWithDefaultOptions();
+    return this.#tensors.own(api.createAllocator(this.#session, this.#cacheInfo), api.releaseAllocator);
+  }
+
+  /** Reserves the tensors of the steps, if the device decodes with such tensors. */
+  #reserveSteps({ slots, capacity }: Required<Capacity>): void {
+    const { lengths, ...signature } = this.signature;
+    const { name: device, capture } = this.#device;
+    if (this.#mode === 'off' || !this.#fixed || typeof lengths === 'string') return;
+    const [api, tensors] = [this.#api, this.#tensors];
+    const transfer = openTransfer({ api, env: this.#env, device });
+    if (!transfer) return;
+    this.#steps = new DecodeSteps({
+      ...{ api, tensors, transfer, slots, capacity },
+      allocator: this.#allocator(),
+      deviceInfo: this.#cacheInfo,
+      hostInfo: tensors.own(hostMemoryInfo(api), api.releaseMemoryInfo),
+      session: this.#session,
+      signature: { ...signature, lengths },
+      cache: this.#fixed,
+      ...(this.#mode === 'captured' && capture && { capture }),
+    });
   }
 }

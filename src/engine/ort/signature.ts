@@ -6,6 +6,7 @@
 
 import { LAST_POSITIONS, LONGEST } from '../../graph-builder/build-decoder.ts';
 import { FIRST_INPUT, KEEP_INPUT } from '../../onnx/edit/last-logits.ts';
+import { TOP } from '../../onnx/edit/top-logits.ts';
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
@@ -50,8 +51,21 @@ export interface Signature {
   /** Output `[rows, positions, vocab]`, float32, float16 or bfloat16; `positions` if it is always 1. */
   readonly logits: { readonly name: string; readonly type: number; readonly positions?: 1 };
   readonly vocabSize: number;
+  /** The outputs of the best logits of each position; absent = the graph does not select them. */
+  readonly top?: TopOutputs;
   /** The tensors of the KV cache, in the order of the model's inputs. */
   readonly caches: readonly CacheTensor[];
+}
+
+/** The outputs of the best logits. `count`: how many. */
+export interface TopOutputs {
+  /** Name of the output float32 `[rows, positions, count]`. */
+  readonly logits: string;
+  /** Name of the output int32 `[rows, positions, count]`. */
+  readonly ids: string;
+  /** Name of the output float32 `[rows, positions, 1]`. */
+  readonly sum: string;
+  readonly count: number;
 }
 
 /** The inputs of a graph that takes lengths. */
@@ -99,6 +113,7 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
     lengths,
     ...(positions && { positions: positions.name }),
     ...(keep && { keep }),
+    ...readTop(outputs),
     logits: { name: logits.name, type: logits.type, ...(logits.shape[1] === 1 && { positions: 1 }) },
     vocabSize,
     caches,
@@ -165,6 +180,13 @@ function rowShape(input: TensorInfo): number[] {
 }
 
 /** The input for the number of positions that get logits. */
+/** The outputs that the engine adds to a graph for a device that selects the best logits. */
+function readTop(outputs: readonly TensorInfo[]): Pick<Signature, 'top'> {
+  const best = outputs.find(({ name }) => name === TOP.logits);
+  const count = best?.shape[2];
+  return count === undefined ? {} : { top: { ...TOP, count } };
+}
+
 function readKeep(inputs: readonly TensorInfo[]): Signature['keep'] {
   const input = inputs.find(({ name }) => name === KEEP_INPUT || name === FIRST_INPUT);
   if (!input) return undefined;

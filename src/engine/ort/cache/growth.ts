@@ -11,13 +11,21 @@ import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
  */
 export type CacheGrowth = 'pages' | 'doubling' | 'runs' | 'none';
 
-/** How the cache of a model on a device takes memory. @param appends each run returns a longer cache */
+interface CacheUse {
+  /** Each run returns a longer cache. */
+  readonly appends: boolean;
+  readonly canMap: boolean;
+  /** Rows run together also on a device without addresses inside a buffer. */
+  readonly together?: boolean;
+}
+
+/** How the cache of a model on a device takes memory. */
 export function growthOf(
   { ownMemory, rowViews }: Pick<Device, 'ownMemory' | 'rowViews'>,
-  { appends, canMap }: { readonly appends: boolean; readonly canMap: boolean },
+  { appends, canMap, together = false }: CacheUse,
 ): CacheGrowth {
   if (appends) return 'runs';
-  if (!rowViews) return 'doubling';
+  if (!rowViews) return together ? 'none' : 'doubling';
   return canMap && !ownMemory ? 'pages' : 'none';
 }
 

@@ -9,7 +9,15 @@ import type { OrtApi } from '../api.ts';
 import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
 import type { Tensors } from '../tensors.ts';
 import { type CacheGrowth, headsOf, pagedBytes, pagedCapacity, roundUp, tokenBytes } from './growth.ts';
-import { type CacheMemory, copyTokens, type InPlaceParts, type RowMemory, type Rows } from './memory.ts';
+import {
+  type Arrangement,
+  copyTokens,
+  type FixedCache,
+  type InPlaceParts,
+  placesFor,
+  type RowMemory,
+  type Rows,
+} from './memory.ts';
 
 /**
  * Maximum number of IO bindings to keep. Each references all cache tensors, and many slots give many sets of
@@ -28,7 +36,7 @@ interface RowsMemory {
   readonly pointer: Pointer;
 }
 
-export class CacheInPlace implements CacheMemory {
+export class CacheInPlace implements FixedCache {
   readonly batchesRows = true;
   readonly copiesRows: boolean;
   readonly truncates = true;
@@ -88,9 +96,9 @@ export class CacheInPlace implements CacheMemory {
   }
 
   /** The IO binding of these rows, created at first use. */
-  begin({ first, count }: Rows, lengths: readonly number[]): Pointer {
-    for (const [index, length] of lengths.entries()) this.#hold(first + index, length);
-    const key = `${first}+${count}`;
+  begin(rows: Rows, lengths: readonly number[]): Pointer {
+    for (const [index, length] of lengths.entries()) this.#hold(rows.first + index, length);
+    const key = `${rows.first}+${rows.count}`;
     const known = this.#bindings.get(key);
     if (known !== undefined) {
       this.#bindings.delete(key);
@@ -98,15 +106,32 @@ export class CacheInPlace implements CacheMemory {
       return known;
     }
     this.#forgetOldest();
+    const binding = this.#bindRows(rows);
+    this.#bindings.set(key, binding);
+    return binding;
+  }
+
+  /** The rows have fixed places: several rows are a step over all rows up to the last of them. */
+  arrange(rows: readonly number[]): Arrangement {
+    const [only = 0] = rows;
+    if (rows.length === 1) return { rows, key: `${only}+1` };
+    const count = placesFor(Math.max(...rows) + 1, this.#held.length);
+    return { rows: Array.from({ length: count }, (_, row) => row), key: `0+${count}` };
+  }
+
+  bind({ rows: [first = 0, ...others] }: Arrangement): Pointer {
+    return this.#bindRows({ first, count: 1 + others.length });
+  }
+
+  #bindRows(rows: Rows): Pointer {
     const binding = this.#api.createIoBinding(this.#session);
     try {
-      this.#bindCaches(binding, { first, count });
+      this.#bindCaches(binding, rows);
+      return binding;
     } catch (error) {
       this.#api.releaseIoBinding(binding);
       throw error;
     }
-    this.#bindings.set(key, binding);
-    return binding;
   }
 
   #bindCaches(binding: Pointer, { first, count }: Rows): void {

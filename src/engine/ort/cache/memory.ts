@@ -1,5 +1,5 @@
 /**
- * The memory of a model's KV cache, as a session uses it. CacheInPlace and CacheGrowing implement this
+ * The memory of a model's KV cache, as a session uses it. The other files of this folder implement this
  * interface.
  */
 import { copyMemory, type Pointer } from '../../ffi.ts';
@@ -52,6 +52,29 @@ export interface CacheMemory {
   releaseRow(row: number, tokens: number): number;
   release(): void;
 }
+
+/** The rows of a step, in the order of their places in its tensors. */
+export interface Arrangement {
+  readonly rows: readonly number[];
+  /** Names the memory of the run: equal keys have the same rows of the same tensors. */
+  readonly key: string;
+}
+
+/** A cache whose tensors keep their addresses, so that a recorded run stays valid. */
+export interface FixedCache extends CacheMemory {
+  /**
+   * Gives each of `rows` a place in the tensors of a step. Places between them belong to other rows. The number
+   * of places of several rows is a power of two, or that of all rows, so that few different steps are
+   * recorded.
+   * @throws OrtError: the rows then keep their content
+   */
+  arrange(rows: readonly number[]): Arrangement;
+  /** Creates an IO binding with the cache of an arrangement bound. The caller releases it. @throws OrtError */
+  bind(arrangement: Arrangement): Pointer;
+}
+
+/** Number of places of a step. @param most number of all rows */
+export const placesFor = (rows: number, most: number): number => Math.min(2 ** Math.ceil(Math.log2(rows)), most);
 
 /** The parts of a session that a cache updated in place uses. */
 export interface InPlaceParts {

@@ -1,0 +1,85 @@
+/**
+ * Chooses how a GPU decodes: the way that `--gpu-graph` asks for, or the next simpler one if the model or the
+ * device does not allow it.
+ */
+import { findIgnored } from '../../../onnx/ignored-attributes.ts';
+import { ignoredBy, isCpu, kindOf } from '../../../protocol/devices.ts';
+import type { EngineFacts, GpuGraph } from '../../../protocol/loading.ts';
+import type { GpuGraphLimit } from '../../../protocol/reasons.ts';
+import type { Device } from '../../devices/device.ts';
+import { OrtError } from '../../ort/api.ts';
+import type { ModelFile } from '../../ort/model-file.ts';
+import type { Signature } from '../../ort/signature.ts';
+import { LoadError } from '../load-error.ts';
+
+/** The mode to open a model with. */
+export interface GpuMode {
+  readonly mode: GpuGraph;
+  /** Why the mode is less than the asked one. */
+  readonly limit?: GpuGraphLimit;
+}
+
+/** A mode cannot be used; `next` can perhaps. */
+export class GpuModeRefusal extends Error {
+  override readonly name = 'GpuModeRefusal';
+  readonly limit: GpuGraphLimit;
+  readonly next: GpuGraph;
+
+  constructor(limit: GpuGraphLimit, next: GpuGraph) {
+    super(limit);
+    this.limit = limit;
+    this.next = next;
+  }
+}
+
+/** The next simpler mode. */
+export const simplerThan = (mode: GpuGraph): GpuGraph => (mode === 'captured' ? 'eager' : 'off');
+
+/** Opens a model with the asked mode, or with simpler ones until one is not refused. */
+export function withGpuMode<T>(asked: GpuGraph, device: Device, open: (mode: GpuMode) => T): T {
+  let mode: GpuMode = { mode: isCpu(device.name) ? 'off' : asked };
+  for (;;) {
+    try {
+      return open(mode);
+    } catch (error) {
+      const refusal = refusalOf(error, mode.mode);
+      if (!refusal) throw error;
+      mode = { mode: refusal.next, limit: refusal.limit };
+    }
+  }
+}
+
+/** The facts about the mode; none if no other mode than `off` was asked for. */
+export function gpuModeFacts(asked: GpuGraph, device: Device, { mode, limit }: GpuMode): Pick<EngineFacts, 'gpuGraph'> {
+  if (asked === 'off' || isCpu(device.name)) return {};
+  return { gpuGraph: { mode, ...(limit !== undefined && { reason: limit }) } };
+}
+
+interface CheckedGraph {
+  readonly model: ModelFile;
+  readonly declared: Signature | undefined;
+  /** Each run returns a longer cache. */
+  readonly appends: boolean;
+}
+
+/** @throws GpuModeRefusal for a graph that the device cannot compute in this mode */
+export function checkGpuMode(mode: GpuGraph, device: Device, { model, declared, appends }: CheckedGraph): void {
+  if (mode === 'off') return;
+  if (appends) throw new GpuModeRefusal('growing_cache', 'off');
+  if (!declared || typeof declared.lengths === 'string') throw new GpuModeRefusal('host_nodes', 'off');
+  if (mode !== 'captured') return;
+  if (!device.capture) throw new GpuModeRefusal('no_capture', 'eager');
+  const { edited } = model;
+  if (edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name), true)))
+    throw new GpuModeRefusal('window', 'eager');
+}
+
+/** The refusal that an error is, if a simpler mode may help. */
+function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
+  if (error instanceof GpuModeRefusal) return error;
+  if (mode === 'off') return undefined;
+  if (error instanceof LoadError && error.reason.code === 'does_not_fit') return new GpuModeRefusal('memory', 'off');
+  // The runtime names the feature: "This session cannot use the graph capture feature as requested by the user".
+  if (error instanceof OrtError && /graph capture/i.test(error.message)) return new GpuModeRefusal('host_nodes', 'eager');
+  return undefined;
+}
