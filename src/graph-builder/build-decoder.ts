@@ -8,6 +8,7 @@
  * to it.
  */
 import { FIRST_INPUT } from '../onnx/edit/last-logits.ts';
+import { addTopLogits } from '../onnx/edit/top-logits.ts';
 import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
 import {
   type DecoderSpec,
@@ -35,6 +36,8 @@ export const LOGITS = 'logits';
 export interface BuildOptions extends GraphOptions {
   /** Maximum number of tokens in a row. */
   readonly positions: number;
+  /** Adds this many best logits of each position as outputs (onnx/edit/top-logits). Absent: no such outputs. */
+  readonly topLogits?: number;
 }
 
 /** A graph and the facts about it. */
@@ -59,6 +62,8 @@ export function buildDecoder(spec: DecoderSpec<GraphMatrix>, options: BuildOptio
   }
   graph.node('Identity', [addHead(graph, normed, spec)], { outputs: [LOGITS] });
   graph.writer.output(LOGITS, { type: graph.type, shape: ['rows', 'kept', spec.vocabSize] });
+  if (options.topLogits !== undefined)
+    addTopLogits(graph.writer, { name: LOGITS, type: graph.type, vocabSize: spec.vocabSize }, options.topLogits);
   const updated = declareCacheOutputs(graph, spec);
   return { bytes: graph.writer.finish(), updated, ...graph.writer.io };
 }

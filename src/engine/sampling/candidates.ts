@@ -11,17 +11,21 @@ import { NEUTRAL, namesOf, type ParameterOf, type Sampling } from '../../protoco
 import { BUCKET_BITS, GROUP, Kernels, type List } from './kernels.ts';
 
 /** The largest float32. An id with a logit below minus this cannot be drawn. */
-const LARGEST = 3.4028234663852886e38;
+export const LARGEST = 3.4028234663852886e38;
 /**
  * At this temperature only ids whose logits equal the largest can be drawn. The inverse is still a finite
  * float32.
  */
-const MIN_TEMPERATURE = 1e-37;
+export const MIN_TEMPERATURE = 1e-37;
 /**
  * Larger than the error of a weight. An id that is dropped by its logit alone is then certainly below the
  * limit.
  */
 const MARGIN = 1e-4;
+
+/** The smallest logit that min-p keeps. An id with a weight of exactly p stays. */
+export const leastLogit = (largest: number, temperature: number, p: number): number =>
+  Math.max(largest + Math.max(temperature, MIN_TEMPERATURE) * Math.log(p) * (1 + Number.EPSILON), -LARGEST);
 
 export class Candidates {
   readonly #kernels: Kernels;
@@ -84,6 +88,30 @@ export class Candidates {
     return Number.isFinite(this.#largest) ? passes.find(this.#largest) : -1;
   }
 
+  /**
+   * Makes these ids the candidates, at temperature 1, as if the filters had kept them of all ids.
+   * @param ids with `values`: the likeliest first; without -0
+   * @param count number of valid entries, at least 1
+   */
+  load(ids: Int32Array, values: Float32Array, count: number): void {
+    const { candidates } = this.#kernels;
+    for (let index = 0; index < count; index++) {
+      const [id, value] = [ids[index] ?? 0, values[index] ?? 0];
+      let at = index;
+      for (; at > 0 && (candidates.ids[at - 1] ?? 0) > id; at--) {
+        candidates.ids[at] = candidates.ids[at - 1] ?? 0;
+        candidates.values[at] = candidates.values[at - 1] ?? 0;
+      }
+      candidates.ids[at] = id;
+      candidates.values[at] = value;
+    }
+    this.#largest = values[0] ?? 0;
+    this.#temperature = 1;
+    this.#count = count;
+    this.#listed = true;
+    this.#weighed = false;
+  }
+
   /** @param temperature above 0: logits are divided by it. */
   setTemperature(temperature: number): void {
     this.#temperature = Math.max(temperature, MIN_TEMPERATURE);
@@ -126,9 +154,8 @@ export class Candidates {
 
   /** Keeps ids at least p times as likely as the likeliest. Rule: Nguyen et al., arXiv:2407.01082. */
   keepMinP(p: number): void {
-    // An id with a weight of exactly p stays.
-    const least = this.#largest + this.#temperature * Math.log(p) * (1 + Number.EPSILON);
-    if (this.#listed) this.#keep(Math.max(least, -LARGEST), this.logits.length);
+    const least = leastLogit(this.#largest, this.#temperature, p);
+    if (this.#listed) this.#keep(least, this.logits.length);
     else this.#gather(least);
   }
 

@@ -5,14 +5,16 @@
  */
 import type { LogitBias } from '../../protocol/logit-bias.ts';
 import type { PromptScore, TokenReport } from '../../protocol/messages.ts';
-import type { Sampling } from '../../protocol/sampling.ts';
+import { NEUTRAL, type Sampling } from '../../protocol/sampling.ts';
 import { Candidates } from './candidates.ts';
 import type { Constraint } from './constraint.ts';
 import { type Occurrences, penalize } from './penalties.ts';
 import type { Random } from './random.ts';
+import { drawsFromTop, keptOf, rank, type TopLogits } from './top-logits.ts';
 
 /** Stands for the log-probability -Infinity, which JSON lacks. */
 const MIN_LOGPROB = -9999;
+const NONE: ReadonlySet<number> = new Set();
 
 /** The part of a sequence that the sampler reads. */
 export interface SampledSequence {
@@ -50,6 +52,28 @@ export class Sampler {
     const only = sequence.constraint?.onlyId(sequence);
     const id = only === undefined ? this.#sampleId(logits, sequence) : takeOnly(only, logits, sequence.random);
     return logprobs === undefined ? { id } : { id, ...this.#logProbabilities(logits, id, logprobs) };
+  }
+
+  /**
+   * Draws the id that `sample` would draw from all logits, if the best logits determine it. Takes a random
+   * number only if it draws.
+   * @returns undefined if the best logits do not suffice: the caller then calls `sample`.
+   */
+  sampleTop(top: TopLogits, sequence: SampledSequence): TokenReport | undefined {
+    if (!drawsFromTop(sequence, top.values.length)) return undefined;
+    const { sampling } = sequence.request;
+    const candidates = this.#candidates;
+    const ranked = rank(top, sequence.belowMinTokens ? sequence.endIds : NONE, candidates.logits.length);
+    const kept = ranked && keptOf(ranked, sampling);
+    if (!kept) return undefined;
+    const uniform = sequence.random.uniform();
+    if (sampling.temperature === 0) return { id: ranked.ids[0] ?? 0 };
+    candidates.load(ranked.ids, ranked.values, kept);
+    candidates.setTemperature(sampling.temperature);
+    // Top-k is applied, and so is top-p without top-k.
+    const topP = sampling.topK > 0 ? sampling.topP : NEUTRAL.topP;
+    candidates.filter({ ...sampling, topK: NEUTRAL.topK, topP });
+    return { id: candidates.draw(uniform) };
   }
 
   /**
