@@ -18,6 +18,7 @@ const EXAMPLES: Facts = Object.fromEntries(Object.entries(FIELDS).map(([name, { 
 /** Facts of events whose sentence would be odd with the general example of a field. */
 const FITTING: Readonly<Record<string, Facts>> = {
   'settings.ignored': { settings: 'host, callback-url' },
+  'gpu_graph.limited': { device: 'webgpu', gpu_graph: 'eager', reason: 'recorded runs ignore the sliding window' },
   'traces.started': { url: 'http://127.0.0.1:4318/v1/traces' },
   'traces.setting_unusable': {
     setting: 'OTEL_EXPORTER_OTLP_COMPRESSION',

@@ -8,7 +8,7 @@ import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf, shorten } from '../protocol/text/error-message.ts';
 import { shownUrl, withoutUrlSecrets } from '../protocol/text/url-text.ts';
-import { contradictions, lostPaths } from './contradictions.ts';
+import { contradictions, lostPaths, modelContradictions } from './contradictions.ts';
 import { nearestOf } from './nearest.ts';
 import type { Setting } from './setting-rows.ts';
 import { environmentName, SETTINGS, type SettingName } from './settings.ts';
@@ -132,7 +132,8 @@ export function readSettings(
   const listens = reads === undefined || reads('api-token');
   config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
   const checked = config as Config;
-  if (problems.length === 0) problems.push(...(listens ? contradictions(checked) : []), ...lostPaths(checked));
+  if (problems.length === 0)
+    problems.push(...(listens ? contradictions(checked) : []), ...modelContradictions(checked), ...lostPaths(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   const unknown = unknownSettings(environment, file);
   return { config: checked, variables, unknown, ...(file && { file: { path: file.path, used, ignored } }) };

@@ -3,6 +3,8 @@
  */
 import { isIP } from 'node:net';
 import { basename } from 'node:path';
+import { CPU, deviceOf } from '../protocol/devices.ts';
+import type { GpuGraph } from '../protocol/loading.ts';
 import { messageOf, shorten } from '../protocol/text/error-message.ts';
 import { absolutePath } from './host/folder.ts';
 import { ENV_FILE } from './settings-file.ts';
@@ -17,12 +19,28 @@ interface Compared {
   readonly allowUnauthenticated: boolean;
 }
 
+interface ModelSettings {
+  readonly device: string;
+  readonly gpuGraph: GpuGraph;
+}
+
 /** Maximum characters of a host in a message: the remedy follows it. */
 const MAX_HOST = 200;
 
-/** The settings that contradict each other, one sentence for each problem. */
+/** The settings of the server that contradict each other, one sentence for each problem. */
 export function contradictions(settings: Compared): string[] {
   return [...exposures(settings), ...twoCredentials(settings)];
+}
+
+/**
+ * The settings of the model that contradict each other, one sentence for each problem. The name of the CPU is
+ * a choice: with `--device auto`, a model that stays on the CPU is no contradiction.
+ */
+export function modelContradictions({ device, gpuGraph }: ModelSettings): string[] {
+  if (gpuGraph === 'off' || deviceOf(device) !== CPU) return [];
+  return [
+    `--gpu-graph: ${gpuGraph} needs a GPU, and --device cpu has none; remove --gpu-graph, or choose another --device`,
+  ];
 }
 
 /** One request has one `Authorization` header. */

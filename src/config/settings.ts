@@ -96,6 +96,11 @@ export const SETTINGS = {
     'auto',
     'draft tokens from earlier text for a request that runs alone; auto drafts only if drafts cannot change the output',
   ),
+  'gpu-graph': choice(
+    ['off', 'eager', 'captured'],
+    'off',
+    'decoding on a GPU: eager computes all rows in one tensor and selects the best tokens on the GPU, captured also records the steps once and replays them; no GPU has run eager and captured yet',
+  ),
   queue: whole({
     meaning: 'maximum number of queued requests; further ones get 503',
     least: 0,

@@ -24,7 +24,7 @@ import type { ChatTemplates } from '../text/template/chat-templates.ts';
 import { GrammarVocabulary } from '../text/tokenizer/grammar-vocabulary.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import type { ProfileFacts } from '../text/tools/output-profile.ts';
-import { narrateCacheLimit, narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
+import { narrateCacheLimit, narrateFiles, narrateGpuGraph, narrateLoad, weightsOn } from './load-narration.ts';
 import { openText, usableTemplates } from './open-text.ts';
 import { turnEndOf } from './turn-end.ts';
 import { exactnessFacts } from './weights/conversion-narration.ts';
@@ -74,6 +74,7 @@ export type ModelSettings = Pick<
   | 'prefillChunk'
   | 'threads'
   | 'speculation'
+  | 'gpuGraph'
   | 'runtimeLibrary'
   | 'weightsCache'
 >;
@@ -124,6 +125,7 @@ async function load(settings: ModelSettings, startEngine: StartEngine): Promise<
     available_bytes: facts.availableBytes,
   });
   narrateCacheLimit(facts);
+  narrateGpuGraph(facts, settings.gpuGraph);
   const loaded = { tokenizer: text.tokenizer, templates: usableTemplates(text, facts.idLimit) };
   const grammars = new GrammarCompiler({
     onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
@@ -189,6 +191,7 @@ export function engineOptions(
     prefillChunk: settings.prefillChunk,
     threads: settings.threads,
     speculation: settings.speculation,
+    gpuGraph: settings.gpuGraph,
     ...(folder !== undefined && { reservations: folder }),
     ...(weights !== undefined && { weightsCache: { folder: weights } }),
     ...(decoder !== undefined && { temporaryFolder: convertedFolder() }),

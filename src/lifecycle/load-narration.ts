@@ -6,7 +6,8 @@ import type { ModelSpec } from '../model/spec.ts';
 import type { ChosenWeights } from '../model/weights.ts';
 import { narrate } from '../narration/narrate.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../protocol/devices.ts';
-import type { EngineFacts, LoadEvent } from '../protocol/loading.ts';
+import type { EngineFacts, GpuGraph, LoadEvent } from '../protocol/loading.ts';
+import type { GpuGraphLimit } from '../protocol/reasons.ts';
 import { describeReason, hardwareOf } from './reasons.ts';
 import { narrateConversion } from './weights/conversion-narration.ts';
 import { narrateSharing } from './weights/sharing-narration.ts';
@@ -123,6 +124,32 @@ export function narrateCacheLimit({ device, context, rows, cacheBytes, cacheLimi
   });
 }
 
+/** At most 45 characters each: the sentence of the event has 100. */
+const GPU_GRAPH_LIMITS: Readonly<Record<GpuGraphLimit, string>> = {
+  growing_cache: 'each run makes a longer cache',
+  no_capture: 'the device does not record runs',
+  window: 'recorded runs ignore the sliding window',
+  softcap: 'the attention of the model has a softcap',
+  host_nodes: 'the host computes a part of the model',
+  computes_wrong: 'its results differ from those of plain runs',
+  memory: 'the device is out of memory',
+};
+
+/**
+ * Narrates that a GPU uses less of `--gpu-graph` than asked.
+ * @param asked the setting
+ */
+export function narrateGpuGraph({ device, gpuGraph }: EngineFacts, asked: GpuGraph): void {
+  if (gpuGraph?.reason === undefined) return;
+  const { mode, reason } = gpuGraph;
+  narrate('gpu_graph.limited', {
+    device,
+    gpu_graph: mode,
+    gpu_graph_asked: asked,
+    reason: GPU_GRAPH_LIMITS[reason],
+  });
+}
+
 /**
  * Narrates the end of the warm-up: what the engine serves with.
  * @param memory bytes of memory of both processes; undefined if they cannot be read
@@ -145,6 +172,7 @@ export function narrateWarmup(
     threads_reason: facts.threads.reason,
     cpu_quota: facts.threads.cpuQuota,
     speculation: facts.speculation ? 'on' : 'off',
+    gpu_graph: facts.gpuGraph?.mode === 'off' ? undefined : facts.gpuGraph?.mode,
     trusted_tokens: facts.trustedTokens,
     cpu_difference_percent: facts.cpuDifference === undefined ? undefined : facts.cpuDifference * 100,
     cpu_check_ms: facts.cpuCheckMs,

@@ -9,5 +9,10 @@ export const SETTING_FIELDS = {
     'RBEES_MAX_TOKEN_CAP',
   ),
   suggestion: text('The setting with a similar name; absent if there is none', 'RBEES_MAX_TOKENS_CAP'),
+  gpu_graph: text(
+    'How the GPU decodes: off, eager or captured (--gpu-graph); absent in warmup.done if off',
+    'captured',
+  ),
+  gpu_graph_asked: text('Value of --gpu-graph', 'captured'),
   unknown_settings: integer('Number of such variables; at most 16 of them are reported', 1),
 } as const;

@@ -8,7 +8,7 @@ import type { WeightsProgress } from './decoder/sharing.ts';
 import type { DeviceName } from './devices.ts';
 import type { SourceFile } from './host/weights-cache.ts';
 import type { MemoryPlan } from './memory-plan.ts';
-import type { Reason } from './reasons.ts';
+import type { GpuGraphLimit, Reason } from './reasons.ts';
 import type { ThreadCount } from './threads.ts';
 
 /**
@@ -55,6 +55,12 @@ export interface Candidate {
   readonly quantize?: 'q8' | 'q4';
 }
 
+/**
+ * How a GPU decodes. `off`: the host draws from the logits of each run. `eager`: the rows are computed in one
+ * tensor, and the device selects the best ids. `captured`: besides, the steps are recorded once and replayed.
+ */
+export type GpuGraph = 'off' | 'eager' | 'captured';
+
 /** The engine's input to open a model. */
 export interface EngineOptions {
   /** Path of libonnxruntime (.so, .dylib, .dll). */
@@ -83,6 +89,8 @@ export interface EngineOptions {
    * decoding.
    */
   readonly speculation: 'auto' | 'on' | 'off';
+  /** How a GPU decodes; has no effect on the CPU; absent = `off`. */
+  readonly gpuGraph?: GpuGraph;
   /** Folder in which the engines of this user reserve memory; absent = none. */
   readonly reservations?: string;
   /** Folder for a converted file of this engine alone, if the file cannot be shared. */
@@ -167,6 +175,11 @@ export interface EngineFacts {
   readonly trustedTokens?: number;
   /** A sequence that runs alone is decoded with drafts. */
   readonly speculation: boolean;
+  /**
+   * How the device decodes; absent = `off`. `reason`: why that is less than `EngineOptions.gpuGraph`; absent
+   * on the CPU.
+   */
+  readonly gpuGraph?: { readonly mode: GpuGraph; readonly reason?: GpuGraphLimit };
   /**
    * Difference between the logits of one position computed alone and computed in a run with the positions
    * before it: root mean square, relative to the logits. About 1e-6 if only the order of sums differs, 1e-2

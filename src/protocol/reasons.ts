@@ -93,6 +93,21 @@ interface ReasonDetails {
 
 export type ReasonCode = keyof ReasonDetails;
 
+/**
+ * Why the engine uses less of `--gpu-graph` than asked: the device does not record runs (`no_capture`), or
+ * not those of this model (`window`, `softcap`, `host_nodes`); the cache of the model grows in each run
+ * (`growing_cache`); the check of the device failed (`computes_wrong`); the device is out of memory
+ * (`memory`).
+ */
+export type GpuGraphLimit =
+  | 'growing_cache'
+  | 'no_capture'
+  | 'window'
+  | 'softcap'
+  | 'host_nodes'
+  | 'computes_wrong'
+  | 'memory';
+
 /** A reason, or with a type argument the reason of one code. */
 export type Reason<C extends ReasonCode = ReasonCode> = {
   [P in C]: { readonly code: P } & ReasonDetails[P];

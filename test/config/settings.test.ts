@@ -57,6 +57,10 @@ describe('a bad setting is refused by name', () => {
       ['--worker-id', 'has space'],
       ['--worker-id', 'has space'],
     ],
+    [
+      ['--gpu-graph', 'on'],
+      ['--gpu-graph', 'on', 'off, eager, captured'],
+    ],
     [['--worker-id', 'x'.repeat(129)], ['--worker-id']],
     [
       ['--dtype', 'fp64'],
@@ -171,6 +175,37 @@ describe('a callback has one kind of credentials', () => {
   test('--callback-give-up 0 is for ever', () => {
     expect(readConfig(['--callback-give-up', '0'], {}).callbackGiveUp).toBe(0);
     expect(readConfig([], {}).callbackGiveUp).toBe(600);
+  });
+});
+
+describe('--gpu-graph', () => {
+  test('is off unless it is set', () => {
+    expect(readConfig([], {}).gpuGraph).toBe('off');
+    expect(readConfig([], { RBEES_GPU_GRAPH: 'captured' }).gpuGraph).toBe('captured');
+    expect(readConfig(['--gpu-graph', 'eager'], { RBEES_GPU_GRAPH: 'captured' }).gpuGraph).toBe('eager');
+  });
+
+  test.each(['eager', 'captured'])('%s contradicts the CPU by name', (mode) => {
+    const message = `--gpu-graph: ${mode} needs a GPU, and --device cpu has none; remove --gpu-graph, or choose another --device`;
+    expect(refusal(['--device', 'cpu', '--gpu-graph', mode])).toBe(message);
+    expect(refusal([], { RBEES_DEVICE: 'cpu', RBEES_GPU_GRAPH: mode })).toBe(message);
+    for (const device of ['auto', 'webgpu', 'cuda', 'cuda:1'])
+      expect(readConfig(['--device', device, '--gpu-graph', mode], {}).gpuGraph).toBe(mode);
+  });
+
+  test('off goes with the CPU, and a command that does not read the setting ignores it', () => {
+    expect(readConfig(['--device', 'cpu', '--gpu-graph', 'off'], {}).gpuGraph).toBe('off');
+    const environment = { RBEES_DEVICE: 'cpu', RBEES_GPU_GRAPH: 'captured' };
+    const { config } = readSettings([], { environment, reads: (name) => name === 'device' });
+    expect([config.device, config.gpuGraph]).toEqual(['cpu', 'off']);
+  });
+
+  test('is contradicted by the CPU also in a command that does not listen', () => {
+    const environment = { RBEES_GPU_GRAPH: 'captured' };
+    const reads = (name: string): boolean => name !== 'api-token';
+    expect(() => readSettings(['--device', 'cpu'], { environment, reads })).toThrow(
+      /^--gpu-graph: captured needs a GPU/,
+    );
   });
 });
 

@@ -187,6 +187,7 @@ export const MODEL_EVENTS = {
       'cpu_quota',
       'rounding_percent',
       'trusted_tokens',
+      'gpu_graph',
       'cpu_difference_percent',
       'cpu_check_ms',
       'instance_id',

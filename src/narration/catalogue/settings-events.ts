@@ -36,6 +36,16 @@ export const SETTINGS_EVENTS = {
         : `Rename ${f.setting} to ${f.suggestion}, or remove it: no setting has this name`,
     cute: () => '🔤 One letter flew off on its own. The little bee could not read that note!',
   }),
+  'gpu_graph.limited': lifecycleEvent({
+    actor: 'inference-engine',
+    action: 'gpu_graph_choose',
+    level: 'WARN',
+    when: 'a GPU is used, and decodes with less than --gpu-graph asks for; the reason is the limit of the model or of the device',
+    required: ['device', 'gpu_graph', 'gpu_graph_asked', 'reason'],
+    target: (f) => f.device,
+    human: (f) => `Engine decodes with --gpu-graph ${f.gpu_graph}, not ${f.gpu_graph_asked}: ${f.reason}`,
+    cute: () => '🎞️ This dance cannot be filmed today. The little bee simply dances it each time!',
+  }),
   'secrets.exposed': lifecycleEvent({
     actor: WORKER,
     action: 'secrets_hide',
