@@ -12,7 +12,8 @@ const TEXT_BYTES = 256;
 const UUID_BYTES = 16;
 
 const onWindows = process.platform === 'win32';
-const CUDA_DRIVER = onWindows ? 'nvcuda.dll' : 'libcuda.so.1';
+/** Path or name of the library of the CUDA driver. */
+export const CUDA_DRIVER = onWindows ? 'nvcuda.dll' : 'libcuda.so.1';
 const NVML = onWindows ? 'nvml.dll' : 'libnvidia-ml.so.1';
 
 /**

@@ -16,6 +16,8 @@ export interface Parameters {
   /** Filled by the call. */
   int64sOut: BigInt64Array;
   texts: readonly string[];
+  /** An array of pointers, which no call keeps. */
+  addresses: BigUint64Array;
 }
 
 /** Kinds of results: nothing, or the out parameter at the end of the parameter list. */
@@ -87,11 +89,34 @@ export const CALLS = {
    * allocator.
    */
   getBoundOutputValues: call(140, ['pointer', 'pointer'], 'pointers'),
+  /**
+   * Run options, key, value. `gpu_graph_id`: the number of the recorded run; -1 records and replays nothing.
+   */
+  addRunConfigEntry: call(165, ['pointer', 'text', 'text']),
   appendCudaProvider: call(204, ['pointer', 'pointer']),
   createCudaOptions: call(205, [], 'pointer'),
   updateCudaOptions: call(206, ['pointer', 'texts', 'texts', 'size']),
   appendProvider: call(216, ['pointer', 'text', 'texts', 'texts', 'size']),
 };
+
+/** A call that newer versions of the C API have: `version` is the lowest one. */
+const since = <const D>(version: number, declaration: D): D & { readonly version: number } => ({
+  ...declaration,
+  version,
+});
+
+/** Calls that a library may lack; `offers` of the API tells. They return a status too. */
+export const NEWER_CALLS = {
+  /**
+   * Copies tensors: environment, sources, destinations, stream (0n: none), number. Returns when the sources
+   * can be changed and the destinations of the host can be read. The caller compares types and sizes.
+   */
+  copyTensors: since(23, call(386, ['pointer', 'addresses', 'addresses', 'pointer', 'size'])),
+  /** Session, `gpu_graph_id`. Releases the recorded run; does nothing if there is none. */
+  releaseCapturedGraph: since(27, call(421, ['pointer', 'int'])),
+};
+
+export type NewerCall = keyof typeof NEWER_CALLS;
 
 /** Calls that release an object; they return nothing. */
 export const RELEASES = {
@@ -108,5 +133,7 @@ export const RELEASES = {
   releaseCudaOptions: 208,
 } as const;
 
-export type Calls = { readonly [K in keyof typeof CALLS]: Call<(typeof CALLS)[K]> };
+export type Calls = { readonly [K in keyof typeof CALLS]: Call<(typeof CALLS)[K]> } & {
+  readonly [K in NewerCall]: Call<(typeof NEWER_CALLS)[K]>;
+};
 export type Releases = { readonly [K in keyof typeof RELEASES]: (pointer: Pointer) => void };

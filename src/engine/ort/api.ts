@@ -10,6 +10,8 @@ import {
   CALLS,
   type Calls,
   type Declaration,
+  NEWER_CALLS,
+  type NewerCall,
   type Parameters,
   RELEASES,
   type Releases,
@@ -51,6 +53,7 @@ const PARAMETER_TYPES: Readonly<Record<keyof Parameters, KoffiType>> = {
   int64s: 'const int64_t *',
   int64sOut: koffi.out('int64_t *'),
   texts: 'const str *',
+  addresses: 'const uint64_t *',
 };
 
 const RESULT_TYPES: Readonly<Record<Exclude<keyof Results, 'nothing' | 'pointers'>, string>> = {
@@ -66,6 +69,8 @@ const GET_ERROR_MESSAGE = 2;
 export interface OrtApi extends Calls, Releases {
   /** The version that the library reports, such as `1.30.0`. */
   readonly version: string;
+  /** True if the library is new enough for this call; otherwise the call throws an error that says so. */
+  readonly offers: (call: NewerCall) => boolean;
 }
 
 /**
@@ -88,12 +93,18 @@ export function loadOrt(path: string): OrtApi {
   const getApi = koffi.decode(koffi.decode(base, 'void *'), koffi.proto('void *', ['uint32_t']));
   const getVersion = koffi.decode(koffi.decode(base, POINTER_BYTES, 'void *'), koffi.proto('str', []));
   const version = getVersion() as string;
-  const table = getApi(API_VERSION) as Pointer | null;
-  if (!table) throw new Error(`ONNX Runtime ${version} does not offer version ${API_VERSION} of its C API`);
+  /** The table of a version. Asking for one that is too new writes a line to stderr. */
+  const tableOf = (number: number): Pointer | null => getApi(number) as Pointer | null;
+  const entryOf = (number: number): Entry => {
+    const table = tableOf(number);
+    if (!table) throw new Error(`ONNX Runtime ${version} does not offer version ${number} of its C API`);
+    return (index, result, parameters) =>
+      koffi.decode(koffi.decode(table, index * POINTER_BYTES, 'void *'), koffi.proto(result, parameters));
+  };
 
-  const entry: Entry = (index, result, parameters) =>
-    koffi.decode(koffi.decode(table, index * POINTER_BYTES, 'void *'), koffi.proto(result, parameters));
-  const api: Record<string, unknown> = { version };
+  const entry = entryOf(API_VERSION);
+  const offers = (name: NewerCall): boolean => tableOf(NEWER_CALLS[name].version) !== null;
+  const api: Record<string, unknown> = { version, offers };
   for (const [name, index] of Object.entries(RELEASES))
     declareAtFirstCall(api, name, () => entry(index, 'void', ['void *']));
   const errors = {
@@ -109,6 +120,8 @@ export function loadOrt(path: string): OrtApi {
   };
   for (const [name, declaration] of Object.entries(CALLS))
     declareAtFirstCall(api, name, () => bind(name, declaration, entry, check));
+  for (const [name, declaration] of Object.entries(NEWER_CALLS))
+    declareAtFirstCall(api, name, () => bind(name, declaration, entryOf(declaration.version), check));
   return api as unknown as OrtApi;
 }
 
