@@ -60,7 +60,7 @@ export function buildDecoder(spec: DecoderSpec<GraphMatrix>, options: BuildOptio
     const nextNorm = next ? next.attentionInNorm : spec.finalNorm;
     ({ sum, normed } = addLayer(graph, { sum, normed }, { spec, one, layer, nextNorm, tables }));
   }
-  graph.node('Identity', [addHead(graph, normed, spec)], { outputs: [LOGITS] });
+  addHead(graph, normed, spec);
   graph.writer.output(LOGITS, { type: graph.type, shape: ['rows', 'kept', spec.vocabSize] });
   if (options.topLogits !== undefined)
     addTopLogits(graph.writer, { name: LOGITS, type: graph.type, vocabSize: spec.vocabSize }, options.topLogits);
@@ -118,10 +118,12 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
 }
 
 /** The logits of the last positions: the other positions are cut off before the largest product. */
-function addHead(graph: DecoderGraph, normed: string, spec: DecoderSpec<GraphMatrix>): string {
+function addHead(graph: DecoderGraph, normed: string, spec: DecoderSpec<GraphMatrix>): void {
   const kept = graph.node('Slice', [normed, FIRST_INPUT, graph.integers(Number.MAX_SAFE_INTEGER), graph.integers(1)]);
   const logits = graph.scaled(addLinear(graph, kept, spec.head, 'head'), spec.logitScale);
-  return graph.capped(logits, spec.logitSoftcap);
+  graph.capped(logits, spec.logitSoftcap);
+  // A recorded run does not contain the copy that an Identity would be.
+  graph.writer.renameLast(LOGITS);
 }
 
 function declareInputs(graph: DecoderGraph, spec: DecoderSpec<GraphMatrix>): void {

@@ -31,7 +31,7 @@ function prefilled(runner: Runner, cache: KvCache, lengths: number[]): Sequence[
 function draw(runner: Runner, plan: Plan): (number | Error)[] {
   const drawn: (number | Error)[] = [];
   for (const [sequence, logits] of runner.run(plan)) {
-    const id = logits instanceof Error ? logits : argMax(logits);
+    const id = logits instanceof Error ? logits : argMax(logits.all());
     if (typeof id === 'number') sequence.accept({ id }, 0);
     drawn.push(id);
   }

@@ -72,7 +72,7 @@ function logitsOnCpu(
   const { names } = options;
   let session: Session | undefined;
   try {
-    const model = modelOf(candidate, cpu.name, options);
+    const model = modelOf(candidate, cpu.name, { ...options, gpuGraph: 'off' });
     session = Session.open(api, model, cpu, { names, threads: threadsFor(options.threads, weightBytes).count });
     session.reserve({ rows: 1, capacity: tokens, chunk: tokens, keep: 1 });
     const found = logitsOfPrompt(session, options.context);

@@ -134,7 +134,7 @@ function readOn(
 ): Omit<ReadModel, 'conversion'> {
   const { options } = loading;
   const { mode } = gpuMode;
-  const model = modelOf(candidate, device.name, options);
+  const model = modelOf(candidate, device.name, { ...options, gpuGraph: mode });
   const { edited } = model;
   const ignored = edited && findIgnored(edited.bytes, ignoredBy(kindOf(device.name)));
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });

@@ -18,11 +18,11 @@ import type { SharedWeights } from '../prepared/share-weights.ts';
 import { requireLogits } from '../prepared/shared-logits.ts';
 import { type CpuCheck, compareWithCpu } from './cpu-check.ts';
 import { type GpuMode, gpuModeFacts } from './gpu/gpu-mode.ts';
+import { checkSteps } from './gpu/step-check.ts';
 import { chunkOf } from './needs.ts';
 import { logitsOfPrompt, longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
 import { reserveCache } from './reserve-cache.ts';
 import type { ReservedPlan } from './reserved-plan.ts';
-import { checkSteps } from './gpu/step-check.ts';
 
 /** Receives the engine's messages while it opens a model and after every step. */
 export type Publish = (message: LoadEvent | Extract<FromEngine, { kind: 'report' }>) => void;

@@ -6,16 +6,20 @@ import { relative } from 'node:path';
 import { buildDecoder } from '../../graph-builder/build-decoder.ts';
 import { CHOICES } from '../../graph-builder/choices.ts';
 import { halveAttention } from '../../onnx/edit/half-attention.ts';
+import { TOP_COUNT } from '../../onnx/edit/top-logits.ts';
 import { BFLOAT16, ELEMENT_BYTES, FLOAT16, FLOAT32 } from '../../onnx/types.ts';
 import type { DecoderSpec, GraphMatrix, TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';
 import { DEVICES, type DeviceName, kindOf } from '../../protocol/devices.ts';
-import type { Candidate, EngineOptions } from '../../protocol/loading.ts';
+import type { Candidate, EngineOptions, GpuGraph } from '../../protocol/loading.ts';
 import { type ReadFile, sizeOf } from '../load/read-ahead.ts';
 import { commonFolder, declaredBy, type ModelFile, readModel } from './model-file.ts';
 
-/** The options of the engine on which a graph depends. */
-type GraphOptions = Pick<EngineOptions, 'names' | 'context'>;
+/** The options on which a graph depends. */
+interface GraphOptions extends Pick<EngineOptions, 'names' | 'context'> {
+  /** How the device decodes; default: `off`. */
+  readonly gpuGraph?: GpuGraph | undefined;
+}
 
 /** A candidate whose matrices a graph can read. */
 export interface GraphCandidate extends Omit<Candidate, 'decoder' | 'quantize'> {
@@ -29,10 +33,11 @@ export interface GraphCandidate extends Omit<Candidate, 'decoder' | 'quantize'> 
 /** The graph of a candidate on a device. Never throws for an .onnx file: the runtime reports its fault. */
 export function modelOf(candidate: GraphCandidate, device: DeviceName, options: GraphOptions): ModelFile {
   const { modelFile, weightFiles, decoder } = candidate;
-  if (decoder) return build({ ...candidate, decoder, device }, options.context);
-  const { logits, inputIds } = options.names;
+  if (decoder) return build({ ...candidate, decoder, device }, options);
+  const { names, gpuGraph = 'off' } = options;
+  const { logits, inputIds } = names;
   const { halfAttention } = DEVICES[kindOf(device)];
-  return readModel(modelFile, { logits, inputIds, halfAttention, weightFiles });
+  return readModel(modelFile, { logits, inputIds, halfAttention, weightFiles, selectsTop: gpuGraph !== 'off' });
 }
 
 /**
@@ -57,15 +62,17 @@ const WIDE_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 function build(
   { modelFile, weightFiles, decoder, device }: GraphCandidate & { readonly decoder: DecoderSpec<GraphMatrix> },
-  positions: number,
+  { context: positions, gpuGraph = 'off' }: GraphOptions,
 ): ModelFile {
   const kind = kindOf(device);
   const folder = commonFolder(weightFiles);
   const files = weightFiles.map((file) => relative(folder, file));
   const { bytes, updated, ...io } = buildDecoder(decoder, {
-    choices: CHOICES[kind],
+    // A recorded run has no part on the host: every table of embeddings is on the device.
+    choices: { ...CHOICES[kind], ...(gpuGraph === 'captured' && { widenedTables: FLOATS }) },
     files,
     positions,
+    ...(gpuGraph !== 'off' && { topLogits: TOP_COUNT }),
   });
   const embeddingRows = decoder.embedding.shape[0] ?? 0;
   const facts = { folder, isRequired: true, updated, embeddingRows };

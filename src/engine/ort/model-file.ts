@@ -7,6 +7,7 @@ import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from
 import { dirname, join, relative, sep } from 'node:path';
 import { halveAttention, updatedInPlace } from '../../onnx/edit/half-attention.ts';
 import { keepLastLogits } from '../../onnx/edit/last-logits.ts';
+import { withTopLogits } from '../../onnx/edit/top-logits.ts';
 import { embeddingRows } from '../../onnx/embedding.ts';
 import { withExternalData } from '../../onnx/external-data.ts';
 import { type Graph, nameOf, parseModel, tensorInfoOf } from '../../onnx/graph.ts';
@@ -62,11 +63,13 @@ export interface Edits {
   readonly inputIds?: string | undefined;
   /** True to change attention to half floats. */
   readonly halfAttention?: boolean;
+  /** True to add the best logits of each position as outputs. */
+  readonly selectsTop?: boolean;
 }
 
 /** Reads and edits the graph of a model. Never throws: the runtime reports the fault of the file. */
 export function readModel(path: string, edits: Edits = {}): ModelFile {
-  const { logits, inputIds = 'input_ids', halfAttention = false, weightFiles } = edits;
+  const { logits, inputIds = 'input_ids', halfAttention = false, selectsTop = false, weightFiles } = edits;
   let file: number | undefined;
   try {
     // The hub's cache consists of links, and the runtime refuses weights outside of the folder that it is
@@ -88,7 +91,8 @@ export function readModel(path: string, edits: Edits = {}): ModelFile {
     if (!parsed) return { path };
     const short = keepLastLogits(whole, logits, parsed) ?? whole;
     const halved = halfAttention ? halveAttention(short) : undefined;
-    const bytes = halved ?? short;
+    const plain = halved ?? short;
+    const bytes = (selectsTop ? withTopLogits(plain, { logits }) : undefined) ?? plain;
     const rows = embeddingRows(parsed.graph, inputIds);
     // The edits change neither the embedding nor the names of a cache.
     const facts = { updated: updatedInPlace(parsed.graph), ...(rows !== undefined && { embeddingRows: rows }) };

@@ -54,12 +54,20 @@ export interface TensorType {
   readonly shape: readonly (number | string)[];
 }
 
+interface LastNode {
+  readonly operator: string;
+  readonly inputs: readonly string[];
+  readonly options: NodeOptions & Required<Pick<NodeOptions, 'outputs'>>;
+}
+
 export class ModelWriter {
   /** The declared inputs and outputs. */
   readonly io = { inputs: [] as TensorInfo[], outputs: [] as TensorInfo[] };
   /** The fields of the graph. */
   readonly #graph = new MessageWriter();
   readonly #names = new Set<string>();
+  /** The node that was added last. */
+  #last: LastNode | undefined;
   /** Number of names given so far, by their stem. */
   readonly #counts = new Map<string, number>();
 
@@ -72,7 +80,30 @@ export class ModelWriter {
    * @returns the name of its first output
    */
   node(operator: string, inputs: readonly string[], options: NodeOptions = {}): string {
-    const { domain = '', attributes = {}, outputs = [this.fresh(operator)] } = options;
+    const { outputs = [this.fresh(operator)], ...others } = options;
+    this.#writeLast();
+    this.#last = { operator, inputs, options: { ...others, outputs } };
+    return outputs[0] ?? '';
+  }
+
+  /**
+   * Gives the first output of the last node another name. An output of the model then needs no node that copies
+   * it.
+   * @throws RangeError if no node was added
+   */
+  renameLast(name: string): void {
+    if (!this.#last) throw new RangeError(`There is no node whose output can get the name ${name}`);
+    const { options } = this.#last;
+    this.#names.add(name);
+    this.#last = { ...this.#last, options: { ...options, outputs: [name, ...options.outputs.slice(1)] } };
+  }
+
+  /** Writes the last node, which can get no other name any more. */
+  #writeLast(): void {
+    if (!this.#last) return;
+    const { operator, inputs, options } = this.#last;
+    this.#last = undefined;
+    const { domain = '', attributes = {}, outputs } = options;
     const [first = ''] = outputs;
     const graph = this.#graph;
     graph.message(GRAPH.node, () => {
@@ -83,7 +114,6 @@ export class ModelWriter {
       for (const name in attributes) this.#attribute(name, attributes[name]);
       if (domain !== '') graph.text(NODE.domain, domain);
     });
-    return first;
   }
 
   /** Adds a constant whose bytes are in the model. Returns its name. */
@@ -143,6 +173,7 @@ export class ModelWriter {
 
   /** The bytes of the model. */
   finish(): Uint8Array {
+    this.#writeLast();
     const model = new MessageWriter();
     model.number(MODEL.irVersion, IR_VERSION);
     model.bytes(MODEL.graph, this.#graph.finish());

@@ -113,7 +113,12 @@ export class RowMover {
     const bind = (call: OrtApi['bindInput'], prefix: string, { tensors: memory, shapeOf }: RowTensors): void => {
       for (const [index, cache] of caches.entries()) {
         const pointer = memory[index]?.pointer ?? 0n;
-        tensors.bind(binding, call, { name: `${prefix}${index}`, type: cache.type, pointer, memoryInfo }, shapeOf(cache));
+        tensors.bind(
+          binding,
+          call,
+          { name: `${prefix}${index}`, type: cache.type, pointer, memoryInfo },
+          shapeOf(cache),
+        );
       }
     };
     try {

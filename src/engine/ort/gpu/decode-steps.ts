@@ -115,18 +115,19 @@ export class DecodeSteps {
    * recorded again when it is run again.
    */
   run(rows: readonly StepRow[], padLength: (row: number) => number): void {
-    const { api, session, cache, transfer } = this.#parts;
+    const { api, session, cache, transfer, capture } = this.#parts;
     const arrangement = cache.arrange(rows.map(({ row }) => row));
     const placed = arrangement.rows.map(
       (row) => rows.find((one) => one.row === row) ?? { row, id: PAD_ID, length: padLength(row) },
     );
     const longest = this.#boundOf(Math.max(...placed.map(({ length }) => length)));
-    const key = this.#hostReadsLength ? `${arrangement.key} up to ${longest}` : arrangement.key;
+    const key = capture?.longestIn === 'host' ? `${arrangement.key} up to ${longest}` : arrangement.key;
     const step = this.#stepFor(key, arrangement);
     this.#write(placed, longest);
     const count = placed.length;
     try {
-      transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
+      if (capture) transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
+      else this.#bindInputs(step.binding, count, 'host');
       api.runWithBinding(session, step.runOptions, step.binding);
       if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
     } catch (error) {
@@ -162,15 +163,10 @@ export class DecodeSteps {
     this.#parts.transfer.close();
   }
 
-  /** The tensors that a step reads from memory of the device. */
+  /** The inputs of a step, without the length of the longest row if the runtime reads it on the host. */
   get #inputs(): readonly FixedTensor[] {
-    const others = [this.#positions, this.#hostReadsLength ? undefined : this.#longest];
+    const others = [this.#positions, this.#parts.capture?.longestIn === 'device' ? this.#longest : undefined];
     return [this.#ids, this.#last, ...others.filter((one) => one !== undefined)];
-  }
-
-  /** True if the runtime reads the length of the longest row in memory of the host. */
-  get #hostReadsLength(): boolean {
-    return this.#parts.capture?.longestIn !== 'device';
   }
 
   /**
@@ -232,12 +228,21 @@ export class DecodeSteps {
 
   #bind(binding: Pointer, count: number): void {
     const { api } = this.#parts;
-    for (const input of this.#inputs)
-      api.bindInput(binding, input.form.name, this.#part(input, count).device.value);
-    if (this.#hostReadsLength) api.bindInput(binding, this.#longest.form.name, this.#longest.first().host.value);
+    if (this.#parts.capture) this.#bindInputs(binding, count, 'device');
+    if (this.#parts.capture?.longestIn !== 'device')
+      api.bindInput(binding, this.#longest.form.name, this.#longest.first().host.value);
     if (this.#keep) api.bindInput(binding, this.#keep.name, this.#keep.value);
     const outputs = [this.#logits, ...(this.#top ? Object.values(this.#top) : [])];
     for (const output of outputs) api.bindOutput(binding, output.form.name, output.first(count).device.value);
+  }
+
+  /**
+   * Binds the inputs. From the host, the runtime copies them now to the memory that the first operators read,
+   * which can be that of the host too.
+   */
+  #bindInputs(binding: Pointer, count: number, from: keyof TensorPair): void {
+    for (const input of this.#inputs)
+      this.#parts.api.bindInput(binding, input.form.name, this.#part(input, count)[from].value);
   }
 
   /** The memory of an input for this number of rows. The length of the longest row is one number. */
