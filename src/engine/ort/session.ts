@@ -4,7 +4,7 @@
  * again. Knows rows only: no sequences, no slots, no sampling.
  */
 import type { GpuGraph, TensorNames } from '../../protocol/loading.ts';
-import { type Device, hostMemoryInfo } from '../devices/device.ts';
+import type { Device } from '../devices/device.ts';
 import type { Pointer } from '../ffi.ts';
 import { canMap } from '../host/mapped-memory.ts';
 import { sizeOf } from '../load/read-ahead.ts';
@@ -12,8 +12,8 @@ import type { OrtApi } from './api.ts';
 import { cacheFor, type MadeCache } from './cache/cache-for.ts';
 import { type CacheGrowth, growthOf } from './cache/growth.ts';
 import type { CacheMemory, Rows } from './cache/memory.ts';
-import { DecodeSteps } from './gpu/decode-steps.ts';
-import { openTransfer } from './gpu/transfer.ts';
+import type { DecodeSteps } from './gpu/decode-steps.ts';
+import { openSteps } from './gpu/open-steps.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
 import { readSessionIo } from './session-io.ts';
@@ -231,14 +231,19 @@ export class Session {
    */
   reserve(capacity: Capacity): void {
     const { rows, slots = rows, chunk } = capacity;
-    this.#reserveCache(capacity);
+    const allocator = this.#allocator();
+    this.#cache.reserve(rows, capacity.capacity, allocator);
     this.#capacity = { ...capacity, slots };
     this.#host.reserve({
       ids: Math.max(slots, chunk),
       mask: slots * capacity.capacity,
       logits: this.rowLogits + slots,
     });
-    this.#reserveSteps(this.#capacity);
+    this.#steps = openSteps({
+      ...{ api: this.#api, tensors: this.#tensors, env: this.#env, device: this.#device, mode: this.#mode },
+      ...{ session: this.#session, signature: this.signature, cache: this.#fixed, deviceInfo: this.#cacheInfo },
+      ...{ allocator, slots, capacity: capacity.capacity },
+    });
   }
 
   /**
@@ -337,34 +342,10 @@ export class Session {
     this.#tensors.release();
   }
 
-  #reserveCache({ rows, capacity }: Capacity): void {
-    this.#cache.reserve(rows, capacity, this.#allocator());
-  }
-
   /** The allocator of the memory that contains the KV cache. */
   #allocator(): Pointer {
     const api = this.#api;
     if (!this.#device.ownMemory) return api.getAllocatorWithDefaultOptions();
     return this.#tensors.own(api.createAllocator(this.#session, this.#cacheInfo), api.releaseAllocator);
-  }
-
-  /** Reserves the tensors of the steps, if the device decodes with such tensors. */
-  #reserveSteps({ slots, capacity }: Required<Capacity>): void {
-    const { lengths, ...signature } = this.signature;
-    const { name: device, capture } = this.#device;
-    if (this.#mode === 'off' || !this.#fixed || typeof lengths === 'string') return;
-    const [api, tensors] = [this.#api, this.#tensors];
-    const transfer = openTransfer({ api, env: this.#env, device });
-    if (!transfer) return;
-    this.#steps = new DecodeSteps({
-      ...{ api, tensors, transfer, slots, capacity },
-      allocator: this.#allocator(),
-      deviceInfo: this.#cacheInfo,
-      hostInfo: tensors.own(hostMemoryInfo(api), api.releaseMemoryInfo),
-      session: this.#session,
-      signature: { ...signature, lengths },
-      cache: this.#fixed,
-      ...(this.#mode === 'captured' && capture && { capture }),
-    });
   }
 }
