@@ -6,7 +6,7 @@
  * the KV cache. Outputs: `logits` `[rows, kept, vocab]` and the updated KV cache, which uses the memory of
  * its input if the caller binds both to it.
  */
-import { KEEP_INPUT } from '../onnx/last-logits.ts';
+import { KEEP_INPUT } from '../onnx/edit/last-logits.ts';
 import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
 import {
   type DecoderSpec,

@@ -2,7 +2,7 @@
  * A graph that copies the first elements of a tensor along one axis to a tensor of another size, so that the
  * provider of a device can copy in its own memory. Pure.
  */
-import { writeConstant, writeNode } from './graph-edit.ts';
+import { writeConstant, writeNode } from './edit/graph-edit.ts';
 import { writeBytes, writeNumber } from './protobuf.ts';
 import { GRAPH, INT64, MODEL, VALUE } from './types.ts';
 

@@ -2,9 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { readModel } from '../../src/engine/ort/model-file.ts';
+import { writeNode } from '../../src/onnx/edit/graph-edit.ts';
 import { embeddingRows } from '../../src/onnx/embedding.ts';
 import { Graph } from '../../src/onnx/graph.ts';
-import { writeNode } from '../../src/onnx/graph-edit.ts';
 import { Message, writeBytes, writeNumber } from '../../src/onnx/protobuf.ts';
 import { GRAPH, TENSOR } from '../../src/onnx/types.ts';
 import { modelFile } from '../engine/harness.ts';

@@ -5,7 +5,7 @@
 import { relative } from 'node:path';
 import { buildDecoder } from '../../graph-builder/build-decoder.ts';
 import { CHOICES } from '../../graph-builder/choices.ts';
-import { halveAttention } from '../../onnx/half-attention.ts';
+import { halveAttention } from '../../onnx/edit/half-attention.ts';
 import { BFLOAT16, ELEMENT_BYTES, FLOAT16, FLOAT32 } from '../../onnx/types.ts';
 import type { DecoderSpec, GraphMatrix, TensorPlace } from '../../protocol/decoder/decoder-spec.ts';
 import { placesOf } from '../../protocol/decoder/places.ts';

@@ -5,11 +5,11 @@
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
+import { halveAttention, updatedInPlace } from '../../onnx/edit/half-attention.ts';
+import { keepLastLogits } from '../../onnx/edit/last-logits.ts';
 import { embeddingRows } from '../../onnx/embedding.ts';
 import { withExternalData } from '../../onnx/external-data.ts';
 import { type Graph, nameOf, parseModel, tensorInfoOf } from '../../onnx/graph.ts';
-import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
-import { keepLastLogits } from '../../onnx/last-logits.ts';
 import { Message, type Source, type Window } from '../../onnx/protobuf.ts';
 import { GRAPH, type GraphIo, MODEL, type TensorInfo } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';

@@ -5,7 +5,7 @@
  */
 
 import { LAST_POSITIONS, LONGEST } from '../../graph-builder/build-decoder.ts';
-import { KEEP_INPUT } from '../../onnx/last-logits.ts';
+import { KEEP_INPUT } from '../../onnx/edit/last-logits.ts';
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';

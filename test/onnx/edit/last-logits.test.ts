@@ -17,13 +17,13 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Session } from '../../src/engine/ort/session.ts';
-import { KEEP_INPUT } from '../../src/onnx/last-logits.ts';
-import { type Field, Message, writeBytes } from '../../src/onnx/protobuf.ts';
-import { GRAPH, MODEL } from '../../src/onnx/types.ts';
-import { logitsOf, modelFile, openSession, prompt } from '../engine/harness.ts';
+import type { Session } from '../../../src/engine/ort/session.ts';
+import { KEEP_INPUT } from '../../../src/onnx/edit/last-logits.ts';
+import { type Field, Message, writeBytes } from '../../../src/onnx/protobuf.ts';
+import { GRAPH, MODEL } from '../../../src/onnx/types.ts';
+import { logitsOf, modelFile, openSession, prompt } from '../../engine/harness.ts';
 
-const fixture = (name: string): string => fileURLToPath(new URL(`../models/${name}/model.onnx`, import.meta.url));
+const fixture = (name: string): string => fileURLToPath(new URL(`../../models/${name}/model.onnx`, import.meta.url));
 const MODELS: [string, string][] = [
   ['haiku', modelFile],
   ...['fp32', 'external', 'asked', 'softcap', 'integer'].map((name): [string, string] => [name, fixture(name)]),

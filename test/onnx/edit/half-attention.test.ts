@@ -3,13 +3,13 @@
  * generate the ids of the reference.
  */
 import { describe, expect, it } from 'vitest';
-import { deviceNamed } from '../../src/engine/devices/registry.ts';
-import { loadOrt } from '../../src/engine/ort/api.ts';
-import { readModel } from '../../src/engine/ort/model-file.ts';
-import { Session } from '../../src/engine/ort/session.ts';
-import { argMax } from '../../src/engine/sampling/sampler.ts';
-import { modelFile, runtimeLibrary } from '../engine/harness.ts';
-import { REFERENCE } from '../engine/reference.ts';
+import { deviceNamed } from '../../../src/engine/devices/registry.ts';
+import { loadOrt } from '../../../src/engine/ort/api.ts';
+import { readModel } from '../../../src/engine/ort/model-file.ts';
+import { Session } from '../../../src/engine/ort/session.ts';
+import { argMax } from '../../../src/engine/sampling/sampler.ts';
+import { modelFile, runtimeLibrary } from '../../engine/harness.ts';
+import { REFERENCE } from '../../engine/reference.ts';
 
 const FLOAT16 = 10;
 

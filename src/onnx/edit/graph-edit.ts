@@ -1,7 +1,7 @@
 /** Writes nodes, initializers and declarations as fields of a GraphProto, for edits of a graph. Pure. */
 
-import { type Field, type Message, writeBytes, writeNumber } from './protobuf.ts';
-import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, NODE, TENSOR, VALUE } from './types.ts';
+import { type Field, type Message, writeBytes, writeNumber } from '../protobuf.ts';
+import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, NODE, TENSOR, VALUE } from '../types.ts';
 
 /** A node with a standard operator and without attributes, as a field of a graph. */
 export function writeNode(operator: string, inputs: readonly string[], output: string): Uint8Array[] {

@@ -4,10 +4,10 @@
  * and cache of a float32 model to half floats, for a device whose attention supports only half floats. Pure.
  */
 
-import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
+import { Graph, type Node, nameOf, tensorInfoOf } from '../graph.ts';
+import { Message, writeBytes } from '../protobuf.ts';
+import { FLOAT16, FLOAT32, GRAPH, MODEL } from '../types.ts';
 import { writeCast, writeRenamed, writeWithType } from './graph-edit.ts';
-import { Message, writeBytes } from './protobuf.ts';
-import { FLOAT16, FLOAT32, GRAPH, MODEL } from './types.ts';
 
 const MICROSOFT = 'com.microsoft';
 /**

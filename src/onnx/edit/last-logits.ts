@@ -9,10 +9,10 @@
  * no other node reads the values in between, so the logits equal those of the last positions in the unchanged
  * graph.
  */
-import { type Graph, type Node, nameOf, parseModel, tensorInfoOf } from './graph.ts';
+import { type Graph, type Node, nameOf, parseModel, tensorInfoOf } from '../graph.ts';
+import { type Message, writeBytes } from '../protobuf.ts';
+import { GRAPH, MODEL } from '../types.ts';
 import { writeConstant, writeNode, writeRenamed, writeScalarInput, writeWithOpenLength } from './graph-edit.ts';
-import { type Message, writeBytes } from './protobuf.ts';
-import { GRAPH, MODEL } from './types.ts';
 
 /**
  * Name of the input in exports of Hugging Face. Its value is the number of last positions that get logits, 0
