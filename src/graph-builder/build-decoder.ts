@@ -2,11 +2,12 @@
  * Builds the ONNX graph of a decoder for a device, with its weights in the files of the checkpoint. Pure.
  *
  * Inputs: `input_ids` int64 `[rows, tokens]`; `seqlens_k` int32 `[rows]`, the position of the last token of
- * each row; `total_sequence_length` int32 `[1]`, tokens in the longest row; `num_logits_to_keep` int64 `[1]`;
- * the KV cache. Outputs: `logits` `[rows, kept, vocab]` and the updated KV cache, which uses the memory of
- * its input if the caller binds both to it.
+ * each row; `total_sequence_length` int32 `[1]`, tokens in the longest row; `first_logits` int64 `[1]`, the
+ * first position that gets logits, counted from the end; the KV cache. Outputs: `logits`
+ * `[rows, kept, vocab]` and the updated KV cache, which uses the memory of its input if the caller binds both
+ * to it.
  */
-import { KEEP_INPUT } from '../onnx/edit/last-logits.ts';
+import { FIRST_INPUT } from '../onnx/edit/last-logits.ts';
 import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
 import {
   type DecoderSpec,
@@ -113,8 +114,7 @@ function addLayer(graph: DecoderGraph, { sum, normed }: Stream, inputs: LayerInp
 
 /** The logits of the last positions: the other positions are cut off before the largest product. */
 function addHead(graph: DecoderGraph, normed: string, spec: DecoderSpec<GraphMatrix>): string {
-  const first = graph.node('Neg', [KEEP_INPUT]);
-  const kept = graph.node('Slice', [normed, first, graph.integers(Number.MAX_SAFE_INTEGER), graph.integers(1)]);
+  const kept = graph.node('Slice', [normed, FIRST_INPUT, graph.integers(Number.MAX_SAFE_INTEGER), graph.integers(1)]);
   const logits = graph.scaled(addLinear(graph, kept, spec.head, 'head'), spec.logitScale);
   return graph.capped(logits, spec.logitSoftcap);
 }
@@ -124,7 +124,7 @@ function declareInputs(graph: DecoderGraph, spec: DecoderSpec<GraphMatrix>): voi
   writer.input(IDS, { type: INT64, shape: ['rows', 'tokens'] });
   writer.input(LAST_POSITIONS, { type: INT32, shape: ['rows'] });
   writer.input(LONGEST, { type: INT32, shape: [1] });
-  writer.input(KEEP_INPUT, { type: INT64, shape: [1] });
+  writer.input(FIRST_INPUT, { type: INT64, shape: [1] });
   for (const layer of spec.layers.keys())
     for (const name of cacheNames(layer).past) writer.input(name, cacheType(graph, spec, layer, 'past'));
 }

@@ -54,7 +54,7 @@ export class HostTensors {
   #longest = NO_LENGTHS;
   /** `[rows, tokens]`: the position of each id in its row. */
   #positions = NO_NUMBERS;
-  /** One number: the number of last positions that get logits. */
+  /** One number: how many last positions get logits; negated for a graph that takes the first position. */
   #keep = NO_NUMBERS;
   #logits = NO_MEMORY;
   /** The same memory as 16-bit floats, for a model with 16-bit logits. */
@@ -122,9 +122,10 @@ export class HostTensors {
           this.#positions.values[row * tokens + token] = BigInt(length - tokens + token);
       this.#bind(binding, this.#positions, [rows, tokens]);
     }
-    if (this.#signature.keep) {
-      this.#keep.values[0] = BigInt(keep);
-      this.#bind(binding, this.#keep, this.#signature.keep.shape);
+    const input = this.#signature.keep;
+    if (input) {
+      this.#keep.values[0] = BigInt(input.negated ? -keep : keep);
+      this.#bind(binding, this.#keep, input.shape);
     }
   }
 

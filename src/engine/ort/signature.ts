@@ -5,7 +5,7 @@
  */
 
 import { LAST_POSITIONS, LONGEST } from '../../graph-builder/build-decoder.ts';
-import { KEEP_INPUT } from '../../onnx/edit/last-logits.ts';
+import { FIRST_INPUT, KEEP_INPUT } from '../../onnx/edit/last-logits.ts';
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
@@ -43,10 +43,10 @@ export interface Signature {
   /** Name of the input int64 `[rows, tokens]`. */
   readonly positions?: string;
   /**
-   * Input for the number of last positions that get logits, shape `[]` or `[1]`; absent = all positions get
-   * logits.
+   * Input for the number of last positions that get logits, shape `[]` or `[1]`; `negated` if its value is
+   * minus that number. Absent = all positions get logits.
    */
-  readonly keep?: { readonly name: string; readonly shape: readonly number[] };
+  readonly keep?: { readonly name: string; readonly shape: readonly number[]; readonly negated?: true };
   /** Output `[rows, positions, vocab]`, float32, float16 or bfloat16; `positions` if it is always 1. */
   readonly logits: { readonly name: string; readonly type: number; readonly positions?: 1 };
   readonly vocabSize: number;
@@ -69,7 +69,8 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
 /**
  * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64 (or
  * `seqlens_k` and `total_sequence_length` int32 instead of the mask), optionally `position_ids` int64 and
- * `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs: `logits` and the updated caches.
+ * `num_logits_to_keep` or `first_logits` int64 `[]` or `[1]`, and the caches. Outputs: `logits` and the
+ * updated caches.
  * @param names other names of the inputs and outputs, from the model's configuration.
  * @throws Error that names the input or output that is missing, unknown or of another type.
  */
@@ -79,7 +80,7 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
   const lengths = readLengths(inputs, names);
   const positions = inputs.find(({ name }) => name === (names.positionIds ?? 'position_ids'));
   if (positions) expectType(positions, [INT64]);
-  const keep = inputs.find(({ name }) => name === KEEP_INPUT);
+  const keep = readKeep(inputs);
   const logits = find(outputs, 'output', names.logits ?? 'logits');
   expectType(logits, [FLOAT32, FLOAT16, BFLOAT16]);
   const vocabSize = logits.shape[2] ?? -1;
@@ -97,7 +98,7 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
     ids,
     lengths,
     ...(positions && { positions: positions.name }),
-    ...(keep && { keep: { name: keep.name, shape: readKeepShape(keep) } }),
+    ...(keep && { keep }),
     logits: { name: logits.name, type: logits.type, ...(logits.shape[1] === 1 && { positions: 1 }) },
     vocabSize,
     caches,
@@ -163,11 +164,14 @@ function rowShape(input: TensorInfo): number[] {
   return input.shape.map((size, axis) => (axis === tokens ? -1 : axis === rows ? 1 : size));
 }
 
-/** The shape of the input for the number of positions that get logits. */
-function readKeepShape(input: TensorInfo): number[] {
+/** The input for the number of positions that get logits. */
+function readKeep(inputs: readonly TensorInfo[]): Signature['keep'] {
+  const input = inputs.find(({ name }) => name === KEEP_INPUT || name === FIRST_INPUT);
+  if (!input) return undefined;
   expectType(input, [INT64]);
-  if (input.shape.length > 1 || Math.abs(input.shape[0] ?? 1) !== 1) throw refusal(input, 'is not one number');
-  return input.shape.map(() => 1);
+  const { name, shape } = input;
+  if (shape.length > 1 || Math.abs(shape[0] ?? 1) !== 1) throw refusal(input, 'is not one number');
+  return { name, shape: shape.map(() => 1), ...(name === FIRST_INPUT && { negated: true }) };
 }
 
 function find(tensors: readonly TensorInfo[], side: 'input' | 'output', name: string): TensorInfo {

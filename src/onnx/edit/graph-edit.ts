@@ -1,7 +1,20 @@
 /** Writes nodes, initializers and declarations as fields of a GraphProto, for edits of a graph. Pure. */
 
 import { type Field, type Message, writeBytes, writeNumber } from '../protobuf.ts';
-import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, NODE, TENSOR, VALUE } from '../types.ts';
+import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, MODEL, NODE, TENSOR, VALUE } from '../types.ts';
+
+/** Lowest version of the standard operators: the bounds of Slice are inputs from this version on. */
+const MIN_OPSET = 10;
+/** Lowest version of the format: from this version on, an initializer need not also be an input. */
+const MIN_IR = 4;
+
+/** True if the versions of a model have the operators and the rules on which the edits rely. */
+export function isEditable(model: Message): boolean {
+  const sets = model.all(MODEL.opsetImport).map((field) => model.message(field));
+  const standard = sets.find((set) => ['', 'ai.onnx'].includes(set.text(set.last(MODEL.opsetDomain))));
+  const opset = standard?.last(MODEL.opsetVersion)?.value ?? 0;
+  return (model.last(MODEL.irVersion)?.value ?? 0) >= MIN_IR && opset >= MIN_OPSET;
+}
 
 /** A node with a standard operator and without attributes, as a field of a graph. */
 export function writeNode(operator: string, inputs: readonly string[], output: string): Uint8Array[] {
@@ -56,11 +69,17 @@ export function writeConstant(name: string, value: bigint): Uint8Array[] {
   ]);
 }
 
-/** An input int64 `[]`, as a field of a graph. */
-export function writeScalarInput(name: string): Uint8Array[] {
-  const tensor = [writeNumber(VALUE.elementType, INT64), ...writeBytes(VALUE.shape, [])];
-  const type = writeBytes(VALUE.type, writeBytes(VALUE.tensor, tensor));
-  return writeBytes(GRAPH.input, [...writeBytes(VALUE.name, name), ...type]);
+/**
+ * An input, as a field of a graph.
+ * @param shape its dimensions; bytes are the content of a dimension of another declaration.
+ */
+export function writeInput(name: string, type: number, shape: readonly (number | Uint8Array)[]): Uint8Array[] {
+  const dimensions = shape.flatMap((size) =>
+    writeBytes(VALUE.dimension, [typeof size === 'number' ? writeNumber(VALUE.size, size) : size]),
+  );
+  const tensor = [writeNumber(VALUE.elementType, type), ...writeBytes(VALUE.shape, dimensions)];
+  const declared = writeBytes(VALUE.type, writeBytes(VALUE.tensor, tensor));
+  return writeBytes(GRAPH.input, [...writeBytes(VALUE.name, name), ...declared]);
 }
 
 /**

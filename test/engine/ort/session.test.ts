@@ -92,11 +92,21 @@ describe('a signature', () => {
     'can have an input for the number of positions that get logits, int64 of shape %j',
     (shape) => {
       const keep = { name: 'num_logits_to_keep', type: 7, shape };
-      expect(readSignature({ inputs: [...inputs, keep], outputs })).toMatchObject({
-        keep: { name: 'num_logits_to_keep', shape: shape.map(() => 1) },
+      expect(readSignature({ inputs: [...inputs, keep], outputs }).keep).toEqual({
+        name: 'num_logits_to_keep',
+        shape: shape.map(() => 1),
       });
     },
   );
+
+  it('can have an input for the first position that gets logits, counted from the end', () => {
+    const first = { name: 'first_logits', type: 7, shape: [1] };
+    expect(readSignature({ inputs: [...inputs, first], outputs }).keep).toEqual({
+      name: 'first_logits',
+      shape: [1],
+      negated: true,
+    });
+  });
 
   it.each<[string, TensorInfo[], TensorInfo[]]>([
     ['The model has no input input_ids', without(inputs, 'input_ids'), outputs],

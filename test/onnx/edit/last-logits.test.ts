@@ -1,6 +1,6 @@
 /**
  * Logits of the last positions only: equal to those of the unchanged graph, for graphs with and without the
- * input `num_logits_to_keep`.
+ * input `num_logits_to_keep`. A graph without it gets the input `first_logits`.
  */
 import {
   cpSync,
@@ -18,7 +18,8 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Session } from '../../../src/engine/ort/session.ts';
-import { KEEP_INPUT } from '../../../src/onnx/edit/last-logits.ts';
+import { FIRST_INPUT, KEEP_INPUT, keepLastLogits } from '../../../src/onnx/edit/last-logits.ts';
+import { parseModel } from '../../../src/onnx/graph.ts';
 import { type Field, Message, writeBytes } from '../../../src/onnx/protobuf.ts';
 import { GRAPH, MODEL } from '../../../src/onnx/types.ts';
 import { logitsOf, modelFile, openSession, prompt } from '../../engine/harness.ts';
@@ -100,12 +101,24 @@ function decodeThree(session: Session): Float32Array {
 describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the input: %s', (_, file) => {
   it('gets it, and computes the same logits for the last positions', () => {
     withBoth(file, leftAlone(file), (edited, whole) => {
-      expect([edited.signature.keep !== undefined, whole.signature.keep]).toEqual([true, undefined]);
+      expect([edited.signature.keep, whole.signature.keep]).toEqual([
+        { name: FIRST_INPUT, shape: [1], negated: true },
+        undefined,
+      ]);
       const ids = idsFor(whole, 24);
       const all = logitsOf(whole, ids, ids.length);
       const { vocabSize } = whole.signature;
       for (const keep of [1, 3, 24]) expectSame(logitsOf(edited, ids, keep), all.slice(-keep * vocabSize));
     });
+  });
+
+  it('gets one node, which computes nothing on the host', () => {
+    const nodesOf = (model: Uint8Array) => parseModel(model)?.graph.nodes.map(({ operator }) => operator) ?? [];
+    const before = readFileSync(file);
+    const edited = keepLastLogits(before)!;
+    expect(nodesOf(edited).filter((operator) => operator !== 'Slice')).toEqual(nodesOf(before));
+    expect(nodesOf(edited)).toHaveLength(nodesOf(before).length + 1);
+    expect(keepLastLogits(edited)).toBeUndefined();
   });
 
   it('decodes several rows to the same logits', () => {
@@ -116,7 +129,7 @@ describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the 
 describe('a graph with the input', () => {
   it('computes the requested positions', () => {
     withBoth(fixture('asked'), fixture('asked'), (session, other) => {
-      expect(session.signature).toMatchObject({ keep: { name: KEEP_INPUT, shape: [] } });
+      expect(session.signature.keep).toEqual({ name: KEEP_INPUT, shape: [] });
       const ids = idsFor(session, 24);
       const all = logitsOf(other, ids, ids.length);
       for (const keep of [1, 3]) expectSame(logitsOf(session, ids, keep), all.slice(-keep * 64));
