@@ -30,9 +30,9 @@ export interface GraphCandidate extends Omit<Candidate, 'decoder' | 'quantize'> 
 export function modelOf(candidate: GraphCandidate, device: DeviceName, options: GraphOptions): ModelFile {
   const { modelFile, weightFiles, decoder } = candidate;
   if (decoder) return build({ ...candidate, decoder, device }, options.context);
-  const { logits, inputIds } = options.names;
+  const { logits, inputIds, attentionMask } = options.names;
   const { halfAttention } = DEVICES[kindOf(device)];
-  return readModel(modelFile, { logits, inputIds, halfAttention, weightFiles });
+  return readModel(modelFile, { logits, inputIds, attentionMask, halfAttention, weightFiles });
 }
 
 /**

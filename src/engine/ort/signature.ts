@@ -4,8 +4,8 @@
  * the unsupported input or output. Pure.
  */
 
-import { LAST_POSITIONS, LONGEST } from '../../graph-builder/build-decoder.ts';
 import { FIRST_INPUT, KEEP_INPUT } from '../../onnx/edit/last-logits.ts';
+import { LAST_POSITIONS, LONGEST } from '../../onnx/edit/length-inputs.ts';
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
@@ -54,7 +54,7 @@ export interface Signature {
   readonly caches: readonly CacheTensor[];
 }
 
-/** The inputs of a graph that takes lengths. */
+/** The inputs of a graph that takes lengths. An edit of a graph appends underscores to a name in use. */
 const LENGTH_INPUTS = [LAST_POSITIONS, LONGEST] as const;
 
 /** Default names in exports of Hugging Face, and in older exports. `%d` stands for the layer. */
@@ -108,7 +108,7 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
 /** The mask, or the inputs of a graph that takes lengths. */
 function readLengths(inputs: readonly TensorInfo[], names: TensorNames): string | LengthInputs {
   const mask = names.attentionMask ?? 'attention_mask';
-  const [last, longest] = LENGTH_INPUTS.map((name) => inputs.find((input) => input.name === name));
+  const [last, longest] = LENGTH_INPUTS.map((name) => inputs.find((input) => input.name.replace(/_+$/, '') === name));
   if (last && longest && !inputs.some(({ name }) => name === mask)) {
     for (const input of [last, longest]) expectType(input, [INT32]);
     return { last: last.name, longest: longest.name };
