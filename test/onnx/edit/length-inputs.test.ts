@@ -16,6 +16,7 @@ import { FLOAT32, GRAPH, INT32, INT64, MODEL, TENSOR, VALUE } from '../../../src
 import type { ModelWriter, NodeOptions } from '../../../src/onnx/write/model-writer.ts';
 import { runtimeLibrary } from '../../engine/harness.ts';
 import { optionsFor, REFERENCE } from '../../engine/reference.ts';
+import { randomNumbers } from '../../support/grammar/random-tokens.ts';
 import {
   type Form,
   type Lengths,
@@ -164,6 +165,21 @@ describe('a decoder gets lengths instead of the mask, and computes the same logi
       expect(new Set(withLengths.map(String)).size).toBe(withLengths.length);
     }
   });
+});
+
+it('random arithmetic on the mask is replaced only where the logits stay the same', () => {
+  const random = randomNumbers(20);
+  const pick = <T>(...some: readonly T[]): T => some[Math.floor(random() * some.length)]!;
+  let replaced = 0;
+  for (let round = 0; round < 1500; round++) {
+    const model = maskedDecoder({ lengths: (writer) => randomLengths(writer, pick) });
+    if (!edited(model)) continue;
+    replaced += 1;
+    const [withLengths, withMask] = bothLogits(model);
+    expect(withLengths, `round ${round}`).toEqual(withMask);
+  }
+  expect(replaced).toBeGreaterThan(20);
+  expect(replaced).toBeLessThan(500);
 });
 
 describe('a decoder keeps its mask', () => {
@@ -332,6 +348,38 @@ describe('of the test models', () => {
     expect(REFERENCE.length - kept.length).toBe(21);
   });
 });
+
+/** Lengths by the operators of exporters, most of them with wrong axes, constants, attributes or inputs. */
+function randomLengths(writer: ModelWriter, pick: <T>(...some: readonly T[]) => T): Lengths {
+  const constant = (values: readonly number[], ...shapes: readonly (readonly number[])[]): string =>
+    writer.integers(writer.fresh('constant'), values, pick([values.length], ...shapes));
+  const some = (name: string, ...values: readonly (number | undefined)[]) => {
+    const integer = pick(...values);
+    return integer === undefined ? {} : { [name]: { integer } };
+  };
+  const maybe = (value: string): string => pick(value, writer.node('Identity', [value]));
+  const sums = writer.node('ReduceSum', [maybe(MASK), constant(pick([1], [1], [-1], [0], [0, 1]))], {
+    attributes: { ...some('keepdims', 0, 0, 1, undefined), ...some('noop_with_empty_axes', undefined, 0, 1) },
+  });
+  const less = pick(1, 1, 1, 2, 0, -1);
+  const minus = (value: string): string =>
+    pick(
+      () => writer.node('Sub', [value, constant([less], [], [1, 1])]),
+      () => writer.node('Add', [constant([-less], []), value]),
+      () => writer.node('Sub', [constant([less], []), value]),
+    )();
+  const last = minus(pick(sums, sums, writer.node('Reshape', [sums, constant(pick([-1], [1, -1]))])));
+  const shape = writer.node('Shape', [pick(MASK, MASK, MASK, 'input_ids')], {
+    attributes: { ...some('start', undefined, 0, 1, -1), ...some('end', undefined, undefined, 1, 2, 3, -1) },
+  });
+  const index = constant([pick(0, 1, 1, -1)], []);
+  const longest = pick(
+    () => writer.node('Gather', [shape, index], { attributes: some('axis', undefined, 0) }),
+    () => shape,
+    () => writer.node('ReduceMax', [pick(sums, last)], { attributes: some('keepdims', 0, 1) }),
+  )();
+  return { last: writer.node('Cast', [last], to(INT32)), longest: writer.node('Cast', [maybe(longest)], to(INT32)) };
+}
 
 /** Adds the mean of a value `[rows, width]` of the mask to each hidden state. */
 function addedSums(value: (writer: ModelWriter) => string): NonNullable<Form['more']> {
