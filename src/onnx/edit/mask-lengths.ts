@@ -108,10 +108,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   // The longest row is as wide as the mask.
   ReduceMax: {
     attributes: ['keepdims', 'noop_with_empty_axes'],
-    apply: ({ from, axes, attribute }) =>
-      from.is === 'lengths' && !axes && attribute('noop_with_empty_axes', 0) === 0
-        ? { is: 'longest', plus: from.plus }
-        : undefined,
+    apply: ({ from, axes, attribute }) => {
+      if (from.is !== 'lengths' || axes || attribute('noop_with_empty_axes', 0) !== 0) return undefined;
+      // The maximum of a column would be [1, 1], which attention does not take.
+      return from.isColumn && attribute('keepdims', 1) !== 0 ? undefined : { is: 'longest', plus: from.plus };
+    },
   },
   Sub: { attributes: [], apply: (application) => sum(application, -1) },
   Add: { attributes: [], apply: (application) => sum(application, 1) },

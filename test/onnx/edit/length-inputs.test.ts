@@ -25,6 +25,7 @@ import {
   VOCABULARY,
   withConstantNodes,
   withGraph,
+  withNumbers,
 } from './masked-decoder.ts';
 
 const LAST = 'seqlens_k';
@@ -165,6 +166,11 @@ describe('a decoder gets lengths instead of the mask, and computes the same logi
       expect(new Set(withLengths.map(String)).size).toBe(withLengths.length);
     }
   });
+});
+
+it('constants can be numbers instead of bytes', () => {
+  const [withLengths, withMask] = bothLogits(withNumbers(maskedDecoder({ lengths: usual })));
+  expect(withLengths).toEqual(withMask);
 });
 
 it('random arithmetic on the mask is replaced only where the logits stay the same', () => {
@@ -357,7 +363,7 @@ function randomLengths(writer: ModelWriter, pick: <T>(...some: readonly T[]) => 
     const integer = pick(...values);
     return integer === undefined ? {} : { [name]: { integer } };
   };
-  const maybe = (value: string): string => pick(value, writer.node('Identity', [value]));
+  const maybe = (value: string): string => (pick(true, false) ? value : writer.node('Identity', [value]));
   const sums = writer.node('ReduceSum', [maybe(MASK), constant(pick([1], [1], [-1], [0], [0, 1]))], {
     attributes: { ...some('keepdims', 0, 0, 1, undefined), ...some('noop_with_empty_axes', undefined, 0, 1) },
   });
@@ -368,14 +374,15 @@ function randomLengths(writer: ModelWriter, pick: <T>(...some: readonly T[]) => 
       () => writer.node('Add', [constant([-less], []), value]),
       () => writer.node('Sub', [constant([less], []), value]),
     )();
-  const last = minus(pick(sums, sums, writer.node('Reshape', [sums, constant(pick([-1], [1, -1]))])));
-  const shape = writer.node('Shape', [pick(MASK, MASK, MASK, 'input_ids')], {
-    attributes: { ...some('start', undefined, 0, 1, -1), ...some('end', undefined, undefined, 1, 2, 3, -1) },
-  });
-  const index = constant([pick(0, 1, 1, -1)], []);
+  const last = minus(pick(true, false) ? sums : writer.node('Reshape', [sums, constant(pick([-1], [1, -1]))]));
+  const shape = () =>
+    writer.node('Shape', [pick(MASK, MASK, MASK, 'input_ids')], {
+      attributes: { ...some('start', undefined, 0, 1, -1), ...some('end', undefined, undefined, 1, 2, 3, -1) },
+    });
+  const index = () => constant([pick(0, 1, 1, -1)], []);
   const longest = pick(
-    () => writer.node('Gather', [shape, index], { attributes: some('axis', undefined, 0) }),
-    () => shape,
+    () => writer.node('Gather', [shape(), index()], { attributes: some('axis', undefined, 0) }),
+    shape,
     () => writer.node('ReduceMax', [pick(sums, last)], { attributes: some('keepdims', 0, 1) }),
   )();
   return { last: writer.node('Cast', [last], to(INT32)), longest: writer.node('Cast', [maybe(longest)], to(INT32)) };

@@ -98,3 +98,18 @@ export const withConstantNodes = (model: Uint8Array): Uint8Array =>
       return writeBytes(GRAPH.node, node);
     }),
   );
+
+/** The same model with its integers as numbers instead of bytes, as the helpers of the onnx package write them. */
+export const withNumbers = (model: Uint8Array): Uint8Array =>
+  withGraph(model, (graph) =>
+    graph.rewrite((field) => {
+      const tensor = field.number === GRAPH.initializer ? graph.message(field) : undefined;
+      if (tensor?.last(TENSOR.type)?.value !== INT64) return undefined;
+      const numbers = tensor.rewrite((part) => {
+        if (part.number !== TENSOR.raw) return undefined;
+        const values = new BigInt64Array(Uint8Array.from(tensor.content(part)).buffer);
+        return Array.from(values, (value) => writeNumber(TENSOR.int64s, Number(value)));
+      });
+      return writeBytes(GRAPH.initializer, numbers);
+    }),
+  );
