@@ -1,17 +1,7 @@
 /** Reads integers of a graph: those of initializers, of Constant nodes and of attributes. Pure. */
 import type { Graph, Node } from '../graph.ts';
 import type { Message } from '../protobuf.ts';
-import {
-  ATTRIBUTE,
-  EXTERNAL,
-  GRAPH,
-  INT32,
-  INT64,
-  INTEGER_ATTRIBUTE,
-  INTEGERS_ATTRIBUTE,
-  NODE,
-  TENSOR,
-} from '../types.ts';
+import { ATTRIBUTE, EXTERNAL, INT32, INT64, INTEGER_ATTRIBUTE, INTEGERS_ATTRIBUTE, NODE, TENSOR } from '../types.ts';
 
 /** Larger constants are no axes, indices or sizes. */
 const MOST = 8;
@@ -26,13 +16,10 @@ export interface Integers {
 export function integersOf(graph: Graph, name: string): Integers | undefined {
   const shape = graph.constantShape(name);
   if (!shape || shape.reduce((product, size) => product * size, 1) > MOST) return undefined;
+  const field = graph.initializer(name);
+  if (field) return inTensor(graph.message.message(field), shape);
   const node = graph.producer(name);
-  if (node) return inConstantNode(graph.message.message(node.field), shape);
-  for (const field of graph.message.all(GRAPH.initializer)) {
-    const tensor = graph.message.message(field);
-    if (tensor.text(tensor.last(TENSOR.name)) === name) return inTensor(tensor, shape);
-  }
-  return undefined;
+  return node && inConstantNode(graph.message.message(node.field), shape);
 }
 
 function inConstantNode(node: Message, shape: readonly number[]): Integers | undefined {

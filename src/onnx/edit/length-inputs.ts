@@ -5,7 +5,7 @@
  */
 import { type Graph, type Node, nameOf, type ParsedModel, tensorInfoOf } from '../graph.ts';
 import type { Field } from '../protobuf.ts';
-import { GRAPH, INT32, INT64, TENSOR } from '../types.ts';
+import { GRAPH, INT32, INT64 } from '../types.ts';
 import { dimensionsOf, type GraphEdit, isEditable, writeInput, writeRenamed } from './graph-edit.ts';
 import { isLastPositions, isLongest } from './mask-lengths.ts';
 
@@ -28,9 +28,10 @@ interface Replaced {
   readonly unread: Unread;
 }
 
-/** Nodes and values that nothing reads any more. */
+/** What nothing reads any more. */
 interface Unread {
-  readonly nodes: ReadonlySet<Field>;
+  /** Nodes and initializers. */
+  readonly fields: ReadonlySet<Field>;
   readonly values: ReadonlySet<string>;
 }
 
@@ -70,15 +71,17 @@ function shared(nodes: readonly Node[], at: number): string | undefined {
 /** What nothing reads after each of these values has lost `readers` readers: dead code behind them. */
 function unreadWithout(graph: Graph, ends: readonly string[], readers: number): Unread {
   const left = new Map<string, number>();
-  const unread = { nodes: new Set<Field>(), values: new Set<string>() };
+  const unread = { fields: new Set<Field>(), values: new Set<string>() };
   const drop = (name: string, count: number): void => {
     const rest = (left.get(name) ?? graph.readers(name)) - count;
     left.set(name, rest);
     if (name === '' || rest > 0) return;
     unread.values.add(name);
+    const initializer = graph.initializer(name);
+    if (initializer) unread.fields.add(initializer);
     const node = graph.producer(name);
     if (!node?.outputs.every((output) => unread.values.has(output))) return;
-    unread.nodes.add(node.field);
+    unread.fields.add(node.field);
     for (const input of node.inputs) drop(input, 1);
   };
   for (const name of ends) drop(name, readers);
@@ -107,19 +110,8 @@ function edit(graph: Graph, { attention, mask, last, longest, unread }: Replaced
   };
 }
 
-/** True for a node, a constant or the description of a value that nothing reads any more. */
-function isUnread({ message }: Graph, field: Field, { nodes, values }: Unread): boolean {
-  switch (field.number) {
-    case GRAPH.node:
-      return nodes.has(field);
-    case GRAPH.initializer: {
-      const tensor = message.message(field);
-      return values.has(tensor.text(tensor.last(TENSOR.name)));
-    }
-    case GRAPH.input:
-    case GRAPH.valueInfo:
-      return values.has(nameOf(message, field));
-    default:
-      return false;
-  }
+/** True for a node, a constant or the declaration of a value that nothing reads any more. */
+function isUnread({ message }: Graph, field: Field, { fields, values }: Unread): boolean {
+  if (field.number === GRAPH.input || field.number === GRAPH.valueInfo) return values.has(nameOf(message, field));
+  return fields.has(field);
 }
