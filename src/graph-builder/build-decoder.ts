@@ -8,6 +8,7 @@
  * to it.
  */
 import { FIRST_INPUT } from '../onnx/edit/last-logits.ts';
+import { LAST_POSITIONS, LONGEST } from '../onnx/edit/length-inputs.ts';
 import { addTopLogits } from '../onnx/edit/top-logits.ts';
 import { type GraphIo, INT32, INT64 } from '../onnx/types.ts';
 import {
@@ -29,8 +30,6 @@ import { addRotaryTables, type RotaryTables } from './rotary.ts';
 
 /** The inputs and outputs of the graph besides the KV cache. */
 export const IDS = 'input_ids';
-export const LAST_POSITIONS = 'seqlens_k';
-export const LONGEST = 'total_sequence_length';
 export const LOGITS = 'logits';
 
 export interface BuildOptions extends GraphOptions {

@@ -45,6 +45,7 @@ export class Graph {
   readonly #producers = new Map<string, Node>();
   readonly #readers = new Map<string, number>();
   readonly #constants = new Map<string, readonly number[]>();
+  readonly #initializers = new Map<string, Field>();
   /** Other names in use: inputs, values with a ValueInfoProto, and values that an edit adds. */
   readonly #others = new Set<string>();
 
@@ -54,7 +55,9 @@ export class Graph {
     this.nodes = this.#readNodes(message, 0);
     for (const field of message.all(GRAPH.initializer)) {
       const tensor = message.message(field);
-      this.#constants.set(tensor.text(tensor.last(TENSOR.name)), tensor.numbers(TENSOR.dimensions));
+      const name = tensor.text(tensor.last(TENSOR.name));
+      this.#constants.set(name, tensor.numbers(TENSOR.dimensions));
+      this.#initializers.set(name, field);
     }
     for (const node of this.nodes) {
       for (const name of node.outputs) this.#producers.set(name, node);
@@ -78,6 +81,11 @@ export class Graph {
   /** Dimensions of an initializer or of the output of a Constant node; undefined for all other values. */
   constantShape(name: string): readonly number[] | undefined {
     return this.#constants.get(name);
+  }
+
+  /** The field of an initializer; undefined for all other values. */
+  initializer(name: string): Field | undefined {
+    return this.#initializers.get(name);
   }
 
   has(name: string): boolean {

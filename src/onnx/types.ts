@@ -29,7 +29,16 @@ export const ATTRIBUTE = {
 } as const;
 /** FunctionProto; `attribute` has the attributes with default values. */
 export const FUNCTION = { name: 1, node: 7, domain: 10, attribute: 11 } as const;
-export const TENSOR = { dimensions: 1, type: 2, name: 8, raw: 9, externalData: 13, dataLocation: 14 } as const;
+export const TENSOR = {
+  dimensions: 1,
+  type: 2,
+  int32s: 5,
+  int64s: 7,
+  name: 8,
+  raw: 9,
+  externalData: 13,
+  dataLocation: 14,
+} as const;
 /** StringStringEntryProto: one pair of a tensor's external data. */
 export const ENTRY = { key: 1, value: 2 } as const;
 /** ValueInfoProto, and the messages inside it: TypeProto, its tensor, the shape, a dimension. */

@@ -5,7 +5,8 @@
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
-import { Bench, onCpu, options } from './harness.ts';
+import { randomNumbers } from '../support/grammar/random-tokens.ts';
+import { Bench, onCpu, options, request } from './harness.ts';
 import { continueAll, expectedOf, idsOf, optionsFor, REFERENCE, type ReferenceModel } from './reference.ts';
 
 const model = (name: string): ReferenceModel => REFERENCE.find((one) => one.name.startsWith(name))!;
@@ -15,6 +16,30 @@ describe.each(REFERENCE.map((one) => [one.name, one] as const))('%s', (_, one) =
     const bench = new Bench(optionsFor(one, 'cpu'));
     expect(await idsOf(bench, one)).toEqual(expectedOf(one));
     expect(bench.engine.facts.cacheUpdate).toBe(one.grows ? 'growing' : 'in_place');
+    bench.engine.close();
+  });
+
+  it('generates the same ids in four rows that join and leave at random', async () => {
+    const bench = new Bench({ ...optionsFor(one, 'cpu'), slots: 4, prefillChunk: 16 });
+    const random = randomNumbers(one.name.length);
+    const running = new Set<Promise<unknown>>();
+    const [found, expected]: number[][][] = [[], []];
+    for (let count = 0; count < 16; count++) {
+      const { prompt, ids } = one.continuations[Math.floor(random() * one.continuations.length)]!;
+      const maxTokens = 1 + Math.floor(random() * ids.length);
+      expected!.push(ids.slice(0, maxTokens));
+      const asked = request({ prompt, maxTokens });
+      const joined = bench.afterTokens(asked.id, 1 + Math.floor(random() * maxTokens));
+      const ended: Promise<unknown> = bench.submit(asked).then((outcome) => {
+        found![count] = outcome.ids;
+        running.delete(ended);
+      });
+      running.add(ended);
+      await joined;
+      if (running.size === 4) await Promise.race(running);
+    }
+    await Promise.all(running);
+    expect(found).toEqual(expected);
     bench.engine.close();
   });
 

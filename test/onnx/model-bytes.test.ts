@@ -6,9 +6,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { writeNode } from '../../src/onnx/edit/graph-edit.ts';
-import { keepLastLogits } from '../../src/onnx/edit/last-logits.ts';
+import { editModel, type GraphEdit, writeNode } from '../../src/onnx/edit/graph-edit.ts';
+import { lastLogitsEdit } from '../../src/onnx/edit/last-logits.ts';
+import { lengthInputsEdit } from '../../src/onnx/edit/length-inputs.ts';
 import { withExternalData } from '../../src/onnx/external-data.ts';
+import { type ParsedModel, parseModel } from '../../src/onnx/graph.ts';
 import { Message, type Source, writeBytes, writeNumber } from '../../src/onnx/protobuf.ts';
 import { ENTRY, GRAPH, MODEL, TENSOR } from '../../src/onnx/types.ts';
 import { modelFile } from '../engine/harness.ts';
@@ -24,6 +26,14 @@ const memory = (bytes: Uint8Array): Source => ({
   bytes: (from, to) => bytes.subarray(from, to),
 });
 const light = (bytes: Uint8Array): Uint8Array => withExternalData(memory(bytes), bytes.length, files);
+const bytesOf =
+  (edit: (model: ParsedModel) => GraphEdit | undefined) =>
+  (bytes: Uint8Array): Uint8Array | undefined => {
+    const parsed = parseModel(bytes);
+    return parsed && editModel(parsed, edit(parsed));
+  };
+const keepLastLogits = bytesOf(lastLogitsEdit);
+const takeLengths = bytesOf(lengthInputsEdit);
 
 function graphOf(model: Uint8Array): Message {
   const root = new Message(model);
@@ -195,7 +205,7 @@ describe('a model without weights', () => {
 describe('bytes that are not a model', () => {
   /** The possible results for any bytes: an edited model, undefined, or a known error. */
   function survive(bytes: Uint8Array): void {
-    for (const edit of [keepLastLogits, light]) {
+    for (const edit of [keepLastLogits, takeLengths, light]) {
       try {
         const edited = edit(bytes);
         if (edited) expect(edited.length).toBeLessThan(bytes.length + 4096);

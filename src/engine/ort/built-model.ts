@@ -35,9 +35,10 @@ export function modelOf(candidate: GraphCandidate, device: DeviceName, options: 
   const { modelFile, weightFiles, decoder } = candidate;
   if (decoder) return build({ ...candidate, decoder, device }, options);
   const { names, gpuGraph = 'off' } = options;
-  const { logits, inputIds } = names;
+  const { logits, inputIds, attentionMask } = names;
   const { halfAttention } = DEVICES[kindOf(device)];
-  return readModel(modelFile, { logits, inputIds, halfAttention, weightFiles, selectsTop: gpuGraph !== 'off' });
+  const selectsTop = gpuGraph !== 'off';
+  return readModel(modelFile, { logits, inputIds, attentionMask, halfAttention, weightFiles, selectsTop });
 }
 
 /**

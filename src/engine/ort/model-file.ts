@@ -1,12 +1,14 @@
 /**
- * Reads and edits a model's graph, and opens it as a session that computes only the requested logits and maps
- * its weights from the file. If the edit fails, opens the unchanged file by its path, so that ONNX Runtime
- * reports the fault of the file.
+ * Reads and edits a model's graph, and opens it as a session that computes only the requested logits, takes
+ * lengths instead of a mask, and maps its weights from the file. If the edit fails, opens the unchanged file
+ * by its path, so that ONNX Runtime reports the fault of the file.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
+import { editModel } from '../../onnx/edit/graph-edit.ts';
 import { halveAttention, updatedInPlace } from '../../onnx/edit/half-attention.ts';
-import { keepLastLogits } from '../../onnx/edit/last-logits.ts';
+import { lastLogitsEdit } from '../../onnx/edit/last-logits.ts';
+import { lengthInputsEdit } from '../../onnx/edit/length-inputs.ts';
 import { withTopLogits } from '../../onnx/edit/top-logits.ts';
 import { embeddingRows } from '../../onnx/embedding.ts';
 import { withExternalData } from '../../onnx/external-data.ts';
@@ -32,7 +34,7 @@ export interface ModelFile {
   readonly edited?: EditedModel;
 }
 
-/** The graph with its weights as external data, edited to compute only the logits of the last positions. */
+/** The graph with its weights as external data, edited: its logits, and its lengths instead of a mask. */
 interface EditedModel extends GraphIo {
   readonly bytes: Uint8Array;
   /** The folder to which the weight file names are relative. */
@@ -61,6 +63,8 @@ export interface Edits {
   readonly logits?: string | undefined;
   /** Name of the input with the ids; default `input_ids`. */
   readonly inputIds?: string | undefined;
+  /** Name of the input with the mask; default `attention_mask`. */
+  readonly attentionMask?: string | undefined;
   /** True to change attention to half floats. */
   readonly halfAttention?: boolean;
   /** True to add the best logits of each position as outputs. */
@@ -69,7 +73,8 @@ export interface Edits {
 
 /** Reads and edits the graph of a model. Never throws: the runtime reports the fault of the file. */
 export function readModel(path: string, edits: Edits = {}): ModelFile {
-  const { logits, inputIds = 'input_ids', halfAttention = false, selectsTop = false, weightFiles } = edits;
+  const { logits, inputIds = 'input_ids', attentionMask, weightFiles } = edits;
+  const { halfAttention = false, selectsTop = false } = edits;
   let file: number | undefined;
   try {
     // The hub's cache consists of links, and the runtime refuses weights outside of the folder that it is
@@ -89,9 +94,9 @@ export function readModel(path: string, edits: Edits = {}): ModelFile {
     const whole = withExternalData(windowsOn(file), size, { model: relative(folder, real), resolve });
     const parsed = parseModel(whole);
     if (!parsed) return { path };
-    const short = keepLastLogits(whole, logits, parsed) ?? whole;
-    const halved = halfAttention ? halveAttention(short) : undefined;
-    const plain = halved ?? short;
+    const changed = editModel(parsed, lastLogitsEdit(parsed, logits), lengthInputsEdit(parsed, attentionMask)) ?? whole;
+    const halved = halfAttention ? halveAttention(changed) : undefined;
+    const plain = halved ?? changed;
     const bytes = (selectsTop ? withTopLogits(plain, { logits }) : undefined) ?? plain;
     const rows = embeddingRows(parsed.graph, inputIds);
     // The edits change neither the embedding nor the names of a cache.

@@ -4,8 +4,8 @@
  * the unsupported input or output. Pure.
  */
 
-import { LAST_POSITIONS, LONGEST } from '../../graph-builder/build-decoder.ts';
 import { FIRST_INPUT, KEEP_INPUT } from '../../onnx/edit/last-logits.ts';
+import { LAST_POSITIONS, LONGEST } from '../../onnx/edit/length-inputs.ts';
 import { TOP } from '../../onnx/edit/top-logits.ts';
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT32, INT64 } from '../../onnx/types.ts';
@@ -68,7 +68,7 @@ export interface TopOutputs {
   readonly count: number;
 }
 
-/** The inputs of a graph that takes lengths. */
+/** The inputs of a graph that takes lengths. An edit of a graph appends underscores to a name in use. */
 const LENGTH_INPUTS = [LAST_POSITIONS, LONGEST] as const;
 
 /** Default names in exports of Hugging Face, and in older exports. `%d` stands for the layer. */
@@ -123,7 +123,7 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
 /** The mask, or the inputs of a graph that takes lengths. */
 function readLengths(inputs: readonly TensorInfo[], names: TensorNames): string | LengthInputs {
   const mask = names.attentionMask ?? 'attention_mask';
-  const [last, longest] = LENGTH_INPUTS.map((name) => inputs.find((input) => input.name === name));
+  const [last, longest] = LENGTH_INPUTS.map((name) => inputs.find((input) => input.name.replace(/_+$/, '') === name));
   if (last && longest && !inputs.some(({ name }) => name === mask)) {
     for (const input of [last, longest]) expectType(input, [INT32]);
     return { last: last.name, longest: longest.name };
@@ -179,7 +179,6 @@ function rowShape(input: TensorInfo): number[] {
   return input.shape.map((size, axis) => (axis === tokens ? -1 : axis === rows ? 1 : size));
 }
 
-/** The input for the number of positions that get logits. */
 /** The outputs that the engine adds to a graph for a device that selects the best logits. */
 function readTop(outputs: readonly TensorInfo[]): Pick<Signature, 'top'> {
   const best = outputs.find(({ name }) => name === TOP.logits);
@@ -187,6 +186,7 @@ function readTop(outputs: readonly TensorInfo[]): Pick<Signature, 'top'> {
   return count === undefined ? {} : { top: { ...TOP, count } };
 }
 
+/** The input for the number of positions that get logits. */
 function readKeep(inputs: readonly TensorInfo[]): Signature['keep'] {
   const input = inputs.find(({ name }) => name === KEEP_INPUT || name === FIRST_INPUT);
   if (!input) return undefined;

@@ -1,5 +1,6 @@
-/** Writes nodes, initializers and declarations as fields of a GraphProto, for edits of a graph. Pure. */
+/** Edits of a graph, and the nodes, initializers and declarations that edits write as its fields. Pure. */
 
+import type { ParsedModel } from '../graph.ts';
 import { type Field, type Message, writeBytes, writeNumber } from '../protobuf.ts';
 import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, MODEL, NODE, TENSOR, VALUE } from '../types.ts';
 
@@ -14,6 +15,36 @@ export function isEditable(model: Message): boolean {
   const standard = sets.find((set) => ['', 'ai.onnx'].includes(set.text(set.last(MODEL.opsetDomain))));
   const opset = standard?.last(MODEL.opsetVersion)?.value ?? 0;
   return (model.last(MODEL.irVersion)?.value ?? 0) >= MIN_IR && opset >= MIN_OPSET;
+}
+
+/** Changes of the fields of a graph. Several edits of one graph change different fields. */
+export interface GraphEdit {
+  /** The new bytes of a field, no bytes to remove it, or undefined to keep it. */
+  readonly change: (field: Field) => readonly Uint8Array[] | undefined;
+  /** More fields. */
+  readonly added?: readonly Uint8Array[];
+}
+
+/**
+ * A ModelProto with a changed graph. An edit that is undefined changes nothing.
+ * @param parsed the model whose graph the edits have read.
+ * @returns undefined if nothing changes.
+ */
+export function editModel(
+  { root, field, graph }: ParsedModel,
+  ...edits: readonly (GraphEdit | undefined)[]
+): Uint8Array | undefined {
+  const some = edits.filter((edit) => edit !== undefined);
+  if (some.length === 0) return undefined;
+  const changed = graph.message.rewrite((one) => {
+    for (const { change } of some) {
+      const bytes = change(one);
+      if (bytes) return bytes;
+    }
+    return undefined;
+  });
+  const edited = writeBytes(MODEL.graph, [...changed, ...some.flatMap(({ added = [] }) => added)]);
+  return Buffer.concat(root.rewrite((one) => (one === field ? edited : undefined)));
 }
 
 /** A node with a standard operator and without attributes, as a field of a graph. */
@@ -80,6 +111,17 @@ export function writeInput(name: string, type: number, shape: readonly (number |
   const tensor = [writeNumber(VALUE.elementType, type), ...writeBytes(VALUE.shape, dimensions)];
   const declared = writeBytes(VALUE.type, writeBytes(VALUE.tensor, tensor));
   return writeBytes(GRAPH.input, [...writeBytes(VALUE.name, name), ...declared]);
+}
+
+/** The content of each dimension of an input or an output. */
+export function dimensionsOf(declared: Message): Uint8Array[] {
+  const typeField = declared.last(VALUE.type);
+  const type = typeField && declared.message(typeField);
+  const tensorField = type?.last(VALUE.tensor);
+  const tensor = tensorField && type?.message(tensorField);
+  const shapeField = tensor?.last(VALUE.shape);
+  const shape = shapeField && tensor?.message(shapeField);
+  return shape?.all(VALUE.dimension).map((dimension) => shape.content(dimension)) ?? [];
 }
 
 /**

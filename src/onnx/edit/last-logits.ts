@@ -1,18 +1,26 @@
 /**
  * Adds the input `first_logits` to a decoder without an input for the number of logits, so that logits are
  * computed for the last positions only. The projection to the vocabulary takes 16 % of the prefill time in a
- * 4-bit model of 135 M parameters, and the memory of the logits limits the prefill chunk. Pure: bytes of a
- * ModelProto in, bytes out. Leaves a graph with an unknown structure unchanged.
+ * 4-bit model of 135 M parameters, and the memory of the logits limits the prefill chunk. Leaves a graph
+ * with an unknown structure unchanged. Pure.
  *
  * Walks from `logits` back through element-wise nodes to the projection, and slices the projection's input:
  * `[rows, tokens, hidden]` → `[rows, kept, hidden]`. Every node on the path treats all positions alike, and
  * no other node reads the values in between, so the logits equal those of the last positions in the unchanged
  * graph.
  */
-import { type Graph, type Node, nameOf, parseModel, tensorInfoOf } from '../graph.ts';
-import { writeBytes } from '../protobuf.ts';
-import { GRAPH, INT64, MODEL } from '../types.ts';
-import { isEditable, writeConstant, writeInput, writeNode, writeRenamed, writeWithOpenLength } from './graph-edit.ts';
+import { type Graph, type Node, nameOf, type ParsedModel, tensorInfoOf } from '../graph.ts';
+import type { Field } from '../protobuf.ts';
+import { GRAPH, INT64 } from '../types.ts';
+import {
+  type GraphEdit,
+  isEditable,
+  writeConstant,
+  writeInput,
+  writeNode,
+  writeRenamed,
+  writeWithOpenLength,
+} from './graph-edit.ts';
 
 /**
  * Name of the input in exports of Hugging Face. Its value is the number of last positions that get logits, 0
@@ -34,25 +42,14 @@ const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div']);
 
 /**
  * Adds the input to a model.
- * @param model a ModelProto.
  * @param logits name of the logits output.
- * @param parsed the same model, if it is parsed already.
- * @returns the changed ModelProto; undefined if the model has the input already, or if its graph has an
+ * @returns undefined if the model has an input for the number of logits already, or if its graph has an
  * unknown structure.
- * @throws Error for bytes that are not a protobuf message.
  */
-export function keepLastLogits(
-  model: Uint8Array,
-  logits = 'logits',
-  parsed = parseModel(model),
-): Uint8Array | undefined {
-  if (!parsed) return undefined;
-  const { root, field, graph } = parsed;
+export function lastLogitsEdit({ root, graph }: ParsedModel, logits = 'logits'): GraphEdit | undefined {
   if (!isEditable(root) || graph.has(KEEP_INPUT) || graph.has(FIRST_INPUT)) return undefined;
   const path = pathToProjection(graph, logits);
-  if (!path) return undefined;
-  const edited = edit(graph, logits, path);
-  return edited && Buffer.concat(root.rewrite((one) => (one === field ? writeBytes(MODEL.graph, edited) : undefined)));
+  return path && edit(graph, logits, path);
 }
 
 /** The nodes from the logits back to the projection; undefined if a node in between is not element-wise. */
@@ -120,8 +117,8 @@ function weightsRank(graph: Graph, name: string, depth = 4): number | undefined 
   return weightsRank(graph, node.inputs[0] ?? '', depth - 1);
 }
 
-/** The graph with a slice before the projection; undefined if the output does not have three dimensions. */
-function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[] | undefined {
+/** Adds a slice before the projection; undefined if the output does not have three dimensions. */
+function edit(graph: Graph, logits: string, path: readonly Node[]): GraphEdit | undefined {
   const { message } = graph;
   const projection = path.at(-1);
   const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === logits);
@@ -131,7 +128,7 @@ function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[]
   if (!projection || !declared) return undefined;
   const between = new Set(path.flatMap((node) => node.outputs));
   const kept = graph.fresh('last_logits/kept');
-  const pieces = message.rewrite((field) => {
+  const change = (field: Field): Uint8Array[] | undefined => {
     if (field === output) return declared;
     if (field === projection.field) {
       const cut = slice(graph, projection.inputs[0] ?? '', kept);
@@ -140,8 +137,8 @@ function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[]
     }
     // Removes the shapes that the exporter recorded for the values in between, because they are now wrong.
     return field.number === GRAPH.valueInfo && between.has(nameOf(message, field)) ? [] : undefined;
-  });
-  return [...pieces, ...writeInput(FIRST_INPUT, INT64, [1])];
+  };
+  return { change, added: writeInput(FIRST_INPUT, INT64, [1]) };
 }
 
 /** The node and the initializers of `kept = data[:, first_logits:]`. */

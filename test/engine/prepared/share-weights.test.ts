@@ -17,7 +17,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { deviceNamed } from '../../../src/engine/devices/registry.ts';
 import { usableThreads } from '../../../src/engine/host/cpu-threads.ts';
@@ -30,6 +30,7 @@ import { folderOfPlaces, saveWeights, UnusableWeights } from '../../../src/engin
 import { sharedWeights } from '../../../src/engine/prepared/share-weights.ts';
 import { requireLogits, WrongWeights } from '../../../src/engine/prepared/shared-logits.ts';
 import { openRoot, takeTurn, WeightsFolder } from '../../../src/engine/prepared/weights-folder.ts';
+import { savedWeights } from '../../../src/model/saved/saved-weights.ts';
 import type { WeightsProgress } from '../../../src/protocol/decoder/sharing.ts';
 import { readManifest, SAVED, type WeightsManifest } from '../../../src/protocol/host/weights-cache.ts';
 import type { EngineOptions } from '../../../src/protocol/loading.ts';
@@ -79,6 +80,24 @@ describe.runIf(process.platform === 'linux')('saved weights', () => {
     expect((await mapped.run({ maxTokens: 24 })).ids).toEqual(own.ids);
     expect(statesOf(await openIn(cache))).toEqual(['mapped']);
     expect(keysIn(cache)).toHaveLength(1);
+  });
+
+  test('of a graph with another edit are not read: the engine saves its own, which replace them', async () => {
+    const { edited } = readModel(model, { attentionMask: 'none' });
+    const states: string[] = [];
+    sharedWeights({
+      ...{ api: loadOrt(runtimeLibrary), device: deviceNamed('cpu'), model: { path: model, edited: edited! } },
+      ...{ names: {}, threads: 1, weightFiles: [model], matrices: matricesOf(edited!.bytes, false)! },
+      options: { ...openOptions(model, cache), context: 256 },
+      report: ({ state }) => states.push(state),
+      reserve: () => () => undefined,
+    });
+    expect(states).toEqual(['saving', 'saved']);
+    const [withMask] = keysIn(cache);
+    expect(statesOf(await openIn(cache, { context: 256 }))).toEqual(['saving', 'saved', 'mapped']);
+    expect(keysIn(cache)).toHaveLength(2);
+    const stale = savedWeights(cache).filter((entry) => entry.stale?.startsWith('replaced'));
+    expect(stale.map(({ path }) => basename(path))).toEqual([withMask]);
   });
 
   test('are made once by engines that start together', async () => {
