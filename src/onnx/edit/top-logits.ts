@@ -78,7 +78,7 @@ function logitsOutput({ message }: Graph, name: string): LogitsOutput | undefine
   const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === name);
   const info = output && tensorInfoOf(message, output);
   const vocabSize = info?.shape[2] ?? 0;
-  if (!info || info.shape.length !== 3 || vocabSize < 1) return undefined;
+  if (info?.shape.length !== 3 || vocabSize < 1) return undefined;
   return [FLOAT32, FLOAT16, BFLOAT16].includes(info.type) ? { name, type: info.type, vocabSize } : undefined;
 }
 
