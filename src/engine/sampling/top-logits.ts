@@ -38,7 +38,7 @@ export interface Ranked {
  */
 const EDGE_MARGIN = 1e-4;
 /**
- * Larger than the relative error of the device's sum: 5e-6 at most in tests. A thread of a device adds up to
+ * Larger than the relative error of the device's sum: 1e-5 at most in tests. A thread of a device adds up to
  * 512 float32 numbers one after the other, which is off by at most 3e-5.
  */
 const SUM_MARGIN = 2 ** -14;
