@@ -4,7 +4,6 @@
  */
 import { NEUTRAL, type Sampling } from '../../protocol/sampling.ts';
 import { LARGEST, leastLogit, MIN_TEMPERATURE } from './candidates.ts';
-import type { SampledSequence } from './sampler.ts';
 
 /** The `K` best logits of one position. */
 export interface TopLogits {
@@ -14,6 +13,13 @@ export interface TopLogits {
   readonly ids: Int32Array;
   /** Σ e^(logit − largest) over all ids. NaN or infinite if a logit is NaN or +Infinity. */
   readonly sum: number;
+}
+
+/** The part of a sequence that decides if all logits are needed. */
+interface Rules {
+  readonly request: { readonly sampling: Sampling; readonly logprobs?: number; readonly logitBias?: object };
+  readonly occurrences: object | undefined;
+  readonly constraint?: object | undefined;
 }
 
 /** Ids that can be drawn: the likeliest first, the lowest id first among equals. */
@@ -49,7 +55,7 @@ const WEIGHT_MARGIN = 1e-5;
  * True if the best `count` logits can suffice for a draw. Rules that change logits need all of them, and so
  * does a draw without filters. End ids that may not be drawn yet are removed from the list.
  */
-export function drawsFromTop({ request, occurrences, constraint }: SampledSequence, count: number): boolean {
+export function drawsFromTop({ request, occurrences, constraint }: Rules, count: number): boolean {
   const { logitBias, logprobs, sampling } = request;
   if (occurrences || constraint || logitBias || logprobs !== undefined) return false;
   const { temperature, topK, topP, minP } = sampling;
@@ -156,9 +162,9 @@ function nucleusOf(ranked: Ranked, sampling: Sampling): number | undefined {
 }
 
 /**
- * Bounds of Σ e^((logit − first of the list) / temperature) over the ids outside of the list. At temperature 1 they are
- * those of the device's sum. Otherwise each term is a power of a number of which the largest possible value
- * and the sum are known: the power is convex, or concave above temperature 1.
+ * Bounds of Σ e^((logit − first of the list) / temperature) over the ids outside of the list. At temperature
+ * 1 they are those of the device's sum. Otherwise each term is a power of a number, and the sum and the
+ * largest possible value of these numbers are known: the power is convex, or concave above temperature 1.
  */
 function restAt({ values, others, bound, rest }: Ranked, inverse: number): [low: number, high: number] {
   const [least, most] = rest;
