@@ -35,7 +35,7 @@ export const LOGITS = 'logits';
 export interface BuildOptions extends GraphOptions {
   /** Maximum number of tokens in a row. */
   readonly positions: number;
-  /** Adds this many best logits of each position as outputs (onnx/edit/top-logits). Absent: no such outputs. */
+  /** Number of best logits of each position in the outputs of `addTopLogits`. Absent: no such outputs. */
   readonly topLogits?: number;
 }
 

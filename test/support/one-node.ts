@@ -60,15 +60,44 @@ export const bytes = (name: string, shape: readonly number[]): Tensor => {
   return { name, type: UINT8, shape, data: data.map((value) => Math.floor((value + 1) * 128) & 255) };
 };
 
+/** A whole graph. The numbers of a float16 tensor are its bits. */
+export interface WholeGraph {
+  readonly model: Uint8Array;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** The folder of its weights. */
+  readonly folder?: string;
+}
+
 /** Computes each node on the CPU and on WebGPU, in one process. */
-export async function computeOnBoth(nodes: readonly OneNode[]): Promise<{ cpu: Computed; device: Computed }[]> {
+export const computeOnBoth = (nodes: readonly OneNode[]): Promise<{ cpu: Computed; device: Computed }[]> =>
+  compute(nodes.map(asCase));
+
+/** Computes each graph on the CPU and on WebGPU with these options of the provider. */
+export const computeGraphs = (
+  graphs: readonly WholeGraph[],
+  options: Readonly<Record<string, string>> = {},
+  runs = 1,
+): Promise<{ cpu: Computed; device: Computed }[]> =>
+  compute(graphs.map(encoded), ['webgpu', JSON.stringify(options), String(runs)]);
+
+/** Computes each graph on the CPU. */
+export const computeOnCpu = async (graphs: readonly WholeGraph[]): Promise<Computed[]> =>
+  (await compute(graphs.map(encoded), ['cpu'])).map(({ cpu }) => cpu);
+
+const encoded = (graph: WholeGraph) => ({ ...graph, model: Buffer.from(graph.model).toString('base64') });
+
+async function compute(
+  cases: readonly object[],
+  [device = 'webgpu', ...more]: readonly string[] = [],
+): Promise<{ cpu: Computed; device: Computed }[]> {
   const folder = mkdtempSync(join(tmpdir(), 'one-node-'));
   try {
-    const child = spawn(process.execPath, [SCRIPT, 'webgpu', folder], {
+    const child = spawn(process.execPath, [SCRIPT, device, folder, ...more], {
       env: { ...softwareVulkan },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    child.stdin.end(JSON.stringify(nodes.map(asCase)));
+    child.stdin.end(JSON.stringify(cases));
     return JSON.parse(await text(child.stdout)) as { cpu: Computed; device: Computed }[];
   } finally {
     rmSync(folder, { recursive: true });

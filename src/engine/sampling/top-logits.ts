@@ -4,7 +4,6 @@
  */
 import { NEUTRAL, type Sampling } from '../../protocol/sampling.ts';
 import { LARGEST, leastLogit, MIN_TEMPERATURE } from './candidates.ts';
-import type { SampledSequence } from './sampler.ts';
 
 /** The `K` best logits of one position. */
 export interface TopLogits {
@@ -16,19 +15,24 @@ export interface TopLogits {
   readonly sum: number;
 }
 
+/** The part of a sequence that decides if all logits are needed. */
+interface Rules {
+  readonly request: { readonly sampling: Sampling; readonly logprobs?: number; readonly logitBias?: object };
+  readonly occurrences: object | undefined;
+  readonly constraint?: object | undefined;
+}
+
 /** Ids that can be drawn: the likeliest first, the lowest id first among equals. */
 export interface Ranked {
   readonly ids: Int32Array;
   readonly values: Float32Array;
   /** Number of valid entries. */
   readonly count: number;
-  /** The largest logit of all, also if its id may not be drawn. */
-  readonly largest: number;
   /** An upper bound of the logits outside of the list; -Infinity if there are none. */
   readonly bound: number;
   /** Number of ids outside of the list. */
   readonly others: number;
-  /** Bounds of Σ e^(logit − largest) over the ids outside of the list. */
+  /** Bounds of Σ e^(logit − first of the list) over the ids outside of the list. */
   readonly rest: readonly [low: number, high: number];
   /** True if an id that may not be drawn is outside of the list. */
   readonly hidesExcluded: boolean;
@@ -40,7 +44,7 @@ export interface Ranked {
  */
 const EDGE_MARGIN = 1e-4;
 /**
- * Larger than the relative error of the device's sum: 5e-6 at most in tests. A thread of a device adds up to
+ * Larger than the relative error of the device's sum: 1e-5 at most in tests. A thread of a device adds up to
  * 512 float32 numbers one after the other, which is off by at most 3e-5.
  */
 const SUM_MARGIN = 2 ** -14;
@@ -51,7 +55,7 @@ const WEIGHT_MARGIN = 1e-5;
  * True if the best `count` logits can suffice for a draw. Rules that change logits need all of them, and so
  * does a draw without filters. End ids that may not be drawn yet are removed from the list.
  */
-export function drawsFromTop({ request, occurrences, constraint }: SampledSequence, count: number): boolean {
+export function drawsFromTop({ request, occurrences, constraint }: Rules, count: number): boolean {
   const { logitBias, logprobs, sampling } = request;
   if (occurrences || constraint || logitBias || logprobs !== undefined) return false;
   const { temperature, topK, topP, minP } = sampling;
@@ -85,11 +89,13 @@ export function rank(
   if (!(sum * (1 + SUM_MARGIN) >= inside && sum < Number.POSITIVE_INFINITY)) return undefined;
   const others = vocabSize - length;
   const bound = others > 0 ? last + EDGE_MARGIN : Number.NEGATIVE_INFINITY;
-  const most = Math.min(Math.max(0, sum * (1 + SUM_MARGIN) - inside), others * Math.exp(bound - largest));
-  const least = Math.min(Math.max(0, sum * (1 - SUM_MARGIN) - inside), most);
+  const first = ranked.values[0] ?? 0;
+  const restOf = (total: number): number => (total > inside ? (total - inside) * Math.exp(largest - first) : 0);
+  const most = Math.min(restOf(sum * (1 + SUM_MARGIN)), others * Math.exp(bound - first));
+  const least = Math.min(restOf(sum * (1 - SUM_MARGIN)), most);
   let hidden = length - count;
   for (const id of excluded) if (id >= 0 && id < vocabSize) hidden -= 1;
-  return { ...ranked, count, largest, bound, others, rest: [least, most], hidesExcluded: hidden < 0 };
+  return { ...ranked, count, bound, others, rest: [least, most], hidesExcluded: hidden < 0 };
 }
 
 /** Adds an entry behind `count` others; before those with the same value and a higher id. */
@@ -134,14 +140,16 @@ function likelyOf({ values, count, bound }: Ranked, { minP, temperature }: Sampl
 
 /** Number of ids that top-p and min-p keep. */
 function nucleusOf(ranked: Ranked, sampling: Sampling): number | undefined {
-  const { values, count, largest, hidesExcluded } = ranked;
+  const { values, count, hidesExcluded } = ranked;
   if (hidesExcluded) return undefined;
   const likely = likelyOf(ranked, sampling);
   const inverse = 1 / Math.max(sampling.temperature, MIN_TEMPERATURE);
   const sums: number[] = [];
   let inside = 0;
-  for (let index = 0; index < count; index++)
-    sums.push((inside += Math.exp(((values[index] ?? 0) - largest) * inverse)));
+  for (let index = 0; index < count; index++) {
+    inside += Math.exp(((values[index] ?? 0) - (values[0] ?? 0)) * inverse);
+    sums.push(inside);
+  }
   const [low, high] = restAt(ranked, inverse);
   const reach = (limit: number): number => {
     const index = sums.findIndex((sum) => sum >= limit);
@@ -154,14 +162,14 @@ function nucleusOf(ranked: Ranked, sampling: Sampling): number | undefined {
 }
 
 /**
- * Bounds of Σ e^((logit − largest) / temperature) over the ids outside of the list. At temperature 1 they are
- * those of the device's sum. Otherwise each term is a power of a number of which the largest possible value
- * and the sum are known: the power is convex, or concave above temperature 1.
+ * Bounds of Σ e^((logit − first of the list) / temperature) over the ids outside of the list. At temperature
+ * 1 they are those of the device's sum. Otherwise each term is a power of a number, and the sum and the
+ * largest possible value of these numbers are known: the power is convex, or concave above temperature 1.
  */
-function restAt({ others, bound, largest, rest }: Ranked, inverse: number): [low: number, high: number] {
+function restAt({ values, others, bound, rest }: Ranked, inverse: number): [low: number, high: number] {
   const [least, most] = rest;
   if (others === 0 || most === 0) return [0, 0];
-  const edge = Math.exp(bound - largest);
+  const edge = Math.exp(bound - (values[0] ?? 0));
   const atEdge = (sum: number): number => (sum === 0 ? 0 : sum * edge ** (inverse - 1));
   const spread = (sum: number): number => others * (sum / others) ** inverse;
   return inverse >= 1 ? [spread(least), atEdge(most)] : [atEdge(least), spread(most)];

@@ -5,7 +5,8 @@
  * Σ e^(logit − largest) over all ids. Pure: bytes of a ModelProto in, bytes out.
  *
  * Devices sort long rows slowly: WebGPU with a dispatch for each of more than 100 passes, CUDA with one block
- * of threads for a row. The nodes therefore select the best of each part of a row, and then the best of those.
+ * of threads for a row. The nodes therefore select the best of each part of a row, and then the best of
+ * those.
  */
 import { type Graph, nameOf, parseModel, tensorInfoOf } from '../graph.ts';
 import { Message, writeBytes } from '../protobuf.ts';
@@ -41,8 +42,8 @@ export interface LogitsOutput {
  * Adds the outputs to a model of the runtime.
  * @param model a ModelProto.
  * @param count number of the best logits; a smaller vocabulary has fewer.
- * @returns the changed ModelProto; undefined if the logits are not `[rows, kept, vocab]` in floats with a fixed
- * vocabulary, if a name is in use, or if the version of the operators is too low.
+ * @returns the changed ModelProto; undefined if the logits are not `[rows, kept, vocab]` in floats with a
+ * fixed vocabulary, if a name is in use, or if the version of the operators is too low.
  * @throws Error for bytes that are not a protobuf message.
  */
 export function withTopLogits(
@@ -78,7 +79,7 @@ function logitsOutput({ message }: Graph, name: string): LogitsOutput | undefine
   const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === name);
   const info = output && tensorInfoOf(message, output);
   const vocabSize = info?.shape[2] ?? 0;
-  if (!info || info.shape.length !== 3 || vocabSize < 1) return undefined;
+  if (info?.shape.length !== 3 || vocabSize < 1) return undefined;
   return [FLOAT32, FLOAT16, BFLOAT16].includes(info.type) ? { name, type: info.type, vocabSize } : undefined;
 }
 
@@ -102,8 +103,8 @@ function definedBy(graph: Message): string[] {
 }
 
 /**
- * Adds the nodes and the outputs to a graph that is being written. All arithmetic is in float32; ids are exact
- * in it. The Cast of positions needs int64 on the device: WebGPU has it with `enableInt64`, or with graph
+ * Adds the nodes and the outputs to a graph that is being written. All arithmetic is in float32, in which ids
+ * are exact. The Cast of positions needs int64 on the device: WebGPU has it with `enableInt64`, or with graph
  * capture.
  * @throws RangeError for a count below 1 or above 512.
  */
@@ -121,7 +122,7 @@ export function addTopLogits(writer: ModelWriter, { name, type, vocabSize }: Log
   writer.output(TOP.sum, { type: FLOAT32, shape: shape(1) });
 }
 
-/** Values `[rows, kept, length]`: logits, and their ids in float32; the ids are absent where they are positions. */
+/** Values `[rows, kept, length]`: logits, and their ids in float32. Absent ids are the positions. */
 interface Candidates {
   readonly logits: string;
   readonly ids?: string;
