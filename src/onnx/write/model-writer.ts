@@ -87,8 +87,8 @@ export class ModelWriter {
   }
 
   /**
-   * Gives the first output of the last node another name. An output of the model then needs no node that copies
-   * it.
+   * Gives the first output of the last node another name. An output of the model then needs no node that
+   * copies it.
    * @throws RangeError if no node was added
    */
   renameLast(name: string): void {

@@ -79,7 +79,8 @@ function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
   if (error instanceof GpuModeRefusal) return error;
   if (mode === 'off') return undefined;
   if (error instanceof LoadError && error.reason.code === 'does_not_fit') return new GpuModeRefusal('memory', 'off');
-  // The runtime names the feature: "This session cannot use the graph capture feature as requested by the user".
+  // The runtime names the feature: "This session cannot use the graph capture feature as requested by the
+  // user".
   if (error instanceof OrtError && /graph capture/i.test(error.message))
     return new GpuModeRefusal('host_nodes', 'eager');
   return undefined;

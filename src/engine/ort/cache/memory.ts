@@ -63,13 +63,15 @@ export interface Arrangement {
 /** A cache whose tensors keep their addresses, so that a recorded run stays valid. */
 export interface FixedCache extends CacheMemory {
   /**
-   * Gives each of `rows` a place in the tensors of a step. Places between them belong to other rows. The number
-   * of places of several rows is a power of two, or that of all rows, so that few different steps are
+   * Gives each of `rows` a place in the tensors of a step. Places between them belong to other rows. The
+   * number of places of several rows is a power of two, or that of all rows, so that few different steps are
    * recorded.
    * @throws OrtError: the rows then keep their content
    */
   arrange(rows: readonly number[]): Arrangement;
-  /** Creates an IO binding with the cache of an arrangement bound. The caller releases it. @throws OrtError */
+  /**
+   * Creates an IO binding with the cache of an arrangement bound. The caller releases it. @throws OrtError
+   */
   bind(arrangement: Arrangement): Pointer;
 }
 

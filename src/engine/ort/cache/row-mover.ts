@@ -62,7 +62,9 @@ export class RowMover {
     this.#pointers = { from: from.pointer, to: to.pointer };
   }
 
-  /** Copies the tensors of one row into this row. @throws OrtError: the content of the row is then undefined. */
+  /**
+   * Copies the tensors of one row into this row. @throws OrtError: the content of the row is then undefined.
+   */
   moveIn(to: number): void {
     this.#run('in', 0, to);
   }

@@ -1,8 +1,8 @@
 /**
- * Steps of decoding on a GPU: one token for each of several rows. Inputs and results are in tensors that never
- * move, so that a step can be recorded once and replayed: the host then makes one call for the step, in place
- * of one for each operator. Results stay on the device, except for the best logits of each row; the host gets
- * all logits when it asks for them.
+ * Steps of decoding on a GPU: one token for each of several rows. Inputs and results are in tensors that
+ * never move, so that a step can be recorded once and replayed: the host then makes one call for the step, in
+ * place of one for each operator. Results stay on the device, except for the best logits of each row; the
+ * host gets all logits when it asks for them.
  */
 import { widen } from '../../../onnx/half-float.ts';
 import { FLOAT32, INT32, INT64 } from '../../../onnx/types.ts';
@@ -110,7 +110,8 @@ export class DecodeSteps {
   /**
    * One step: appends an id to each of some rows.
    * @param rows the rows
-   * @param padLength tokens in any other row after a pad id behind its content. The step may contain such rows.
+   * @param padLength tokens in any other row after a pad id behind its content. The step may contain such
+   * rows.
    * @throws OrtError: the content of the rows past their previous lengths is then undefined. The step is
    * recorded again when it is run again.
    */
