@@ -37,12 +37,12 @@ export const cuda: DeviceFamily = {
     name: deviceName('cuda', index),
     obstacle: (runtimeLibrary) => obstacleOf(index, runtimeLibrary),
     capture: { longestIn: 'host' },
-    appendProvider: (api, sessionOptions, { free, grows, captures = false }) => {
+    appendProvider: (api, sessionOptions, { free, grows, gpuGraph = 'off' }) => {
       const options = api.createCudaOptions();
       try {
         const limit = free === undefined ? {} : { gpu_mem_limit: String(free) };
         const arena_extend_strategy = arenaOf(grows);
-        const graph = captures ? CAPTURE_OPTIONS : {};
+        const graph = gpuGraph === 'captured' ? CAPTURE_OPTIONS : {};
         const own = { device_id: String(index), arena_extend_strategy };
         const entries = Object.entries({ ...own, ...limit, ...OPTIONS, ...graph });
         const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];

@@ -4,6 +4,7 @@
  * `registry.ts` lists the kinds.
  */
 import type { DeviceName } from '../../protocol/devices.ts';
+import type { GpuGraph } from '../../protocol/loading.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import type { Pointer } from '../ffi.ts';
 import { type HeldMemory, hostFreeBytes } from '../host/host-memory.ts';
@@ -18,8 +19,8 @@ export interface MemoryUse {
   readonly free: number | undefined;
   /** The KV cache grows: each run returns a longer cache. */
   readonly grows: boolean;
-  /** The execution provider records runs. Default: it does not. */
-  readonly captures?: boolean;
+  /** How the device decodes; default: `off`. */
+  readonly gpuGraph?: GpuGraph;
 }
 
 /** How the execution provider of a device records the commands of a run and replays them. */

@@ -1,4 +1,5 @@
 /** WebGPU. On Linux it uses Vulkan; on other systems Direct3D or Metal, which are part of the system. */
+import type { GpuGraph } from '../../protocol/loading.ts';
 import type { Gpu } from '../../protocol/probe.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single, withoutHeld } from './device.ts';
@@ -8,15 +9,22 @@ import { queryVulkan } from './vulkan.ts';
 /** The runtime's name for the memory of its WebGPU provider. */
 const WEBGPU_MEMORY = 'WebGPU_Buf';
 const WORK_BYTES = 128 * 2 ** 20;
-/** Options of an execution provider that records runs. The validation of commands would fail in a replay. */
-const CAPTURE_OPTIONS: Readonly<Record<string, string>> = { enableGraphCapture: '1', validationMode: 'disabled' };
+/**
+ * Options of the execution provider. The selection of the best logits needs int64 on the device; a provider
+ * that records runs has it. In a replay, the validation of commands would fail.
+ */
+const OPTIONS: Readonly<Record<GpuGraph, Readonly<Record<string, string>>>> = {
+  off: {},
+  eager: { enableInt64: '1' },
+  captured: { enableGraphCapture: '1', validationMode: 'disabled' },
+};
 
 export const webgpu: DeviceFamily = single({
   name: 'webgpu',
   obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
   capture: { longestIn: 'device' },
-  appendProvider: (api, options, { captures = false }) => {
-    const entries = Object.entries(captures ? CAPTURE_OPTIONS : {});
+  appendProvider: (api, options, { gpuGraph = 'off' }) => {
+    const entries = Object.entries(OPTIONS[gpuGraph]);
     const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
     api.appendProvider(options, 'WebGPU', keys, values, keys.length);
   },

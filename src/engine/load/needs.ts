@@ -23,6 +23,9 @@ export interface Target {
   readonly together?: boolean;
 }
 
+/** Logits on the host and on the device, and the two intermediate values of their selection. */
+const LOGITS_OF_STEPS = 4;
+
 /** The inputs of a plan, except the free memory. */
 export function needsOf(
   signature: Signature,
@@ -32,7 +35,7 @@ export function needsOf(
   const chunk = chunkOf(signature, options);
   const positions = signature.logits.positions ?? (signature.keep ? MAX_DRAFT + 1 : chunk);
   const rowBytes = rowSizeOf(signature, growth);
-  const places = (slots: number): number => positions + (together ? 2 : 1) * slots;
+  const places = (slots: number): number => positions + (together ? LOGITS_OF_STEPS : 1) * slots;
   return {
     device: device.name,
     weights: weightBytes,

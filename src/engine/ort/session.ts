@@ -139,15 +139,14 @@ export class Session {
     options.configure?.(api, sessionOptions);
     const inPlace = updatesInPlace(model, options.names ?? {});
     this.#mode = options.gpuGraph ?? 'off';
-    const captures = this.#mode === 'captured';
-    const use = { free: device.freeBytes(), grows: !inPlace, captures };
+    const use = { free: device.freeBytes(), grows: !inPlace, gpuGraph: this.#mode };
     device.appendProvider(api, sessionOptions, use);
     const session = tensors.own(openModel(api, env, sessionOptions, model), api.releaseSession);
     this.#session = session;
     this.signature = readSignature(readSessionIo(api, session), options.names);
     this.idLimit = Math.min(this.signature.vocabSize, model.edited?.embeddingRows ?? Number.POSITIVE_INFINITY);
     this.#runOptions = tensors.own(api.createRunOptions(), api.releaseRunOptions);
-    if (captures) api.addRunConfigEntry(this.#runOptions, GRAPH_ID, NO_GRAPH);
+    if (this.#mode === 'captured') api.addRunConfigEntry(this.#runOptions, GRAPH_ID, NO_GRAPH);
     this.#host = new HostTensors(api, tensors, this.signature);
     const memoryInfo = tensors.own(device.memoryInfo(api), api.releaseMemoryInfo);
     this.#cacheInfo = memoryInfo;

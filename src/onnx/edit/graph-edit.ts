@@ -9,12 +9,15 @@ const MIN_OPSET = 10;
 /** Lowest version of the format: from this version on, an initializer need not also be an input. */
 const MIN_IR = 4;
 
-/** True if the versions of a model have the operators and the rules on which the edits rely. */
-export function isEditable(model: Message): boolean {
+/**
+ * True if the versions of a model have the operators and the rules on which an edit relies.
+ * @param least lowest version of the standard operators
+ */
+export function isEditable(model: Message, least = MIN_OPSET): boolean {
   const sets = model.all(MODEL.opsetImport).map((field) => model.message(field));
   const standard = sets.find((set) => ['', 'ai.onnx'].includes(set.text(set.last(MODEL.opsetDomain))));
   const opset = standard?.last(MODEL.opsetVersion)?.value ?? 0;
-  return (model.last(MODEL.irVersion)?.value ?? 0) >= MIN_IR && opset >= MIN_OPSET;
+  return (model.last(MODEL.irVersion)?.value ?? 0) >= MIN_IR && opset >= least;
 }
 
 /** Changes of the fields of a graph. Several edits of one graph change different fields. */

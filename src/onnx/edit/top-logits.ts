@@ -12,6 +12,7 @@ import { type Graph, nameOf, parseModel, tensorInfoOf } from '../graph.ts';
 import { Message, writeBytes } from '../protobuf.ts';
 import { BFLOAT16, FLOAT16, FLOAT32, GRAPH, INT32, MODEL, NODE, TENSOR } from '../types.ts';
 import { ModelWriter } from '../write/model-writer.ts';
+import { isEditable } from './graph-edit.ts';
 
 /** Names of the outputs. */
 export const TOP = { logits: 'top_logits', ids: 'top_ids', sum: 'top_sum' } as const;
@@ -25,8 +26,6 @@ const LONGEST_PART = 2048;
 const MAX_COUNT = 512;
 /** Lowest version of the standard operators: the axes of ReduceSum are an input from this version on. */
 const MIN_OPSET = 13;
-/** Lowest version of the format: from this version on, an initializer need not also be an input. */
-const MIN_IR = 4;
 /** Pads the last part. */
 const LOWEST = -3.4028234663852886e38;
 
@@ -52,7 +51,7 @@ export function withTopLogits(
 ): Uint8Array | undefined {
   if (!parsed) return undefined;
   const { root, field, graph } = parsed;
-  if ((root.last(MODEL.irVersion)?.value ?? 0) < MIN_IR || opset(root) < MIN_OPSET) return undefined;
+  if (!isEditable(root, MIN_OPSET)) return undefined;
   const output = logitsOutput(graph, logits);
   if (!output) return undefined;
   const writer = new ModelWriter();
@@ -66,13 +65,6 @@ export function withTopLogits(
     ...added.all(GRAPH.output).flatMap((one) => writeBytes(GRAPH.output, [added.content(one)])),
   ];
   return Buffer.concat(root.rewrite((one) => (one === field ? writeBytes(MODEL.graph, pieces) : undefined)));
-}
-
-/** Version of the standard operators. */
-function opset(root: Message): number {
-  const sets = root.all(MODEL.opsetImport).map((field) => root.message(field));
-  const standard = sets.find((set) => ['', 'ai.onnx'].includes(set.text(set.last(MODEL.opsetDomain))));
-  return standard?.last(MODEL.opsetVersion)?.value ?? 0;
 }
 
 function logitsOutput({ message }: Graph, name: string): LogitsOutput | undefined {

@@ -27,7 +27,7 @@ export interface MadeCache {
 export function cacheFor({ env, device, use, growth, ...parts }: CacheParts): MadeCache {
   const copiesRows = !device.ownMemory;
   // The copies are runs of their own, which are not recorded.
-  const copying = { ...parts, env, device, use: { ...use, captures: false } };
+  const copying = { ...parts, env, device, use: { ...use, gpuGraph: 'off' as const } };
   if (growth === 'runs') return { cache: new CacheGrowing({ ...parts, copiesRows }) };
   if (growth === 'doubling') return { cache: new CacheInRows({ ...parts, copier: new RowCopier(copying) }) };
   if (device.rowViews) return fixed(new CacheInPlace({ ...parts, copiesRows, growth }));
