@@ -2,14 +2,14 @@
  * The speed of one model file on one device. A script of its own, because the machine of the other benches
  * has no GPU.
  *
- *   node bench/on-device.mjs <device> <model.onnx> [<libonnxruntime>]
+ *   node bench/on-device.mjs <device> <model.onnx> [<off|eager|captured>] [<libonnxruntime>]
  */
 import { realpathSync } from 'node:fs';
 import { libraryPath } from '../dist/model/runtime-library.js';
 import { OpenEngine, sequence } from './engine.mjs';
 import { quantile, spread, table } from './measure.mjs';
 
-const [device, modelFile, library] = process.argv.slice(2);
+const [device, modelFile, gpuGraph = 'off', library] = process.argv.slice(2);
 const ROUNDS = 5;
 const PREFILL = 448;
 const DECODED = 64;
@@ -24,6 +24,7 @@ const engine = new OpenEngine({
   prefillChunk: 'auto',
   threads: 'auto',
   speculation: 'off',
+  gpuGraph,
 });
 let salt = 0;
 const fresh = (length) => {
@@ -53,7 +54,7 @@ for (const rows of ROWS) {
 }
 const { prefillChunk, deviceBytes } = engine.facts;
 process.stdout.write(
-  `${table(['device', 'prefill', ...ROWS.map((rows) => `${rows} rows`), 'chunk', 'MB on the device'], [[device, spread(prefill, 0), ...cells, prefillChunk, Math.round(deviceBytes / 1e6)]])}\n`,
+  `${table(['device', 'decoding', 'prefill', ...ROWS.map((rows) => `${rows} rows`), 'chunk', 'MB on the device'], [[device, engine.facts.gpuGraph?.mode ?? 'off', spread(prefill, 0), ...cells, prefillChunk, Math.round(deviceBytes / 1e6)]])}\n`,
 );
 process.stdout.write(`median prefill ${Math.round(quantile(prefill, 0.5))} tokens/s\n`);
 engine.close();
