@@ -33,12 +33,13 @@ export const cuda: DeviceFamily = {
   at: (index): Device => ({
     name: deviceName('cuda', index),
     obstacle: (runtimeLibrary) => obstacleOf(index, runtimeLibrary),
-    appendProvider: (api, sessionOptions, { free, grows }) => {
+    appendProvider: (api, sessionOptions, { free, grows, options: more }) => {
       const options = api.createCudaOptions();
       try {
         const limit = free === undefined ? {} : { gpu_mem_limit: String(free) };
         const arena_extend_strategy = arenaOf(grows);
-        const entries = Object.entries({ device_id: String(index), arena_extend_strategy, ...limit, ...OPTIONS });
+        const all = { device_id: String(index), arena_extend_strategy, ...limit, ...OPTIONS, ...more };
+        const entries = Object.entries(all);
         const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
         api.updateCudaOptions(options, keys, values, entries.length);
         api.appendCudaProvider(sessionOptions, options);

@@ -18,6 +18,8 @@ export interface MemoryUse {
   readonly free: number | undefined;
   /** The KV cache grows: each run returns a longer cache. */
   readonly grows: boolean;
+  /** Options of the execution provider that replace those of the device; absent = none. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 export interface Device {

@@ -15,9 +15,10 @@ export const webgpu: DeviceFamily = single({
   name: 'webgpu',
   obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
   graphCapture: OPTIONS['enableGraphCapture'] === '1',
-  appendProvider: (api, options) => {
-    const [keys, values] = [Object.keys(OPTIONS), Object.values(OPTIONS)];
-    api.appendProvider(options, 'WebGPU', keys, values, keys.length);
+  appendProvider: (api, sessionOptions, { options: more }) => {
+    const options = { ...OPTIONS, ...more };
+    const [keys, values] = [Object.keys(options), Object.values(options)];
+    api.appendProvider(sessionOptions, 'WebGPU', keys, values, keys.length);
   },
   memoryInfo: (api) => api.createMemoryInfo(WEBGPU_MEMORY, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY),
   ownMemory: true,

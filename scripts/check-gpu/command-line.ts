@@ -1,0 +1,60 @@
+/** The options and the help of the check on a card. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const PAGE = join(fileURLToPath(new URL('../..', import.meta.url)), 'docs', 'devices.md');
+
+/** At most 24 lines of 80 columns. */
+export const HELP = `npm run check:gpu -- [options]      checks and measures the engine on a GPU
+
+  --minutes N         time for everything (9); parts that do not fit are skipped
+  --device LIST       cuda-0,webgpu (default: those of the card); cpu
+  --runtime-library F libonnxruntime with the CUDA provider beside it
+  --bandwidth GB/s    of the card's memory, if its name is unknown
+  --out FILE          instead of the marked part of docs/devices.md
+  --folder DIR        for random models, 9 GB (default: the temporary folder)
+  --rehearse          tiny shapes; WebGPU in software if there is no GPU
+  --no-peer           without PyTorch
+
+Exit code 1: a result is wrong. A missed speed goal is only noted.
+
+A machine without npm needs the tracked files and a pack, made here:
+  npm run check:gpu -- --pack [--providers DIR] [--without-node]
+writes build/check-gpu-pack/1, 2, …: this script, the engine, koffi, ONNX
+Runtime, Node.js, compressed; each folder and the tracked files together stay
+below 64 MiB. DIR has libonnxruntime and the CUDA provider of one version
+(CUDA and cuDNN must be on the machine). Carry the folders; there:
+  sh build/check-gpu-pack/1/run.sh --minutes 8 --out "$OUT/devices.md"
+Without the provider, the check uses WebGPU on the card, by Vulkan.
+`;
+
+const OPTIONS = {
+  minutes: { type: 'string', default: '9' },
+  device: { type: 'string' },
+  'runtime-library': { type: 'string' },
+  bandwidth: { type: 'string' },
+  out: { type: 'string', default: PAGE },
+  folder: { type: 'string' },
+  rehearse: { type: 'boolean', default: false },
+  'no-peer': { type: 'boolean', default: false },
+  pack: { type: 'boolean', default: false },
+  providers: { type: 'string' },
+  'without-node': { type: 'boolean', default: false },
+  /** For the processes that make models: the name of the shape and of the format. */
+  make: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+/** @throws Error for an unknown option, or a number that is none */
+export function readCommandLine(args: readonly string[]) {
+  const { values } = parseArgs({ args: [...args], options: OPTIONS });
+  const numberOf = (name: 'minutes' | 'bandwidth'): number | undefined => {
+    const text = values[name];
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!(value > 0)) throw new Error(`--${name} must be a number above 0, not ${text}`);
+    return value;
+  };
+  return { ...values, minutes: numberOf('minutes') ?? 9, bandwidth: numberOf('bandwidth') };
+}

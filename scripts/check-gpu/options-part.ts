@@ -1,0 +1,89 @@
+/** Part: options of the execution providers, each measured against the default in the same run. */
+import { type DeviceKind, kindOf } from '../../src/protocol/devices.ts';
+import type { EngineOptions } from '../../src/protocol/loading.ts';
+import { type Deadline, skippedFor } from './budget.ts';
+import { type Check, messageOf, type Setup, say } from './check.ts';
+import { megabytes, rate } from './figures.ts';
+import type { Made } from './random-weights.ts';
+import type { Format, ShapeName } from './shapes.ts';
+import { measureOnce } from './speed-part.ts';
+
+/** A choice to measure. */
+interface Choice {
+  readonly format: Format;
+  readonly options: NonNullable<EngineOptions['gpuOptions']>;
+}
+
+const FPA = 'ep.cuda.fpa_intb_gemm';
+const DEFAULTS: readonly Choice[] = [
+  { format: 'q4', options: {} },
+  { format: 'q8', options: {} },
+  { format: 'fp16', options: {} },
+];
+
+/** The choices by kind of device, the ones of most interest first. */
+const CHOICES: Partial<Readonly<Record<DeviceKind, readonly Choice[]>>> = {
+  cuda: [
+    { format: 'q4', options: {} },
+    { format: 'q4', options: { [FPA]: '1' } },
+    { format: 'q8', options: {} },
+    { format: 'q8', options: { [FPA]: '1' } },
+    { format: 'q4', options: { arena_extend_strategy: 'kNextPowerOfTwo' } },
+    { format: 'fp16', options: {} },
+    { format: 'fp16', options: { use_tf32: '1' } },
+  ],
+  webgpu: [...DEFAULTS.slice(0, 1), { format: 'q4', options: { validationMode: 'disabled' } }, ...DEFAULTS.slice(1)],
+};
+
+const ROWS = [1, 4, 16] as const;
+
+/** Formats that a device needs for this part. */
+export const optionFormats = (device: Setup['device']): Format[] => [
+  ...new Set((CHOICES[kindOf(device)] ?? DEFAULTS).map(({ format }) => format)),
+];
+
+/** Measures the choices of a device with one shape, in one mode. */
+export async function checkOptions(
+  check: Check,
+  { device, shape, mode }: Omit<Setup, 'format'>,
+  time: Deadline,
+  made: (shape: ShapeName, format: Format) => Promise<Made>,
+): Promise<void> {
+  const { page, scale } = check;
+  const rows: string[][] = [];
+  let needed = scale.name === 'tiny' ? 1000 : 12_000;
+  for (const { format, options } of CHOICES[kindOf(device)] ?? DEFAULTS) {
+    const setup = { device, shape, format, mode };
+    const shown = Object.entries(options).map(([key, value]) => `\`${key}=${value}\``);
+    const began = performance.now();
+    try {
+      if (!time.fits(needed)) throw new Error(skippedFor(needed, time.leftMs()));
+      await made(shape, format);
+      const small = { ...check, scale: { ...scale, rows: ROWS } };
+      const { speed, facts, memory } = await measureOnce(small, setup, time, { gpuOptions: options });
+      const cells = ROWS.map((count) => {
+        const value = speed.decode.get(count);
+        return typeof value === 'string' ? value : rate(value);
+      });
+      rows.push([
+        format,
+        shown.join(', ') || 'as the engine sets them',
+        rate(speed.prefill),
+        ...cells,
+        megabytes(memory.used ?? facts.deviceBytes),
+      ]);
+      needed = performance.now() - began;
+    } catch (error) {
+      rows.push([format, shown.join(', '), messageOf(error), '–', '–', '–', '–']);
+    }
+    say(`${device}, options: ${rows.at(-1)?.join(' ')}`);
+    page.put({
+      title: `Options on ${device}`,
+      text: [
+        `The shape ${shape} in mode ${mode}, tokens/s. The option that wins by more than the spread of a round is the one to choose.`,
+      ],
+      head: ['weights', 'options', 'prefill', ...ROWS.map((count) => `${count} rows`), 'MB on the card'],
+      rows,
+    });
+  }
+}
