@@ -35,6 +35,13 @@ export function deadlinesOf<Name extends string>(
   return Object.fromEntries(deadlines) as Record<Name, Deadline>;
 }
 
+/** The time of one piece of work in a part: at most so many milliseconds, and not longer than the part. */
+export function limited(part: Deadline, ms: number, clock: Clock = () => performance.now()): Deadline {
+  const end = clock() + ms;
+  const leftMs = (): number => Math.max(0, Math.min(end - clock(), part.leftMs()));
+  return { leftMs, fits: (needed) => needed <= leftMs() };
+}
+
 /** `12 s`, as the tables state times. */
 export const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { tensorNamesOf } from '../../src/model/spec/genai.ts';
 import { CPU, type DeviceName } from '../../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../../src/protocol/loading.ts';
-import { EngineProcess, EngineRefused, type Task } from './engine-process.ts';
+import { EngineProcess, EngineRefused, EngineStopped, type Task } from './engine-process.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MODELS = join(ROOT, 'test', 'models');
@@ -46,6 +46,8 @@ export interface Outcome {
    * and computes nothing wrong.
    */
   readonly isRefused?: boolean;
+  /** True if the engine was stopped at the end of its time. */
+  readonly isStopped?: boolean;
 }
 
 interface Expected {
@@ -101,7 +103,14 @@ export async function continueAll(
     await engine?.kill();
     const problem = error instanceof Error ? error.message : String(error);
     const isRefused = error instanceof EngineRefused && error.code === 'operator_ignores';
-    return { facts: engine?.facts, outputs: [], ms: performance.now() - began, problem, isRefused };
+    return {
+      facts: engine?.facts,
+      outputs: [],
+      ms: performance.now() - began,
+      problem,
+      isRefused,
+      isStopped: error instanceof EngineStopped,
+    };
   }
 }
 

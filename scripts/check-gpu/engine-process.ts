@@ -49,6 +49,11 @@ export class EngineRefused extends Error {
   }
 }
 
+/** The process was killed at the end of its time. */
+export class EngineStopped extends Error {
+  override readonly name = 'EngineStopped';
+}
+
 interface Running {
   readonly ids: number[];
   readonly at: number[];
@@ -81,7 +86,7 @@ class EngineChild {
     });
     this.ended = once(this.child, 'exit').then(([code, signal]) => {
       clearTimeout(alarm);
-      if (this.#isLate) return new Error(`stopped after ${Math.round(timeoutMs / 1000)} s`);
+      if (this.#isLate) return new EngineStopped(`stopped after ${Math.round(timeoutMs / 1000)} s`);
       return new Error(`the engine ended: ${signal ?? code} ${this.#stderr.trim().split('\n').at(-1)}`.trim());
     });
   }

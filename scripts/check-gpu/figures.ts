@@ -25,5 +25,8 @@ export const rate = (value: number | undefined): string => {
   return value < 100 ? value.toFixed(1) : String(Math.round(value));
 };
 
+/** `1 row`, `4 rows`. */
+export const rowsText = (count: number): string => `${count} row${count === 1 ? '' : 's'}`;
+
 export const megabytes = (bytes: number | undefined): string =>
   bytes === undefined ? '–' : String(Math.round(bytes / 1e6));

@@ -1,7 +1,7 @@
 /** Part: the goals, as reached or missed. A missed goal is a note: the exit code does not depend on it. Pure. */
 import { type DeviceName, deviceName, kindOf } from '../../src/protocol/devices.ts';
 import type { Check, Setup } from './check.ts';
-import { rate } from './figures.ts';
+import { rate, rowsText } from './figures.ts';
 import type { Section } from './page.ts';
 
 interface Goal {
@@ -25,7 +25,7 @@ export function goalsOf({ results, bandwidth }: Pick<Check, 'results' | 'bandwid
   const [bytes, one] = [results.bytesOf(large), rateOf(large, 1)];
   const read = bytes === undefined || one === undefined ? undefined : bytes * one;
   const goals: Goal[] = [1, 16].map((rows) => ({
-    what: `captured against eager, 135 M, fp16, ${rows} rows, CUDA`,
+    what: `captured against eager, 135 M, fp16, ${rowsText(rows)}, CUDA`,
     ...{ least: 3, unit: '×' },
     value: ratio(rateOf(small, rows), rateOf({ ...small, mode: 'eager' }, rows)),
   }));

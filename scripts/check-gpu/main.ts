@@ -30,12 +30,16 @@ import { checkSpeed, measuredModels, setupsOf } from './speed-part.ts';
 
 type CommandLine = ReturnType<typeof readCommandLine>;
 
-/** Shares of the time of a device. The first device of a card gets most of it. */
+/** Shares of the time of a device. The second device of a card has no options and no PyTorch. */
 const SHARES = { correctness: 16, kill: 8, speed: 52, options: 14, peer: 10 };
-const SECOND_SHARE = 0.25;
+const SECOND_SHARES = { correctness: 40, kill: 10, speed: 50, options: 0, peer: 0 };
+/** The part of the time that all devices but the first have. */
+const SECOND_SHARE = 0.3;
 /** Time for the first probe and the last page. */
 const EDGE_MS = 5000;
 const THREADS_OF_AN_ENGINE = 2;
+/** The shape with which options are compared. */
+const OPTIONS_SHAPE = '1 B';
 
 /** Makes models in processes of their own, each once. */
 class Models {
@@ -57,7 +61,7 @@ class Models {
   };
 
   async #start(shape: ShapeName, format: Format): Promise<Made> {
-    const more = this.#scale === 'tiny' ? ['--rehearse'] : [];
+    const more = this.#scale === 'full' ? [] : ['--rehearse'];
     const args = [process.argv[1] ?? '', '--make', `${shape},${format}`, '--folder', this.#folder, ...more];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
@@ -126,7 +130,7 @@ async function checkAll(line: CommandLine, folder: string): Promise<number> {
   const devices = devicesOf(line, probe);
   const card = devices.map((device) => cardOf(device, probe)).find((one) => one !== undefined);
   const bandwidth = line.bandwidth === undefined ? card && bandwidthOf(card.name) : line.bandwidth * 1e9;
-  const scale = SCALES[line.rehearse ? 'tiny' : 'full'];
+  const scale = SCALES[!line.rehearse ? 'full' : devices[0] === 'webgpu' && isInSoftware ? 'software' : 'tiny'];
   const page = new Page(line.out);
   const results = new Results();
   const parallel = Math.max(1, Math.min(6, Math.floor(availableParallelism() / THREADS_OF_AN_ENGINE)));
@@ -157,17 +161,19 @@ interface Turn {
 /** All parts on one device. A part that fails does not end the check. */
 async function checkDevice(check: Check, turn: Turn, totalMs: number, models: Models): Promise<void> {
   const { device, isFirst, hasPeer } = turn;
-  const { peer, ...others } = SHARES;
-  const time = deadlinesOf(totalMs, isFirst && hasPeer ? { ...others, peer } : { ...others, peer: 0 });
+  const { scale } = check;
+  const shares = isFirst ? { ...SHARES, peer: hasPeer ? SHARES.peer : 0 } : SECOND_SHARES;
+  const time = deadlinesOf(totalMs, shares);
+  const measured = measuredModels(scale, isFirst);
+  const optional = isFirst ? optionFormats(device).map((format) => [OPTIONS_SHAPE, format] as const) : [];
   // The processes that make the models run beside the first parts, which measure no time.
-  const needed = [...measuredModels(isFirst), ...optionFormats(device).map((format) => ['1 B', format] as const)];
-  const making = makeAll(models, isFirst || check.scale.name === 'tiny' ? needed : measuredModels(isFirst));
-  const embedded = await part(check, 'correctness', () => checkCorrectness(check, device, time.correctness));
-  if (embedded) await part(check, 'SIGKILL', () => checkKills(check, device, time.kill, embedded));
+  const making = makeAll(models, [...measured, ...optional]);
+  const known = await part(check, 'correctness', () => checkCorrectness(check, device, time.correctness));
+  if (known) await part(check, 'SIGKILL', () => checkKills(check, device, time.kill, known));
   await making;
-  await part(check, 'speed', () => checkSpeed(check, setupsOf(device, isFirst), time.speed, models.make));
+  await part(check, 'speed', () => checkSpeed(check, setupsOf(device, measured), time.speed, models.make));
   if (isFirst) {
-    const setup = { device, shape: '1 B', mode: 'eager' } as const;
+    const setup = { device, shape: OPTIONS_SHAPE, mode: 'eager' } as const;
     await part(check, 'options', () => checkOptions(check, setup, time.options, models.make));
     if (hasPeer) await part(check, 'PyTorch', () => checkPeer(check, isCpu(device) ? 'cpu' : 'cuda', time.peer));
   }

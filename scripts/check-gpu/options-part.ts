@@ -1,9 +1,9 @@
 /** Part: options of the execution providers, each measured against the default in the same run. */
 import { type DeviceKind, kindOf } from '../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import { type Deadline, skippedFor } from './budget.ts';
+import { type Deadline, limited, skippedFor } from './budget.ts';
 import { type Check, messageOf, type Setup, say } from './check.ts';
-import { megabytes, rate } from './figures.ts';
+import { megabytes, rate, rowsText } from './figures.ts';
 import type { Made } from './random-weights.ts';
 import type { Format, ShapeName } from './shapes.ts';
 import { measureOnce } from './speed-part.ts';
@@ -35,11 +35,14 @@ const CHOICES: Partial<Readonly<Record<DeviceKind, readonly Choice[]>>> = {
   webgpu: [...DEFAULTS.slice(0, 1), { format: 'q4', options: { validationMode: 'disabled' } }, ...DEFAULTS.slice(1)],
 };
 
-const ROWS = [1, 4, 16] as const;
+const MOST_ROWS = 16;
+const isMeasured = (rows: number): boolean => rows <= MOST_ROWS;
+
+const choicesOf = (device: Setup['device']): readonly Choice[] => CHOICES[kindOf(device)] ?? DEFAULTS;
 
 /** Formats that a device needs for this part. */
 export const optionFormats = (device: Setup['device']): Format[] => [
-  ...new Set((CHOICES[kindOf(device)] ?? DEFAULTS).map(({ format }) => format)),
+  ...new Set(choicesOf(device).map(({ format }) => format)),
 ];
 
 /** Measures the choices of a device with one shape, in one mode. */
@@ -51,30 +54,34 @@ export async function checkOptions(
 ): Promise<void> {
   const { page, scale } = check;
   const rows: string[][] = [];
-  let needed = scale.name === 'tiny' ? 1000 : 12_000;
-  for (const { format, options } of CHOICES[kindOf(device)] ?? DEFAULTS) {
+  const counts = scale.rows.filter(isMeasured);
+  let needed = scale.name === 'full' ? 12_000 : scale.estimateMs(0);
+  for (const { format, options } of choicesOf(device)) {
     const setup = { device, shape, format, mode };
     const shown = Object.entries(options).map(([key, value]) => `\`${key}=${value}\``);
+    const name = shown.join(', ') || 'as the engine sets them';
     const began = performance.now();
     try {
       if (!time.fits(needed)) throw new Error(skippedFor(needed, time.leftMs()));
       await made(shape, format);
-      const small = { ...check, scale: { ...scale, rows: ROWS } };
-      const { speed, facts, memory } = await measureOnce(small, setup, time, { gpuOptions: options });
-      const cells = ROWS.map((count) => {
+      const small = { ...check, scale: { ...scale, rows: counts } };
+      const { speed, facts, memory } = await measureOnce(small, setup, limited(time, 3 * needed), {
+        gpuOptions: options,
+      });
+      const cells = counts.map((count) => {
         const value = speed.decode.get(count);
         return typeof value === 'string' ? value : rate(value);
       });
       rows.push([
         format,
-        shown.join(', ') || 'as the engine sets them',
-        rate(speed.prefill),
+        name,
+        speed.problem ?? rate(speed.prefill),
         ...cells,
         megabytes(memory.used ?? facts.deviceBytes),
       ]);
       needed = performance.now() - began;
     } catch (error) {
-      rows.push([format, shown.join(', '), messageOf(error), '–', '–', '–', '–']);
+      rows.push([format, name, messageOf(error), ...counts.map(() => '–'), '–']);
     }
     say(`${device}, options: ${rows.at(-1)?.join(' ')}`);
     page.put({
@@ -82,7 +89,7 @@ export async function checkOptions(
       text: [
         `The shape ${shape} in mode ${mode}, tokens/s. The option that wins by more than the spread of a round is the one to choose.`,
       ],
-      head: ['weights', 'options', 'prefill', ...ROWS.map((count) => `${count} rows`), 'MB on the card'],
+      head: ['weights', 'options', 'prefill', ...counts.map(rowsText), 'MB on the card'],
       rows,
     });
   }

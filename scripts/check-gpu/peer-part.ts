@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Deadline } from './budget.ts';
 import { type Check, say } from './check.ts';
-import { rate } from './figures.ts';
+import { rate, rowsText } from './figures.ts';
 import { configOf, SHAPE_NAMES } from './shapes.ts';
 
 const SCRIPT = join(fileURLToPath(new URL('../..', import.meta.url)), 'scripts', 'check-gpu', 'peer.py');
@@ -49,7 +49,7 @@ export async function checkPeer(check: Check, device: 'cuda' | 'cpu', time: Dead
       text: [
         `Tokens/s of transformers in half floats with random weights, ids drawn greedily on the device. Compiled: torch.compile with CUDA graphs and a static cache. ${notes.join('. ')}`,
       ],
-      head: ['weights', 'mode', 'prefill', ...scale.rows.map((count) => `${count} rows`)],
+      head: ['weights', 'mode', 'prefill', ...scale.rows.map(rowsText)],
       rows: [...cells].map(([name, values]) => [
         ...(name.split('|') as [string, string]),
         values.get('problem') ?? values.get('prefill') ?? '–',

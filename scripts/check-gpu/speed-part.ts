@@ -1,10 +1,10 @@
 /** Part: the speed and the memory of the random models. */
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import { type Deadline, skippedFor } from './budget.ts';
+import { type Deadline, limited, skippedFor } from './budget.ts';
 import { type Check, freeOnCard, hostMemoryOf, messageOf, nameOf, optionsOf, type Setup, say } from './check.ts';
 import { MODES } from './correctness.ts';
-import { EngineProcess, type Task } from './engine-process.ts';
-import { decodeRate, median, megabytes, rate } from './figures.ts';
+import { EngineProcess } from './engine-process.ts';
+import { decodeRate, median, megabytes, rate, rowsText } from './figures.ts';
 import type { Made } from './random-weights.ts';
 import { type Format, readShare, type Scale, type ShapeName, weightsOf } from './shapes.ts';
 
@@ -22,51 +22,69 @@ export interface Speed {
   /** Tokens per second by number of rows; absent for rows that did not run, with the reason. */
   readonly decode: ReadonlyMap<number, number | string>;
   readonly prefill: number | undefined;
+  /** Why the rest was not measured; absent if all was. */
+  readonly problem?: string;
 }
 
 /**
  * Measures tokens/s by number of rows, and of a prompt. Each figure is the median of the rounds, after one
- * round that is not counted. `rows` that the engine has no slots for get a reason in place of a figure.
+ * round that is not counted. Rows that the engine has no slots for get a reason in place of a figure. Never
+ * throws: an engine that ends leaves the figures before.
  */
 export async function measureSpeed(
   engine: EngineProcess,
-  { prompt, decoded, prefill, rounds }: Pick<Scale, 'prompt' | 'decoded' | 'prefill' | 'rounds'>,
+  sizes: Pick<Scale, 'prompt' | 'decoded' | 'prefill' | 'rounds'>,
   rows: readonly number[],
   time: Deadline,
 ): Promise<Speed> {
   const fresh = freshPrompts();
   const decode = new Map<number, number | string>();
-  const run = (task: Task) => engine.run(task);
-  const prefills: number[] = [];
-  for (let round = 0; round <= rounds; round += 1) {
-    const sent = performance.now();
-    const { at } = await run({ prompt: fresh(prefill), maxTokens: 1 });
-    if (round > 0) prefills.push((prefill * 1000) / ((at[0] ?? Number.NaN) - sent));
+  let prefill: number | undefined;
+  try {
+    prefill = await prefillRate(engine, sizes, fresh);
+    // A round takes at most so much longer as it has more rows.
+    let perRowMs = 0;
+    for (const count of rows) {
+      const fits = time.fits(perRowMs * count * (sizes.rounds + 1));
+      if (count > engine.facts.slots) decode.set(count, `${engine.facts.slots} slots`);
+      else if (!fits) decode.set(count, 'skipped: no time');
+      else {
+        const began = performance.now();
+        decode.set(count, await rowsRate(engine, sizes, fresh, count));
+        perRowMs = (performance.now() - began) / count / (sizes.rounds + 1);
+      }
+    }
+  } catch (error) {
+    return { decode, prefill, problem: messageOf(error) };
   }
-  let roundMs = 0;
-  for (const count of rows) {
-    if (count > engine.facts.slots) {
-      decode.set(count, `${engine.facts.slots} slots`);
-      continue;
-    }
-    // More rows take at most so much longer as there are more of them, plus their prompts.
-    if (!time.fits(2 * roundMs * (rounds + 1))) {
-      decode.set(count, 'skipped: no time');
-      continue;
-    }
-    const rates: number[] = [];
-    for (let round = 0; round <= rounds; round += 1) {
-      const began = performance.now();
-      const tasks = Array.from({ length: count }, () => ({ prompt: fresh(prompt), maxTokens: decoded }));
-      const outputs = await Promise.all(tasks.map(run));
-      roundMs = performance.now() - began;
-      if (round > 0) rates.push(decodeRate(outputs));
-    }
-    decode.set(count, median(rates));
-  }
-  return { decode, prefill: prefills.length > 0 ? median(prefills) : undefined };
+  return { decode, prefill };
 }
 
+type Sizes = Parameters<typeof measureSpeed>[1];
+type Fresh = ReturnType<typeof freshPrompts>;
+
+async function prefillRate(engine: EngineProcess, { prefill, rounds }: Sizes, fresh: Fresh): Promise<number> {
+  const rates: number[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    const sent = performance.now();
+    const { at } = await engine.run({ prompt: fresh(prefill), maxTokens: 1 });
+    if (round > 0) rates.push((prefill * 1000) / ((at[0] ?? Number.NaN) - sent));
+  }
+  return median(rates);
+}
+
+async function rowsRate(engine: EngineProcess, sizes: Sizes, fresh: Fresh, rows: number): Promise<number> {
+  const rates: number[] = [];
+  for (let round = 0; round <= sizes.rounds; round += 1) {
+    const tasks = Array.from({ length: rows }, () => ({ prompt: fresh(sizes.prompt), maxTokens: sizes.decoded }));
+    const outputs = await Promise.all(tasks.map((task) => engine.run(task)));
+    if (round > 0) rates.push(decodeRate(outputs));
+  }
+  return median(rates);
+}
+
+/** Models that a second device measures. */
+const SECOND_MODELS = 3;
 /** The order of the models: the figures of the goals first. */
 const ORDER: readonly (readonly [ShapeName, Format])[] = [
   ['135 M', 'fp16'],
@@ -77,12 +95,13 @@ const ORDER: readonly (readonly [ShapeName, Format])[] = [
   ['8 B', 'fp16'],
 ];
 
-/** The models that a device measures. */
-export const measuredModels = (isFirst: boolean): typeof ORDER => (isFirst ? ORDER : ORDER.slice(0, 3));
+/** The models that a device measures. A second device of the same card measures fewer. */
+export const measuredModels = ({ models }: Pick<Scale, 'models'>, isFirst: boolean): typeof ORDER =>
+  ORDER.slice(0, Math.min(models ?? ORDER.length, isFirst ? ORDER.length : SECOND_MODELS));
 
-/** The setups that a device measures. A second device of the same card measures fewer. */
-export const setupsOf = (device: Setup['device'], isFirst: boolean): Setup[] =>
-  measuredModels(isFirst).flatMap(([shape, format]) => MODES.map((mode) => ({ device, shape, format, mode })));
+/** The setups that a device measures. */
+export const setupsOf = (device: Setup['device'], models: typeof ORDER): Setup[] =>
+  models.flatMap(([shape, format]) => MODES.map((mode) => ({ device, shape, format, mode })));
 
 /** Opens a model, measures its speed, and closes it. @throws Error with the engine's reason */
 export async function measureOnce(check: Check, setup: Setup, time: Deadline, more: Partial<EngineOptions> = {}) {
@@ -121,7 +140,7 @@ export async function checkSpeed(
   const rows: string[][] = [];
   const memory: string[][] = [];
   const spent = new Map<string, number>();
-  for (const setup of setups) {
+  for (const [index, setup] of setups.entries()) {
     const { shape, format, mode } = setup;
     const model = `${shape}, ${format}`;
     const needed = spent.get(model) ?? scale.estimateMs(weightsOf(scale.shapes[shape]));
@@ -129,7 +148,9 @@ export async function checkSpeed(
     try {
       if (!time.fits(needed)) throw new Error(skippedFor(needed, time.leftMs()));
       await made(shape, format);
-      const measured = await measureOnce(check, setup, time);
+      // No setup takes the time of all that follow.
+      const fair = (2 * time.leftMs()) / (setups.length - index);
+      const measured = await measureOnce(check, setup, limited(time, Math.max(fair, 2 * needed)));
       const { speed, openMs } = measured;
       const readBytes = (measured.plan?.weights ?? 0) * readShare(scale.shapes[shape]);
       results.setBytes(setup, readBytes);
@@ -138,7 +159,8 @@ export async function checkSpeed(
       const share = check.bandwidth && typeof one === 'number' ? (one * readBytes) / check.bandwidth : undefined;
       const cells = scale.rows.map((count) => cellOf(speed.decode.get(count)));
       const percent = share === undefined ? '–' : `${(share * 100).toFixed(1)} %`;
-      rows.push([model, mode, rate(speed.prefill), ...cells, percent, (openMs / 1000).toFixed(1)]);
+      const open = (openMs / 1000).toFixed(1);
+      rows.push([model, mode, rate(speed.prefill), ...cells, percent, speed.problem ?? open]);
       memory.push(memoryRow(setup, measured));
     } catch (error) {
       rows.push([model, mode, messageOf(error), ...scale.rows.map(() => '–'), '–', '–']);
@@ -164,9 +186,9 @@ function putTables({ page, scale }: Check, device: string, rows: string[][], mem
   page.put({
     title: `Speed on ${device}`,
     text: [
-      `Random weights${scale.name === 'tiny' ? ' of tiny shapes: a rehearsal, whose figures mean nothing' : ''}. Tokens/s; all rows decode together, context ${scale.prompt} to ${scale.prompt + scale.decoded}; prefill of ${scale.prefill} tokens; median of ${scale.rounds} rounds. Bandwidth: bytes of weights that a token reads times tokens/s of 1 row, as a part of the bandwidth of the card.`,
+      `Random weights${scale.name === 'full' ? '' : ' of tiny shapes: a rehearsal, whose figures mean nothing'}. Tokens/s; all rows decode together, context ${scale.prompt} to ${scale.prompt + scale.decoded}; prefill of ${scale.prefill} tokens; median of ${scale.rounds} rounds. Bandwidth: bytes of weights that a token reads times tokens/s of 1 row, as a part of the bandwidth of the card.`,
     ],
-    head: ['weights', 'mode', 'prefill', ...scale.rows.map((count) => `${count} rows`), 'bandwidth', 'open, s'],
+    head: ['weights', 'mode', 'prefill', ...scale.rows.map(rowsText), 'bandwidth', 'open, s'],
     rows,
   });
   if (memory.length === 0) return;
