@@ -5,6 +5,7 @@ import type { DeviceName } from '../../src/protocol/devices.ts';
 import { kindOf } from '../../src/protocol/devices.ts';
 import type { DeviceProbe, Gpu } from '../../src/protocol/probe.ts';
 import type { Section } from './page.ts';
+import type { UsableDevice } from './preflight.ts';
 
 /**
  * Bandwidth of cards in GB/s, from the data sheets of the vendor. The first name that a card's name contains
@@ -60,16 +61,17 @@ const gigabytes = (bytes: number | undefined): string =>
 
 export interface Facts {
   readonly probe: DeviceProbe;
-  readonly devices: readonly DeviceName[];
+  readonly usable: readonly UsableDevice[];
+  /** Why other devices do not open. */
+  readonly refused: readonly string[];
   readonly bandwidth: number | undefined;
-  readonly library: string;
   readonly command: string;
   readonly peer: string;
 }
 
 /** The section with the facts. */
-export function factsSection({ probe, devices, bandwidth, library, command, peer }: Facts): Section {
-  const { nvidia, vulkan = [], runtimeVersion, runtimeProblem } = probe;
+export function factsSection({ probe, usable, refused, bandwidth, command, peer }: Facts): Section {
+  const { nvidia, vulkan = [] } = probe;
   const obstacles = probe.devices.flatMap(({ name, obstacle }) =>
     obstacle && kindOf(name) !== 'coreml' ? [`${name}: ${describeReason(obstacle)}`] : [],
   );
@@ -79,8 +81,8 @@ export function factsSection({ probe, devices, bandwidth, library, command, peer
     rows: [
       ['date', new Date().toISOString().slice(0, 10)],
       ['command', `\`${command}\``],
-      ['devices', devices.join(', ')],
-      ['not usable', obstacles.join('; ') || 'none'],
+      ['devices', usable.map(({ device }) => device).join(', ') || 'none'],
+      ['not usable', [...obstacles, ...refused].join('; ') || 'none'],
       [
         'cards',
         nvidia?.gpus.map(({ name, totalBytes }) => `${name}, ${gigabytes(totalBytes)}`).join('; ') || 'no NVIDIA card',
@@ -88,7 +90,10 @@ export function factsSection({ probe, devices, bandwidth, library, command, peer
       ['Vulkan', vulkan.map(({ name, software }) => `${name}${software ? ' (in software)' : ''}`).join('; ') || 'none'],
       ['driver, CUDA of the driver', nvidia ? `${nvidia.driverVersion ?? '?'}, ${nvidia.cudaVersion ?? '?'}` : 'none'],
       ['bandwidth of the memory of the card', bandwidth === undefined ? 'unknown' : `${bandwidth / 1e9} GB/s`],
-      ['ONNX Runtime', `${runtimeVersion ?? runtimeProblem ?? '?'}, \`${library}\``],
+      [
+        'ONNX Runtime',
+        usable.map((one) => `${one.device}: ${one.runtimeVersion}, \`${one.runtimeLibrary}\``).join('; ') || '?',
+      ],
       ['Node.js', `${process.version}, ${process.platform} ${process.arch}`],
       ['CPU', `${cpus().length} × ${cpus()[0]?.model ?? '?'}, ${gigabytes(totalmem())}`],
       ['PyTorch', peer],

@@ -25,10 +25,13 @@ export interface Task {
   readonly maxTokens: number;
 }
 
-/** The ids of a sequence, and when their reports arrived, on the clock of performance.now(). */
+/** The ids of a sequence, with the times of their reports in milliseconds. */
 export interface Output {
   readonly ids: readonly number[];
+  /** On the clock of performance.now(), when the report arrived. */
   readonly at: readonly number[];
+  /** Sum of the times of all steps of the engine until then, on the engine's own clock. */
+  readonly busy: readonly number[];
 }
 
 export interface Spawned {
@@ -57,6 +60,7 @@ export class EngineStopped extends Error {
 interface Running {
   readonly ids: number[];
   readonly at: number[];
+  readonly busy: number[];
   readonly resolve: (output: Output) => void;
   readonly reject: (error: Error) => void;
 }
@@ -116,6 +120,7 @@ export class EngineProcess {
   readonly #process: EngineChild;
   readonly #running = new Map<number, Running>();
   #lastId = 0;
+  #busyMs = 0;
   #onToken: () => void = () => undefined;
 
   private constructor(started: EngineChild, facts: EngineFacts, plan: MemoryPlan | undefined, openMs: number) {
@@ -162,7 +167,7 @@ export class EngineProcess {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#running.set(id, { ids: [], at: [], resolve, reject });
+      this.#running.set(id, { ids: [], at: [], busy: [], resolve, reject });
       const request = { id, prompt, maxTokens, minTokens: maxTokens, endIds: [], sampling: GREEDY };
       this.#process.send({ kind: 'submit', request });
     });
@@ -190,19 +195,21 @@ export class EngineProcess {
     return this.#process.kill();
   }
 
-  #take({ sequences }: Received<'report'>): void {
+  #take({ sequences, stepMs = 0 }: Received<'report'>): void {
     const now = performance.now();
+    this.#busyMs += stepMs;
     for (const { id, tokens, finish } of sequences) {
       const running = this.#running.get(id);
       if (!running) continue;
       for (const token of tokens) {
         running.ids.push(token.id);
         running.at.push(now);
+        running.busy.push(this.#busyMs);
       }
       if (!finish) continue;
       this.#running.delete(id);
       if ('message' in finish) running.reject(new Error(finish.message));
-      else running.resolve({ ids: running.ids, at: running.at });
+      else running.resolve(running);
     }
     this.#onToken();
   }

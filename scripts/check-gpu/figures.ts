@@ -10,13 +10,17 @@ export function median(values: readonly number[]): number {
 
 /**
  * Tokens per second while all rows decode: from the first token of the row that began last to the last token
- * of the row that ended first. NaN if no step was between them.
+ * of the row that ended first. NaN if no step was between them. Reports that this process has read late arrive
+ * together: the time is never shorter than that of the steps on the engine's clock.
  */
 export function decodeRate(outputs: readonly Output[]): number {
   const from = Math.max(...outputs.map(({ at }) => at[0] ?? Number.NaN));
   const until = Math.min(...outputs.map(({ at }) => at.at(-1) ?? Number.NaN));
-  const within = outputs.flatMap(({ at }) => at.filter((time) => time > from && time <= until));
-  return within.length === 0 ? Number.NaN : (within.length * 1000) / (until - from);
+  const fromBusy = Math.max(...outputs.map(({ busy }) => busy[0] ?? Number.NaN));
+  const untilBusy = Math.min(...outputs.map(({ busy }) => busy.at(-1) ?? Number.NaN));
+  const within = outputs.flatMap(({ busy }) => busy.filter((ms) => ms > fromBusy && ms <= untilBusy));
+  const ms = Math.max(until - from, untilBusy - fromBusy);
+  return within.length === 0 ? Number.NaN : (within.length * 1000) / ms;
 }
 
 /** A rate as text: three digits at least where it is small. */

@@ -24,6 +24,7 @@ import { checkOptions, optionFormats } from './options-part.ts';
 import { pack } from './pack.ts';
 import { Page } from './page.ts';
 import { checkPeer, peerVersions } from './peer-part.ts';
+import { findUsable } from './preflight.ts';
 import { type Made, makeModel } from './random-weights.ts';
 import { FORMATS, type Format, SCALES, SHAPE_NAMES, type ShapeName } from './shapes.ts';
 import { checkSpeed, measuredModels, setupsOf } from './speed-part.ts';
@@ -33,11 +34,15 @@ type CommandLine = ReturnType<typeof readCommandLine>;
 /** Shares of the time of a device. The second device of a card has no options and no PyTorch. */
 const SHARES = { correctness: 16, kill: 8, speed: 52, options: 14, peer: 10 };
 const SECOND_SHARES = { correctness: 40, kill: 10, speed: 50, options: 0, peer: 0 };
+/** A GPU in software takes half a minute for a kill. */
+const SOFTWARE_SHARES = { correctness: 14, kill: 36, speed: 34, options: 16, peer: 0 };
 /** The part of the time that all devices but the first have. */
 const SECOND_SHARE = 0.3;
 /** Time for the first probe and the last page. */
 const EDGE_MS = 5000;
 const THREADS_OF_AN_ENGINE = 2;
+/** Engines at a time: each needs up to 1 GB of the card for its context. */
+const MOST_ENGINES = 6;
 /** The shape with which options are compared. */
 const OPTIONS_SHAPE = '1 B';
 
@@ -86,6 +91,18 @@ function makeHere({ make = '', folder = '', rehearse }: CommandLine): void {
   process.stdout.write(JSON.stringify(made));
 }
 
+/** The libraries to try, in this order: the one that is given, and that of the package. */
+function librariesOf({ 'runtime-library': given }: CommandLine): string[] {
+  const library = given !== undefined && existsSync(given) ? resolve(given) : given;
+  if (library === undefined) return [libraryPath()];
+  try {
+    return [library, libraryPath()];
+  } catch {
+    // The package is not installed.
+    return [library];
+  }
+}
+
 /** The devices to check. @throws Error if the machine has no card and none is chosen */
 function devicesOf({ device, rehearse }: CommandLine, probe: DeviceProbe): DeviceName[] {
   if (device !== undefined) return device.split(',').flatMap((name) => devicesToTry(name).slice(0, 1));
@@ -102,7 +119,8 @@ async function main(): Promise<number> {
     return 0;
   }
   if (line.pack) {
-    const lines = await pack({ providers: line.providers, withoutNode: line['without-node'] });
+    const { providers, architecture } = line;
+    const lines = await pack({ providers, architecture });
     process.stdout.write(`${lines.join('\n')}\n`);
     return 0;
   }
@@ -121,31 +139,33 @@ async function main(): Promise<number> {
 
 async function checkAll(line: CommandLine, folder: string): Promise<number> {
   const began = performance.now();
-  const library = line['runtime-library'];
-  const runtimeLibrary = library === undefined ? libraryPath() : existsSync(library) ? resolve(library) : library;
-  const bare = await probeMachine(runtimeLibrary, []);
+  const libraries = librariesOf(line);
+  const [first = ''] = libraries;
+  const bare = await probeMachine(first, []);
   const isInSoftware = line.rehearse && !cardOf('webgpu', bare) && softwareVulkan !== undefined;
   const env = isInSoftware && softwareVulkan ? softwareVulkan : {};
-  const probe = isInSoftware ? await probeMachine(runtimeLibrary, [], env) : bare;
-  const devices = devicesOf(line, probe);
+  const probe = isInSoftware ? await probeMachine(first, [], env) : bare;
+  const { usable, refused } = await findUsable(devicesOf(line, probe), libraries, env);
+  const devices = usable.map(({ device }) => device);
   const card = devices.map((device) => cardOf(device, probe)).find((one) => one !== undefined);
   const bandwidth = line.bandwidth === undefined ? card && bandwidthOf(card.name) : line.bandwidth * 1e9;
   const scale = SCALES[!line.rehearse ? 'full' : devices[0] === 'webgpu' && isInSoftware ? 'software' : 'tiny'];
   const page = new Page(line.out);
   const results = new Results();
-  const parallel = Math.max(1, Math.min(6, Math.floor(availableParallelism() / THREADS_OF_AN_ENGINE)));
-  const check: Check = { runtimeLibrary, env, scale, folder, page, probe, bandwidth, parallel, results };
+  const parallel = Math.max(1, Math.min(MOST_ENGINES, Math.floor(availableParallelism() / THREADS_OF_AN_ENGINE)));
+  const check = { runtimeLibrary: first, env, scale, folder, page, probe, bandwidth, parallel, results };
   const command = `npm run check:gpu -- ${process.argv.slice(2).join(' ')}`.trim();
   const peer = line['no-peer'] ? 'not asked' : peerVersions();
-  page.put(factsSection({ probe, devices, bandwidth, library: runtimeLibrary, command, peer }));
-  if (probe.runtimeVersion === undefined) throw new Error(probe.runtimeProblem ?? 'the library does not open');
+  page.put(factsSection({ probe, usable, refused, bandwidth, command, peer }));
+  if (usable.length === 0) throw new Error(`No device opens: ${refused.join('; ')}`);
   say(`${devices.join(', ')}; ${card?.name ?? 'no card'}; tables: ${line.out}`);
   const models = new Models(folder, scale.name);
   const whole = line.minutes * 60_000 - EDGE_MS - (performance.now() - began);
-  for (const [index, device] of devices.entries()) {
+  for (const [index, { device, runtimeLibrary }] of usable.entries()) {
     const rest = devices.length > 1 ? SECOND_SHARE / (devices.length - 1) : 0;
     const share = index === 0 ? 1 - rest * (devices.length - 1) : rest;
-    await checkDevice(check, { device, isFirst: index === 0, hasPeer: !line['no-peer'] }, whole * share, models);
+    const turn = { device, isFirst: index === 0, hasPeer: !line['no-peer'] };
+    await checkDevice({ ...check, runtimeLibrary }, turn, whole * share, models);
     page.put(goalsSection(goalsOf(check, devices)));
   }
   return conclude(check, devices);
@@ -162,7 +182,8 @@ interface Turn {
 async function checkDevice(check: Check, turn: Turn, totalMs: number, models: Models): Promise<void> {
   const { device, isFirst, hasPeer } = turn;
   const { scale } = check;
-  const shares = isFirst ? { ...SHARES, peer: hasPeer ? SHARES.peer : 0 } : SECOND_SHARES;
+  const first = scale.name === 'software' ? SOFTWARE_SHARES : { ...SHARES, peer: hasPeer ? SHARES.peer : 0 };
+  const shares = isFirst ? first : SECOND_SHARES;
   const time = deadlinesOf(totalMs, shares);
   const measured = measuredModels(scale, isFirst);
   const optional = isFirst ? optionFormats(device).map((format) => [OPTIONS_SHAPE, format] as const) : [];

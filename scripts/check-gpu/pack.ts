@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { libraryPath } from '../../src/model/runtime-library.ts';
+import { keepArchitecture } from './fat-binary.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TARGET = join(ROOT, 'build', 'check-gpu-pack');
@@ -31,7 +32,7 @@ const VULKAN_LOADERS = ['/usr/lib/x86_64-linux-gnu/libvulkan.so.1', '/usr/lib/ch
 const RUN_SH = `#!/bin/sh
 # Unpacks the parts of the archive into the repository, and starts the check: sh build/check-gpu-pack/1/run.sh [options]
 cd "$(dirname "$0")/../../.." || exit 2
-cat build/check-gpu-pack/*/part-* > build/check-gpu.tar.xz || exit 2
+cat $(ls build/check-gpu-pack/*/part-* | sort -t- -k4) > build/check-gpu.tar.xz || exit 2
 tar -xJf build/check-gpu.tar.xz 2>/dev/null ||
   python3 -c 'import tarfile; tarfile.open("build/check-gpu.tar.xz").extractall(".")' || exit 2
 rm build/check-gpu.tar.xz
@@ -54,8 +55,8 @@ exec "$node" build/check-gpu/main.mjs $library "$@"
 export interface PackOptions {
   /** Folder with libonnxruntime and the provider of CUDA, of one version; absent = the library of the package. */
   readonly providers?: string | undefined;
-  /** Without Node.js: the machine has it. */
-  readonly withoutNode: boolean;
+  /** Keeps the code of the provider for one compute capability only: 90 for 9.0; absent = all. */
+  readonly architecture?: number | undefined;
 }
 
 /** The pieces of an archive, in order. Pure. */
@@ -65,15 +66,15 @@ export function partsOf(bytes: Uint8Array, most: number): Uint8Array[] {
 }
 
 /** Makes the folders of the pack, and returns the lines that say how to use them. */
-export async function pack({ providers, withoutNode }: PackOptions): Promise<string[]> {
+export async function pack({ providers, architecture }: PackOptions): Promise<string[]> {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new Error('--pack makes a pack for Linux x64, on Linux x64');
   const stage = mkdtempSync(join(tmpdir(), 'check-gpu-'));
   try {
     await bundleInto(join(stage, 'build', 'check-gpu'));
     copyEngine(stage);
-    copyRuntime(stage, providers);
-    if (!withoutNode) cpSync(realpathSync(process.execPath), join(stage, 'build', 'check-gpu', 'node'));
+    copyRuntime(stage, { providers, architecture });
+    cpSync(realpathSync(process.execPath), join(stage, 'build', 'check-gpu', 'node'));
     const loader = VULKAN_LOADERS.find((path) => existsSync(path));
     if (loader !== undefined) cpSync(realpathSync(loader), join(stage, 'build', 'check-gpu', 'lib', 'libvulkan.so.1'));
     const archive = execFileSync('tar', ['-cf', '-', '-C', stage, '.'], { maxBuffer: 2 ** 31 - 1 });
@@ -85,7 +86,7 @@ export async function pack({ providers, withoutNode }: PackOptions): Promise<str
     for (const [index, part] of parts.entries()) {
       const folder = join(TARGET, String(index + 1));
       mkdirSync(folder, { recursive: true });
-      // Twelve digits sort as text.
+      // The shell sorts the names of the parts, not of the folders.
       writeFileSync(join(folder, `part-${String(index + 1).padStart(2, '0')}`), part);
       if (index === 0) writeFileSync(join(folder, 'run.sh'), RUN_SH);
     }
@@ -138,23 +139,22 @@ function copyEngine(stage: string): void {
     });
 }
 
-/** The library of the package, or a library of another build with the provider of CUDA. */
-function copyRuntime(stage: string, providers: string | undefined): void {
-  const source = dirname(libraryPath());
-  const folder =
-    providers === undefined ? join(stage, relative(ROOT, source)) : join(stage, 'build', 'check-gpu', 'runtime');
+/** The library of the package, which has WebGPU, and those of another build with the provider of CUDA. */
+function copyRuntime(stage: string, { providers, architecture }: PackOptions): void {
+  const manifest = 'node_modules/onnxruntime-node/package.json';
+  for (const file of [relative(ROOT, libraryPath()), manifest]) cpSync(join(ROOT, file), join(stage, file));
+  if (providers === undefined) return;
+  const folder = join(stage, 'build', 'check-gpu', 'runtime');
   mkdirSync(folder, { recursive: true });
-  if (providers === undefined) {
-    cpSync(libraryPath(), join(folder, basename(libraryPath())));
-    const manifest = 'node_modules/onnxruntime-node/package.json';
-    cpSync(join(ROOT, manifest), join(stage, manifest));
-    return;
-  }
-  const names = readdirSync(providers).filter((name) => /^libonnxruntime(_providers_(cuda|shared))?\.so/.test(name));
+  const names = readdirSync(providers);
   for (const name of ['libonnxruntime.so', 'libonnxruntime_providers_cuda.so', 'libonnxruntime_providers_shared.so']) {
     const found =
-      names.find((one) => one === name) ?? names.find((one) => one.startsWith(`${name}.`) && !one.endsWith('.meta'));
+      names.find((one) => one === name) ??
+      names.find((one) => /^\.[\d.]+$/.test(one.startsWith(name) ? one.slice(name.length) : ''));
     if (found === undefined) throw new Error(`${providers} has no ${name}`);
-    writeFileSync(join(folder, name), readFileSync(join(providers, found)));
+    const bytes = readFileSync(join(providers, found));
+    if (architecture !== undefined && name.includes('cuda') && keepArchitecture(bytes, architecture).kept === 0)
+      throw new Error(`${found} has no code for compute capability ${architecture / 10}`);
+    writeFileSync(join(folder, name), bytes);
   }
 }
