@@ -48,3 +48,13 @@ export const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
 /** The sentence for work that does not fit. */
 export const skippedFor = (neededMs: number, leftMs: number): string =>
   `skipped: needs about ${seconds(neededMs)}, ${seconds(leftMs)} left`;
+
+/** Work that does not fit into its part. */
+export class Skipped extends Error {
+  override readonly name = 'Skipped';
+}
+
+/** @throws Skipped if work of so many milliseconds does not fit */
+export function requireTime(part: Deadline, neededMs: number): void {
+  if (!part.fits(neededMs)) throw new Skipped(skippedFor(neededMs, part.leftMs()));
+}

@@ -4,8 +4,10 @@ import type { DeviceName } from '../../src/protocol/devices.ts';
 import { proportionalIn } from '../../src/protocol/host/process-memory.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 import type { DeviceProbe } from '../../src/protocol/probe.ts';
+import type { ReasonCode } from '../../src/protocol/reasons.ts';
+import { Skipped } from './budget.ts';
 import type { Mode } from './correctness.ts';
-import { probeMachine } from './engine-process.ts';
+import { EngineRefused, EngineStopped, probeMachine } from './engine-process.ts';
 import type { Page } from './page.ts';
 import { candidateFor, convertedIn } from './random-weights.ts';
 import type { Format, Scale, ShapeName } from './shapes.ts';
@@ -99,6 +101,15 @@ export const say = (text: string): void => {
 };
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Reasons of the engine that are no faults of it. */
+const SOUND: readonly ReasonCode[] = ['does_not_fit', 'cache_too_small', 'operator_ignores'];
+
+/** True for work without a result that is no fault: no time, no memory, a model that a device does not compute. */
+export const isSound = (error: unknown): boolean =>
+  error instanceof Skipped ||
+  error instanceof EngineStopped ||
+  (error instanceof EngineRefused && SOUND.includes(error.code));
 
 /** Runs the work of a list, at most `parallel` at a time, in the order of the list. */
 export async function inParallel<T>(

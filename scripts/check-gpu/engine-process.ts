@@ -91,7 +91,9 @@ class EngineChild {
     this.ended = once(this.child, 'exit').then(([code, signal]) => {
       clearTimeout(alarm);
       if (this.#isLate) return new EngineStopped(`stopped after ${Math.round(timeoutMs / 1000)} s`);
-      return new Error(`the engine ended: ${signal ?? code} ${this.#stderr.trim().split('\n').at(-1)}`.trim());
+      const lines = this.#stderr.trim().split('\n');
+      const reason = lines.findLast((one) => /error/i.test(one)) ?? lines.at(-1);
+      return new Error(`the engine ended: ${signal ?? code} ${reason}`.trim());
     });
   }
 

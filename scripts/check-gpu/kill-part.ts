@@ -5,8 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DeviceName } from '../../src/protocol/devices.ts';
-import { type Deadline, skippedFor } from './budget.ts';
-import { type Check, freeOnCard, messageOf, say } from './check.ts';
+import { type Deadline, requireTime } from './budget.ts';
+import { type Check, freeOnCard, isSound, messageOf, say } from './check.ts';
 import { type Case, continueAll, MODES, type Mode, optionsFor, rightOf } from './correctness.ts';
 import { EngineProcess } from './engine-process.ts';
 import { megabytes } from './figures.ts';
@@ -31,11 +31,10 @@ export async function checkKills(check: Check, device: DeviceName, time: Deadlin
     for (const moment of Object.keys(MOMENTS) as (keyof typeof MOMENTS)[]) {
       let cells: string[];
       try {
-        const needed = NEEDED_MS[check.scale.name];
-        if (!time.fits(needed)) throw new Error(skippedFor(needed, time.leftMs()));
+        requireTime(time, NEEDED_MS[check.scale.name]);
         cells = await killOnce(check, { device, mode }, time, { model, moment });
       } catch (error) {
-        cells = [messageOf(error), '–'];
+        cells = [isSound(error) ? messageOf(error) : `WRONG: ${messageOf(error)}`, '–'];
       }
       if (cells.some((cell) => cell.startsWith('WRONG')))
         results.wrong.push(`after SIGKILL on ${device}, ${mode}, ${moment}: ${cells.join(', ')}`);

@@ -1,7 +1,7 @@
 /** Part: options of the execution providers, each measured against the default in the same run. */
 import { type DeviceKind, kindOf } from '../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import { type Deadline, limited, skippedFor } from './budget.ts';
+import { type Deadline, limited, requireTime } from './budget.ts';
 import { type Check, messageOf, type Setup, say } from './check.ts';
 import { megabytes, rate, rowsText } from './figures.ts';
 import type { Made } from './random-weights.ts';
@@ -62,7 +62,7 @@ export async function checkOptions(
     const name = shown.join(', ') || 'as the engine sets them';
     const began = performance.now();
     try {
-      if (!time.fits(needed)) throw new Error(skippedFor(needed, time.leftMs()));
+      requireTime(time, needed);
       await made(shape, format);
       const small = { ...check, scale: { ...scale, rows: counts } };
       const { speed, facts, memory } = await measureOnce(small, setup, limited(time, 3 * needed), {

@@ -1,7 +1,17 @@
 /** Part: the speed and the memory of the random models. */
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import { type Deadline, limited, skippedFor } from './budget.ts';
-import { type Check, freeOnCard, hostMemoryOf, messageOf, nameOf, optionsOf, type Setup, say } from './check.ts';
+import { type Deadline, limited, requireTime } from './budget.ts';
+import {
+  type Check,
+  freeOnCard,
+  hostMemoryOf,
+  isSound,
+  messageOf,
+  nameOf,
+  optionsOf,
+  type Setup,
+  say,
+} from './check.ts';
 import { MODES } from './correctness.ts';
 import { EngineProcess } from './engine-process.ts';
 import { decodeRate, median, megabytes, rate, rowsText } from './figures.ts';
@@ -24,6 +34,8 @@ export interface Speed {
   readonly prefill: number | undefined;
   /** Why the rest was not measured; absent if all was. */
   readonly problem?: string;
+  /** True if the engine has failed. */
+  readonly isWrong?: true;
 }
 
 /**
@@ -55,7 +67,7 @@ export async function measureSpeed(
       }
     }
   } catch (error) {
-    return { decode, prefill, problem: messageOf(error) };
+    return { decode, prefill, problem: messageOf(error), ...(!isSound(error) && { isWrong: true }) };
   }
   return { decode, prefill };
 }
@@ -146,7 +158,7 @@ export async function checkSpeed(
     const needed = spent.get(model) ?? scale.estimateMs(weightsOf(scale.shapes[shape]));
     const began = performance.now();
     try {
-      if (!time.fits(needed)) throw new Error(skippedFor(needed, time.leftMs()));
+      requireTime(time, needed);
       await made(shape, format);
       // No setup takes the time of all that follow.
       const fair = (2 * time.leftMs()) / (setups.length - index);
@@ -155,6 +167,7 @@ export async function checkSpeed(
       const readBytes = (measured.plan?.weights ?? 0) * readShare(scale.shapes[shape]);
       results.setBytes(setup, readBytes);
       for (const [count, value] of speed.decode) if (typeof value === 'number') results.setRate(setup, count, value);
+      if (speed.isWrong) results.wrong.push(`${nameOf(setup)}: ${speed.problem}`);
       const one = speed.decode.get(1);
       const share = check.bandwidth && typeof one === 'number' ? (one * readBytes) / check.bandwidth : undefined;
       const cells = scale.rows.map((count) => cellOf(speed.decode.get(count)));
@@ -163,6 +176,7 @@ export async function checkSpeed(
       rows.push([model, mode, rate(speed.prefill), ...cells, percent, speed.problem ?? open]);
       memory.push(memoryRow(setup, measured));
     } catch (error) {
+      if (!isSound(error)) results.wrong.push(`${nameOf(setup)}: ${messageOf(error)}`);
       rows.push([model, mode, messageOf(error), ...scale.rows.map(() => '–'), '–', '–']);
     }
     spent.set(model, Math.max(spent.get(model) ?? 0, performance.now() - began));

@@ -92,13 +92,14 @@ export interface EngineOptions {
   /** Saved weights, which the workers of a machine share; absent = each engine has copies of its own. */
   readonly weightsCache?: WeightsCache;
   /**
-   * Steps on a GPU. `off` or absent: each step runs node by node. `eager`: rows decode together on WebGPU too,
-   * and the device draws the best ids. `captured`: the steps are also recorded and replayed.
+   * Steps on a GPU. `off` or absent: each step runs node by node. `eager`: rows decode together on WebGPU
+   * too, and the device draws the best ids. `captured`: the steps are also recorded and replayed.
    */
   readonly gpuGraph?: 'off' | 'eager' | 'captured';
   /**
-   * Options of the execution provider of a device, by name, in place of those of the engine; names that begin
-   * with `ep.` or `session.` are entries of the session's configuration. For measurements: no setting gives it.
+   * Options of the execution provider of a device, by name, in place of those of the engine; names that
+   * begin with `ep.` or `session.` are entries of the session's configuration. For measurements: no setting
+   * gives them.
    */
   readonly gpuOptions?: Readonly<Record<string, string>>;
 }

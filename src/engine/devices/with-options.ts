@@ -6,8 +6,8 @@ const OF_SESSION = /^(?:ep|session)\./;
 
 /**
  * The device, whose sessions get these options in place of its own.
- * @param options values by name; names that begin with `ep.` or `session.` are entries of the configuration of
- *   the session, the others are options of the execution provider.
+ * @param options values by name; names that begin with `ep.` or `session.` are entries of the
+ *   configuration of the session, the others are options of the execution provider.
  */
 export function withOptions(device: Device, options: Readonly<Record<string, string>> = {}): Device {
   const entries = Object.entries(options);

@@ -114,7 +114,6 @@ function generate(format: Format, shape: (typeof SHAPE_NAMES)[number]): Promise<
       {
         ...{ runtimeLibrary: libraryPath(), candidates: [candidate], names: {}, slots: 1, context: 64 },
         ...{ prefillChunk: 'auto', threads: 1, speculation: 'off', weightsCache: { folder: convertedIn(folder) } },
-        gpuOptions: { 'session.intra_op.allow_spinning': '0' },
       },
       receive,
     );
