@@ -124,6 +124,8 @@ export class EngineProcess {
   #lastId = 0;
   #busyMs = 0;
   #onToken: () => void = () => undefined;
+  /** Why the process has ended; undefined while it runs. */
+  #end: Error | undefined;
 
   private constructor(started: EngineChild, facts: EngineFacts, plan: MemoryPlan | undefined, openMs: number) {
     this.facts = facts;
@@ -134,6 +136,7 @@ export class EngineProcess {
       if (message.kind === 'report') this.#take(message);
     });
     void started.ended.then((error) => {
+      this.#end = error;
       for (const { reject } of this.#running.values()) reject(error);
       this.#running.clear();
     });
@@ -169,6 +172,7 @@ export class EngineProcess {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
+      if (this.#end) throw this.#end;
       this.#running.set(id, { ids: [], at: [], busy: [], resolve, reject });
       const request = { id, prompt, maxTokens, minTokens: maxTokens, endIds: [], sampling: GREEDY };
       this.#process.send({ kind: 'submit', request });

@@ -12,10 +12,10 @@ import { EngineProcess } from './engine-process.ts';
 import { megabytes } from './figures.ts';
 
 const ROWS = 8;
-/** Longest prompt of a row. */
-const PROMPT = 40;
+/** Tokens of the prompt of a row, and ids below this number, which every model has. */
+const [PROMPT, SMALL_VOCABULARY] = [8, 60];
 /** Ids of each row at the kill. */
-const MOMENTS = { 'first tokens': { sequences: 1, ids: 1 }, 'mid-decode': { sequences: ROWS, ids: 12 } } as const;
+const MOMENTS = { 'first tokens': { sequences: 1, ids: 1 }, 'mid-decode': { sequences: ROWS / 2, ids: 12 } } as const;
 /** Memory of the card that may differ afterwards, and the time until the driver has it back. */
 const MARGIN_BYTES = 64 * 2 ** 20;
 const RETURN_MS = 10_000;
@@ -66,18 +66,13 @@ async function killOnce(
   const before = await freeOnCard(check);
   const sizes = { slots: ROWS, context: model.context };
   const engine = await EngineProcess.open(optionsFor(where, model.modelFile, sizes), where);
+  const used = await freeOnCard(check);
   const { sequences, ids } = MOMENTS[moment];
   const reached = engine.reached(sequences, ids);
-  const running = Array.from({ length: ROWS }, (_, row) => {
-    const prompt = model.tasks[row % model.tasks.length]?.prompt ?? [0];
-    const begin = prompt.slice(0, PROMPT);
-    return engine.run({ prompt: begin, maxTokens: model.context - begin.length }).catch(() => undefined);
-  });
+  const rows = Array.from({ length: ROWS }, (_, row) => decodeForever(engine, row, model.context));
   await reached;
-  const used = await freeOnCard(check);
   await engine.kill();
-  const ended = await Promise.all(running);
-  if (ended.some((output) => output !== undefined)) throw new Error('rows ended before the kill');
+  await Promise.all(rows);
   const after = await freeAgain(check, before);
   const outcome = await continueAll(where, model);
   const right = rightOf(model, outcome);
@@ -90,6 +85,16 @@ async function killOnce(
   const memory = [before, used, after].map((free) => megabytes(inUse(free))).join(', ');
   const isCut = outcome.isStopped === true && !time.fits(1);
   return [isRight || isCut ? text : `WRONG: ${text}`, isBack ? memory : `WRONG: memory is not free: ${memory}`];
+}
+
+/** Runs one sequence after another, until the engine ends. */
+async function decodeForever(engine: EngineProcess, row: number, context: number): Promise<void> {
+  const prompt = Array.from({ length: PROMPT }, (_, index) => 1 + ((row * PROMPT + index) % SMALL_VOCABULARY));
+  try {
+    for (;;) await engine.run({ prompt, maxTokens: context - PROMPT });
+  } catch {
+    return;
+  }
 }
 
 /** Free bytes of the card when it has as much as before, or after some time. */
