@@ -70,8 +70,7 @@ async function killOnce(
   const { sequences, ids } = MOMENTS[moment];
   const reached = engine.reached(sequences, ids);
   const rows = Array.from({ length: ROWS }, (_, row) => decodeForever(engine, row, model.context));
-  await reached;
-  await engine.kill();
+  await reached.finally(() => engine.kill());
   await Promise.all(rows);
   const after = await freeAgain(check, before);
   const outcome = await continueAll(where, model);
