@@ -6,6 +6,7 @@ Usage: peer.py < request.json      {"device": "cuda", "prompt": 128, "decoded": 
 Prints one JSON object a line: {"versions": …}, {"shape", "mode", "rows", "rate"}, {"shape", "mode", "prefill"}, {"problem": …}. The mode is
 "eager", or "compiled" for torch.compile with CUDA graphs and a static cache.
 """
+import inspect
 import json
 import statistics
 import sys
@@ -85,7 +86,10 @@ def decode(torch, model, step, work):
     ids = torch.randint(0, 256, (rows, request["prompt"]), device=device)
     places = torch.arange(request["prompt"], device=device)
     more = {"past_key_values": static_cache(model, rows, request, device)} if mode == "compiled" else {}
-    out = model(input_ids=ids, use_cache=True, logits_to_keep=1, cache_position=places, **more)
+    # Some versions of transformers take the places of the tokens from the caller, the others from the cache.
+    takes_places = "cache_position" in inspect.signature(model.forward).parameters
+    at = (lambda tensor: {"cache_position": tensor}) if takes_places else (lambda tensor: {})
+    out = model(input_ids=ids, use_cache=True, logits_to_keep=1, **at(places), **more)
     cache, best = out.past_key_values, out.logits[:, -1:].argmax(-1)
     place = places[-1:] + 1
     wait(torch, device)
@@ -93,7 +97,7 @@ def decode(torch, model, step, work):
     for _ in range(request["decoded"]):
         if mode == "compiled":
             torch.compiler.cudagraph_mark_step_begin()
-        out = step(input_ids=best, past_key_values=cache, use_cache=True, cache_position=place)
+        out = step(input_ids=best, past_key_values=cache, use_cache=True, **at(place))
         best, place = out.logits[:, -1:].argmax(-1).clone(), place + 1
     wait(torch, device)
     return rows * request["decoded"] / (time.perf_counter() - began)
