@@ -28,7 +28,8 @@ export async function checkCorrectness(check: Check, device: DeviceName, time: D
     ...{ runtimeLibrary, device, env, mode },
     timeoutMs: Math.max(1, Math.min(HANGS_MS[scale.name], time.leftMs())),
   });
-  const embedded = await embeddedModel(where('off')).catch((error: unknown) => void say(messageOf(error)));
+  const reference = { ...where('off'), timeoutMs: HANGS_MS.full };
+  const embedded = await embeddedModel(reference).catch((error: unknown) => void say(messageOf(error)));
   const models = testModels().slice(0, scale.models);
   if (embedded && scale.name !== 'software') models.push(embedded);
   else if (!embedded) results.wrong.push('models/haiku on the CPU');

@@ -12,7 +12,7 @@ import {
   type Setup,
   say,
 } from './check.ts';
-import { MODES } from './correctness.ts';
+import { MODES, type Mode } from './correctness.ts';
 import { EngineProcess } from './engine-process.ts';
 import { decodeRate, median, megabytes, rate, rowsText } from './figures.ts';
 import type { Made } from './random-weights.ts';
@@ -111,9 +111,16 @@ const ORDER: readonly (readonly [ShapeName, Format])[] = [
 export const measuredModels = ({ models }: Pick<Scale, 'models'>, isFirst: boolean): typeof ORDER =>
   ORDER.slice(0, Math.min(models ?? ORDER.length, isFirst ? ORDER.length : SECOND_MODELS));
 
-/** The setups that a device measures. */
-export const setupsOf = (device: Setup['device'], models: typeof ORDER): Setup[] =>
-  models.flatMap(([shape, format]) => MODES.map((mode) => ({ device, shape, format, mode })));
+/**
+ * The setups that a device measures, in order: the first model in all modes, for the goals; then the others
+ * captured and off; then eager, which is of interest only beside these two.
+ */
+export function setupsOf(device: Setup['device'], models: typeof ORDER): Setup[] {
+  const inModes = (some: typeof ORDER, modes: readonly Mode[]): Setup[] =>
+    some.flatMap(([shape, format]) => modes.map((mode) => ({ device, shape, format, mode })));
+  const [first, others] = [models.slice(0, 1), models.slice(1)];
+  return [...inModes(first, MODES), ...inModes(others, ['captured', 'off']), ...inModes(others, ['eager'])];
+}
 
 /** Opens a model, measures its speed, and closes it. @throws Error with the engine's reason */
 export async function measureOnce(check: Check, setup: Setup, time: Deadline, more: Partial<EngineOptions> = {}) {
@@ -165,6 +172,7 @@ export async function checkSpeed(
       const measured = await measureOnce(check, setup, limited(time, Math.max(fair, 2 * needed)));
       const { speed, openMs } = measured;
       const readBytes = (measured.plan?.weights ?? 0) * readShare(scale.shapes[shape]);
+      spent.set(model, performance.now() - began);
       results.setBytes(setup, readBytes);
       for (const [count, value] of speed.decode) if (typeof value === 'number') results.setRate(setup, count, value);
       if (speed.isWrong) results.wrong.push(`${nameOf(setup)}: ${speed.problem}`);
@@ -179,7 +187,6 @@ export async function checkSpeed(
       if (!isSound(error)) results.wrong.push(`${nameOf(setup)}: ${messageOf(error)}`);
       rows.push([model, mode, messageOf(error), ...scale.rows.map(() => '–'), '–', '–']);
     }
-    spent.set(model, Math.max(spent.get(model) ?? 0, performance.now() - began));
     say(`${nameOf(setup)}: ${rows.at(-1)?.slice(2).join(' ')}`);
     putTables(check, device, rows, memory);
   }
