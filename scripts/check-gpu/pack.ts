@@ -42,9 +42,9 @@ for site in $(python3 -c 'import site, sys; print(*site.getsitepackages(), *sys.
     [ -d "$folder" ] && LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$folder"
   done
 done
-export LD_LIBRARY_PATH="\${LD_LIBRARY_PATH#:}:$PWD/build/check-gpu/lib"
+export LD_LIBRARY_PATH="\${LD_LIBRARY_PATH#:}:/usr/local/cuda/lib64:$PWD/build/check-gpu/lib"
 icd=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json
-[ -z "$VK_DRIVER_FILES" ] && [ -f "$icd" ] && export VK_DRIVER_FILES="$icd"
+[ -z "$VK_DRIVER_FILES$VK_ICD_FILENAMES" ] && [ -f "$icd" ] && export VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd"
 node=build/check-gpu/node
 [ -x "$node" ] || node=node
 library=
