@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const PAGE = join(fileURLToPath(new URL('../..', import.meta.url)), 'docs', 'devices.md');
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** The page with the tables of a card, and the file of a rehearsal, whose figures mean nothing. */
+const [PAGE, REHEARSAL] = [join(ROOT, 'docs', 'devices.md'), join(ROOT, 'build', 'check-gpu-rehearsal.md')];
 
 /** At most 24 lines of 80 columns. */
 export const HELP = `npm run check:gpu -- [options]      checks and measures the engine on a GPU
@@ -34,7 +36,7 @@ const OPTIONS = {
   device: { type: 'string' },
   'runtime-library': { type: 'string' },
   bandwidth: { type: 'string' },
-  out: { type: 'string', default: PAGE },
+  out: { type: 'string' },
   folder: { type: 'string' },
   rehearse: { type: 'boolean', default: false },
   'no-peer': { type: 'boolean', default: false },
@@ -58,6 +60,7 @@ export function readCommandLine(args: readonly string[]) {
   };
   return {
     ...values,
+    out: values.out ?? (values.rehearse ? REHEARSAL : PAGE),
     minutes: numberOf('minutes') ?? 9,
     bandwidth: numberOf('bandwidth'),
     architecture: numberOf('architecture'),

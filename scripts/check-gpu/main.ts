@@ -3,11 +3,12 @@
  * speed, memory, options, SIGKILL, and PyTorch beside it. Writes tables after every part; exits with 1 if a
  * result is wrong. `--help` says how to run it on a machine that has nothing but a driver.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { libraryPath } from '../../src/model/runtime-library.ts';
 import { CPU, type DeviceName, devicesToTry, isCpu } from '../../src/protocol/devices.ts';
 import type { DeviceProbe } from '../../src/protocol/probe.ts';
@@ -43,6 +44,8 @@ const EDGE_MS = 5000;
 const THREADS_OF_AN_ENGINE = 2;
 /** Engines at a time: each needs up to 1 GB of the card for its context. */
 const MOST_ENGINES = 6;
+/** The part of the time of the measurements in which they wait for the models. */
+const MOST_WAITING = 1 / 3;
 /** The shape with which options are compared. */
 const OPTIONS_SHAPE = '1 B';
 
@@ -51,10 +54,16 @@ class Models {
   readonly #folder: string;
   readonly #scale: string;
   readonly #made = new Map<string, Promise<Made>>();
+  readonly #children = new Set<ChildProcess>();
 
   constructor(folder: string, scale: string) {
     this.#folder = folder;
     this.#scale = scale;
+  }
+
+  /** Ends the processes that still make models. */
+  stop(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
   }
 
   /** Resolves when the model exists. @throws Error with the end of the process's stderr */
@@ -69,11 +78,13 @@ class Models {
     const more = this.#scale === 'full' ? [] : ['--rehearse'];
     const args = [process.argv[1] ?? '', '--make', `${shape},${format}`, '--folder', this.#folder, ...more];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#children.add(child);
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (part: string) => {
       text += part;
     });
     const [code] = (await once(child, 'close')) as [number | null];
+    this.#children.delete(child);
     if (code !== 0) throw new Error(`the model ${shape}, ${format} was not made`);
     const made = JSON.parse(text) as Made;
     say(`made ${shape}, ${format}: ${Math.round(made.writeMs)} ms, converted in ${Math.round(made.convertMs)} ms`);
@@ -161,12 +172,16 @@ async function checkAll(line: CommandLine, folder: string): Promise<number> {
   say(`${devices.join(', ')}; ${card?.name ?? 'no card'}; tables: ${line.out}`);
   const models = new Models(folder, scale.name);
   const whole = line.minutes * 60_000 - EDGE_MS - (performance.now() - began);
-  for (const [index, { device, runtimeLibrary }] of usable.entries()) {
-    const rest = devices.length > 1 ? SECOND_SHARE / (devices.length - 1) : 0;
-    const share = index === 0 ? 1 - rest * (devices.length - 1) : rest;
-    const turn = { device, isFirst: index === 0, hasPeer: !line['no-peer'] };
-    await checkDevice({ ...check, runtimeLibrary }, turn, whole * share, models);
-    page.put(goalsSection(goalsOf(check, devices)));
+  try {
+    for (const [index, { device, runtimeLibrary }] of usable.entries()) {
+      const rest = devices.length > 1 ? SECOND_SHARE / (devices.length - 1) : 0;
+      const share = index === 0 ? 1 - rest * (devices.length - 1) : rest;
+      const turn = { device, isFirst: index === 0, hasPeer: !line['no-peer'] };
+      await checkDevice({ ...check, runtimeLibrary }, turn, whole * share, models);
+      page.put(goalsSection(goalsOf(check, devices)));
+    }
+  } finally {
+    models.stop();
   }
   return conclude(check, devices);
 }
@@ -191,7 +206,8 @@ async function checkDevice(check: Check, turn: Turn, totalMs: number, models: Mo
   const making = makeAll(models, [...measured, ...optional]);
   const known = await part(check, 'correctness', () => checkCorrectness(check, device, time.correctness));
   if (known) await part(check, 'SIGKILL', () => checkKills(check, device, time.kill, known));
-  await making;
+  // A slow disk must not take the time of the measurements.
+  await Promise.race([making, delay(time.speed.leftMs() * MOST_WAITING, undefined, { ref: false })]);
   await part(check, 'speed', () => checkSpeed(check, setupsOf(device, measured), time.speed, models.make));
   if (isFirst) {
     const setup = { device, shape: OPTIONS_SHAPE, mode: 'eager' } as const;

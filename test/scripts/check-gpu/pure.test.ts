@@ -174,6 +174,12 @@ describe('the command line', () => {
     for (const text of ['0', 'x', '-1']) expect(() => readCommandLine([`--minutes=${text}`])).toThrow('--minutes');
     expect(() => readCommandLine(['--card'])).toThrow('--card');
   });
+
+  test('writes a rehearsal to another file than the tables of a card', () => {
+    expect(readCommandLine([]).out).toMatch(/docs.devices\.md$/);
+    expect(readCommandLine(['--rehearse']).out).toMatch(/build.check-gpu-rehearsal\.md$/);
+    expect(readCommandLine(['--rehearse', '--out', 'x']).out).toBe('x');
+  });
 });
 
 test('the parts of a pack are the archive, and none exceeds the limit', () => {
