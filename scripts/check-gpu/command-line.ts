@@ -1,9 +1,8 @@
 /** The options and the help of the check on a card. */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ROOT } from './root.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The page with the tables of a card, and the file of a rehearsal, whose figures mean nothing. */
 const [PAGE, REHEARSAL] = [join(ROOT, 'docs', 'devices.md'), join(ROOT, 'build', 'check-gpu-rehearsal.md')];
 

@@ -4,13 +4,12 @@
  */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { tensorNamesOf } from '../../src/model/spec/genai.ts';
 import { CPU, type DeviceName } from '../../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../../src/protocol/loading.ts';
 import { EngineProcess, EngineRefused, EngineStopped, type Task } from './engine-process.ts';
+import { ROOT } from './root.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MODELS = join(ROOT, 'test', 'models');
 export const HAIKU = join(ROOT, 'models', 'haiku', 'onnx', 'model.onnx');
 

@@ -5,7 +5,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describeRefusal } from '../../src/lifecycle/reasons.ts';
 import type { DeviceName } from '../../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../../src/protocol/loading.ts';
@@ -14,8 +13,9 @@ import type { FromEngine, ToEngine } from '../../src/protocol/messages.ts';
 import type { DeviceProbe } from '../../src/protocol/probe.ts';
 import type { ReasonCode } from '../../src/protocol/reasons.ts';
 import { GREEDY } from '../../src/protocol/sampling.ts';
+import { ROOT } from './root.ts';
 
-const ENGINE = join(fileURLToPath(new URL('../..', import.meta.url)), 'dist', 'engine', 'process.cjs');
+const ENGINE = join(ROOT, 'dist', 'engine', 'process.cjs');
 /** End of stderr that a message quotes, in characters. */
 const QUOTED = 2000;
 

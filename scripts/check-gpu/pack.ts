@@ -17,11 +17,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { libraryPath } from '../../src/model/runtime-library.ts';
 import { keepArchitecture } from './fat-binary.ts';
+import { ROOT } from './root.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TARGET = join(ROOT, 'build', 'check-gpu-pack');
 /** Bytes of a part: with the tracked files, 18 MB, less than 64 MiB. */
 export const PART_BYTES = 44e6;

@@ -3,13 +3,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import type { Deadline } from './budget.ts';
 import { type Check, say } from './check.ts';
 import { rate, rowsText } from './figures.ts';
+import { ROOT } from './root.ts';
 import { configOf, SHAPE_NAMES } from './shapes.ts';
 
-const SCRIPT = join(fileURLToPath(new URL('../..', import.meta.url)), 'scripts', 'check-gpu', 'peer.py');
+const SCRIPT = join(ROOT, 'scripts', 'check-gpu', 'peer.py');
 /** Time to import the packages. A part with less does not start. */
 const LEAST_MS = 20_000;
 
