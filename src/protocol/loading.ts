@@ -99,6 +99,12 @@ export interface EngineOptions {
   readonly temporaryName?: string;
   /** Saved weights, which the workers of a machine share; absent = each engine has copies of its own. */
   readonly weightsCache?: WeightsCache;
+  /**
+   * Options of the execution provider of a device, by name, in place of those of the engine; names that
+   * begin with `ep.` or `session.` are entries of the session's configuration. For measurements: no setting
+   * gives them.
+   */
+  readonly gpuOptions?: Readonly<Record<string, string>>;
 }
 
 /** The folder of saved weights. */

@@ -37,14 +37,14 @@ export const cuda: DeviceFamily = {
     name: deviceName('cuda', index),
     obstacle: (runtimeLibrary) => obstacleOf(index, runtimeLibrary),
     capture: { longestIn: 'host' },
-    appendProvider: (api, sessionOptions, { free, grows, gpuGraph = 'off' }) => {
+    appendProvider: (api, sessionOptions, { free, grows, gpuGraph = 'off', options: more }) => {
       const options = api.createCudaOptions();
       try {
         const limit = free === undefined ? {} : { gpu_mem_limit: String(free) };
         const arena_extend_strategy = arenaOf(grows);
         const graph = gpuGraph === 'captured' ? CAPTURE_OPTIONS : {};
         const own = { device_id: String(index), arena_extend_strategy };
-        const entries = Object.entries({ ...own, ...limit, ...OPTIONS, ...graph });
+        const entries = Object.entries({ ...own, ...limit, ...OPTIONS, ...graph, ...more });
         const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
         api.updateCudaOptions(options, keys, values, entries.length);
         api.appendCudaProvider(sessionOptions, options);

@@ -21,6 +21,8 @@ export interface MemoryUse {
   readonly grows: boolean;
   /** How the device decodes; default: `off`. */
   readonly gpuGraph?: GpuGraph;
+  /** Options of the execution provider that replace those of the device; absent = none. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 /** How the execution provider of a device records the commands of a run and replays them. */

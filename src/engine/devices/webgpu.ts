@@ -23,10 +23,10 @@ export const webgpu: DeviceFamily = single({
   name: 'webgpu',
   obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
   capture: { longestIn: 'device' },
-  appendProvider: (api, options, { gpuGraph = 'off' }) => {
-    const entries = Object.entries(OPTIONS[gpuGraph]);
+  appendProvider: (api, sessionOptions, { gpuGraph = 'off', options: more }) => {
+    const entries = Object.entries({ ...OPTIONS[gpuGraph], ...more });
     const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
-    api.appendProvider(options, 'WebGPU', keys, values, keys.length);
+    api.appendProvider(sessionOptions, 'WebGPU', keys, values, keys.length);
   },
   memoryInfo: (api) => api.createMemoryInfo(WEBGPU_MEMORY, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY),
   ownMemory: true,

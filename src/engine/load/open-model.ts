@@ -12,6 +12,7 @@ import { messageOf } from '../../protocol/text/error-message.ts';
 import { type ConversionFacts, readableCandidate } from '../conversion/graph-candidate.ts';
 import { type Device, withoutHeld } from '../devices/device.ts';
 import { deviceNamed } from '../devices/registry.ts';
+import { withOptions } from '../devices/with-options.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
 import { canMap } from '../host/mapped-memory.ts';
 import { loadOrt, OrtError } from '../ort/api.ts';
@@ -102,7 +103,7 @@ interface ReadModel {
 
 function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened) => T): T {
   const { api, options, publish } = loading;
-  const device = deviceNamed(candidate.device);
+  const device = withOptions(deviceNamed(candidate.device), options.gpuOptions);
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
   if (obstacle) throw new LoadError(obstacle);
   // Before anything is read.

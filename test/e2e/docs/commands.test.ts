@@ -26,6 +26,7 @@ import { CLI } from '../../support/worker.ts';
 const NOT_HERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/^npm test\b/, 'runs this test'],
   [/^npm run (?:install:cuda|check:cuda)\b|^npm explore\b/, 'needs a machine with an NVIDIA GPU'],
+  [/^npm run check:gpu\b|^sh build\/check-gpu-pack\//, 'npm run test:long rehearses it'],
   [/^(?:lm_eval|vllm) /, 'needs a Python package'],
   [/^(?:deno|bun) /, 'npm run test:runtimes installs these runtimes, and runs the client in them'],
   [/^rbees-workerd launch .*--run\b/, 'starts an agent, which npm run test:agents installs'],

@@ -1,0 +1,251 @@
+/**
+ * `npm run check:gpu`: everything that is to be known about the engine on a GPU, within some minutes: right ids,
+ * speed, memory, options, SIGKILL, and PyTorch beside it. Writes tables after every part; exits with 1 if a
+ * result is wrong. `--help` says how to run it on a machine that has nothing but a driver.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { libraryPath } from '../../src/model/runtime-library.ts';
+import { CPU, type DeviceName, devicesToTry, isCpu } from '../../src/protocol/devices.ts';
+import type { DeviceProbe } from '../../src/protocol/probe.ts';
+import { softwareVulkan } from '../../test/support/vulkan.ts';
+import { deadlinesOf } from './budget.ts';
+import { bandwidthOf, cardDevices, cardOf, factsSection } from './card.ts';
+import { type Check, messageOf, modelName, Results, say } from './check.ts';
+import { HELP, readCommandLine } from './command-line.ts';
+import { checkCorrectness } from './correctness-part.ts';
+import { probeMachine } from './engine-process.ts';
+import { goalsOf, goalsSection } from './goals.ts';
+import { checkKills } from './kill-part.ts';
+import { checkOptions, optionFormats } from './options-part.ts';
+import { pack } from './pack.ts';
+import { Page } from './page.ts';
+import { checkPeer, peerVersions } from './peer-part.ts';
+import { findUsable } from './preflight.ts';
+import { type Made, makeModel } from './random-weights.ts';
+import { FORMATS, type Format, SCALES, SHAPE_NAMES, type ShapeName } from './shapes.ts';
+import { checkSpeed, measuredModels, setupsOf } from './speed-part.ts';
+
+type CommandLine = ReturnType<typeof readCommandLine>;
+
+/** Shares of the time of a device. The second device of a card has no options and no PyTorch. */
+const SHARES = { correctness: 16, kill: 8, speed: 52, options: 14, peer: 10 };
+const SECOND_SHARES = { correctness: 40, kill: 10, speed: 50, options: 0, peer: 0 };
+/** A GPU in software takes half a minute for a kill. */
+const SOFTWARE_SHARES = { correctness: 14, kill: 36, speed: 34, options: 16, peer: 0 };
+/** The part of the time that all devices but the first have. */
+const SECOND_SHARE = 0.3;
+/** Time for the first probe and the last page. */
+const EDGE_MS = 5000;
+const THREADS_OF_AN_ENGINE = 2;
+/** Engines at a time: each needs up to 1 GB of the card for its context. */
+const MOST_ENGINES = 6;
+/** The part of the time of the measurements in which they wait for the models. */
+const MOST_WAITING = 1 / 3;
+/** The shape with which options are compared. */
+const OPTIONS_SHAPE = '1 B';
+
+/** Makes models in processes of their own, each once. */
+class Models {
+  readonly #folder: string;
+  readonly #scale: string;
+  readonly #made = new Map<string, Promise<Made>>();
+  readonly #children = new Set<ChildProcess>();
+
+  constructor(folder: string, scale: string) {
+    this.#folder = folder;
+    this.#scale = scale;
+  }
+
+  /** Ends the processes that still make models. */
+  stop(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+  }
+
+  /** Resolves when the model exists. @throws Error with the end of the process's stderr */
+  readonly make = (shape: ShapeName, format: Format): Promise<Made> => {
+    const name = modelName(shape, format);
+    const made = this.#made.get(name) ?? this.#start(shape, format);
+    this.#made.set(name, made);
+    return made;
+  };
+
+  async #start(shape: ShapeName, format: Format): Promise<Made> {
+    const more = this.#scale === 'full' ? [] : ['--rehearse'];
+    const args = [process.argv[1] ?? '', '--make', `${shape},${format}`, '--folder', this.#folder, ...more];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#children.add(child);
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    this.#children.delete(child);
+    if (code !== 0) throw new Error(`the model ${shape}, ${format} was not made`);
+    const made = JSON.parse(text) as Made;
+    say(`made ${shape}, ${format}: ${Math.round(made.writeMs)} ms, converted in ${Math.round(made.convertMs)} ms`);
+    return made;
+  }
+}
+
+/** The process that makes one model. */
+function makeHere({ make = '', folder = '', rehearse }: CommandLine): void {
+  const [shape, format] = make.split(',');
+  const [name, form] = [SHAPE_NAMES.find((one) => one === shape), FORMATS.find((one) => one === format)];
+  if (!name || !form) throw new Error(`--make ${make} is no model`);
+  const { shapes } = SCALES[rehearse ? 'tiny' : 'full'];
+  const made = makeModel(folder, modelName(name, form), { shape: shapes[name], format: form });
+  process.stdout.write(JSON.stringify(made));
+}
+
+/** The libraries to try, in this order: the one that is given, and that of the package. */
+function librariesOf({ 'runtime-library': given }: CommandLine): string[] {
+  const library = given !== undefined && existsSync(given) ? resolve(given) : given;
+  if (library === undefined) return [libraryPath()];
+  try {
+    return [library, libraryPath()];
+  } catch {
+    // The package is not installed.
+    return [library];
+  }
+}
+
+/** The devices to check. @throws Error if the machine has no card and none is chosen */
+function devicesOf({ device, rehearse }: CommandLine, probe: DeviceProbe): DeviceName[] {
+  if (device !== undefined) return device.split(',').flatMap((name) => devicesToTry(name).slice(0, 1));
+  const found = cardDevices(probe);
+  if (found.length > 0) return found;
+  if (!rehearse) throw new Error('This machine has no usable GPU. A rehearsal: npm run check:gpu -- --rehearse');
+  return softwareVulkan ? ['webgpu', CPU] : [CPU];
+}
+
+async function main(): Promise<number> {
+  const line = readCommandLine(process.argv.slice(2));
+  if (line.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (line.pack) {
+    const { providers, architecture } = line;
+    const lines = await pack({ providers, architecture });
+    process.stdout.write(`${lines.join('\n')}\n`);
+    return 0;
+  }
+  if (line.make !== undefined) {
+    makeHere(line);
+    return 0;
+  }
+  const folder = line.folder ?? mkdtempSync(join(tmpdir(), 'check-gpu-'));
+  mkdirSync(folder, { recursive: true });
+  try {
+    return await checkAll(line, folder);
+  } finally {
+    if (line.folder === undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function checkAll(line: CommandLine, folder: string): Promise<number> {
+  const began = performance.now();
+  const libraries = librariesOf(line);
+  const [first = ''] = libraries;
+  const bare = await probeMachine(first, []);
+  const isInSoftware = line.rehearse && !cardOf('webgpu', bare) && softwareVulkan !== undefined;
+  const env = isInSoftware && softwareVulkan ? softwareVulkan : {};
+  const probe = isInSoftware ? await probeMachine(first, [], env) : bare;
+  const { usable, refused } = await findUsable(devicesOf(line, probe), libraries, env);
+  const devices = usable.map(({ device }) => device);
+  const card = devices.map((device) => cardOf(device, probe)).find((one) => one !== undefined);
+  const bandwidth = line.bandwidth === undefined ? card && bandwidthOf(card.name) : line.bandwidth * 1e9;
+  const scale = SCALES[!line.rehearse ? 'full' : devices[0] === 'webgpu' && isInSoftware ? 'software' : 'tiny'];
+  const page = new Page(line.out);
+  const results = new Results();
+  const parallel = Math.max(1, Math.min(MOST_ENGINES, Math.floor(availableParallelism() / THREADS_OF_AN_ENGINE)));
+  const check = { runtimeLibrary: first, env, scale, folder, page, probe, bandwidth, parallel, results };
+  const command = `npm run check:gpu -- ${process.argv.slice(2).join(' ')}`.trim();
+  const peer = line['no-peer'] ? 'not asked' : peerVersions();
+  page.put(factsSection({ probe, usable, refused, bandwidth, command, peer }));
+  if (usable.length === 0) throw new Error(`No device opens: ${refused.join('; ')}`);
+  say(`${devices.join(', ')}; ${card?.name ?? 'no card'}; tables: ${line.out}`);
+  const models = new Models(folder, scale.name);
+  const whole = line.minutes * 60_000 - EDGE_MS - (performance.now() - began);
+  try {
+    for (const [index, { device, runtimeLibrary }] of usable.entries()) {
+      const rest = devices.length > 1 ? SECOND_SHARE / (devices.length - 1) : 0;
+      const share = index === 0 ? 1 - rest * (devices.length - 1) : rest;
+      const turn = { device, isFirst: index === 0, hasPeer: !line['no-peer'] };
+      await checkDevice({ ...check, runtimeLibrary }, turn, whole * share, models);
+      page.put(goalsSection(goalsOf(check, devices)));
+    }
+  } finally {
+    models.stop();
+  }
+  return conclude(check, devices);
+}
+
+interface Turn {
+  readonly device: DeviceName;
+  /** The first device measures all models, and PyTorch runs beside it. */
+  readonly isFirst: boolean;
+  readonly hasPeer: boolean;
+}
+
+/** All parts on one device. A part that fails does not end the check. */
+async function checkDevice(check: Check, turn: Turn, totalMs: number, models: Models): Promise<void> {
+  const { device, isFirst, hasPeer } = turn;
+  const { scale } = check;
+  const first = scale.name === 'software' ? SOFTWARE_SHARES : { ...SHARES, peer: hasPeer ? SHARES.peer : 0 };
+  const shares = isFirst ? first : SECOND_SHARES;
+  const time = deadlinesOf(totalMs, shares);
+  const measured = measuredModels(scale, isFirst);
+  const optional = isFirst ? optionFormats(device).map((format) => [OPTIONS_SHAPE, format] as const) : [];
+  // The processes that make the models run beside the first parts, which measure no time.
+  const making = makeAll(models, [...measured, ...optional]);
+  const known = await part(check, 'correctness', () => checkCorrectness(check, device, time.correctness));
+  if (known) await part(check, 'SIGKILL', () => checkKills(check, device, time.kill, known));
+  // A slow disk must not take the time of the measurements.
+  await Promise.race([making, delay(time.speed.leftMs() * MOST_WAITING, undefined, { ref: false })]);
+  await part(check, 'speed', () => checkSpeed(check, setupsOf(device, measured), time.speed, models.make));
+  if (isFirst) {
+    const setup = { device, shape: OPTIONS_SHAPE, mode: 'eager' } as const;
+    await part(check, 'options', () => checkOptions(check, setup, time.options, models.make));
+    if (hasPeer) await part(check, 'PyTorch', () => checkPeer(check, isCpu(device) ? 'cpu' : 'cuda', time.peer));
+  }
+}
+
+/** Makes the models one after another, in the order of their use. A failure is reported where one is used. */
+async function makeAll(models: Models, wanted: readonly (readonly [ShapeName, Format])[]): Promise<void> {
+  for (const [shape, format] of wanted)
+    await models.make(shape, format).catch((error: unknown) => say(messageOf(error)));
+}
+
+async function part<T>({ page, results }: Check, name: string, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    results.wrong.push(`${name}: ${messageOf(error)}`);
+    page.put({ title: `Failed: ${name}`, text: [messageOf(error)] });
+    say(`${name}: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+function conclude({ page, results }: Check, devices: readonly DeviceName[]): number {
+  const { wrong } = results;
+  page.put({
+    title: 'Result',
+    text: [wrong.length === 0 ? `All results on ${devices.join(', ')} are right.` : `WRONG: ${wrong.join('; ')}.`],
+  });
+  process.stdout.write(`${wrong.length} wrong\n${wrong.map((one) => `  ${one}\n`).join('')}`);
+  return wrong.length === 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${messageOf(error)}\n`);
+  process.exitCode = 2;
+}
