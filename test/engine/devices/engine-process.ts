@@ -54,8 +54,11 @@ export async function openEngine(overrides: Partial<EngineOptions>) {
   let refusal: Refusal | undefined;
   let lost: string | undefined;
   const said: FromEngine[] = [];
+  /** Numbers of sequences of all steps. */
+  const batches: number[] = [];
   child.on('message', (message: FromEngine) => {
     if (message.kind !== 'report') said.push(message);
+    else batches.push(message.batch);
     if (message.kind === 'opened') facts = message.facts;
     if (message.kind === 'refused') refusal = message;
     for (const report of message.kind === 'report' ? message.sequences : []) {
@@ -107,5 +110,5 @@ export async function openEngine(overrides: Partial<EngineOptions>) {
   };
   const run = async (prompt: readonly number[], maxTokens: number): Promise<number[]> =>
     idsOf({ tokens: await continueWith(prompt, maxTokens) });
-  return { facts, refusal, said, run, continueWith, submit, send, untilTokens, child };
+  return { facts, refusal, said, batches, run, continueWith, submit, send, untilTokens, child };
 }

@@ -55,14 +55,14 @@ function rulesOf(index: number, random: (limit: number) => number, kind: Kind): 
   return rules[index % rules.length]?.() ?? {};
 }
 
-/** Different prompts and lengths. Each sequence joins at a token of one of the four before it. */
+/** Different prompts and lengths. Two sequences begin; each other one joins at a token of an earlier one. */
 export function joiningRequests(seed: number, count: number, kind: Kind): Joining[] {
   const random = generator(seed);
   return Array.from({ length: count }, (_, index) => {
     const prompt = Array.from({ length: 2 + random(kind.longest - 1) }, () => random(kind.vocabulary));
     const ask = { prompt, maxTokens: 2 + random(kind.longest - 1), ...rulesOf(index, random, kind) };
     if (index < 2) return { ask };
-    return { ask, after: { index: Math.max(0, index - 1 - random(4)), tokens: 1 + random(4) } };
+    return { ask, after: { index: Math.max(0, index - 1 - random(6)), tokens: 1 + random(3) } };
   });
 }
 
