@@ -85,6 +85,9 @@ export async function openEngine(overrides: Partial<EngineOptions>) {
   /** Resolves when a sequence has as many tokens, or has ended. */
   const untilTokens = (id: number, count: number): Promise<void> =>
     until(() => tokensOf(id).length >= count || ended.has(id));
+  const hasEnded = (id: number): boolean => ended.has(id);
+  /** The largest number of tokens of a sequence in one step. */
+  const most = (id: number): number => Math.max(0, ...(reported.get(id) ?? []).map(({ tokens }) => tokens.length));
   const submit = async (asked: SequenceRequest): Promise<Outcome> => {
     send({ kind: 'submit', request: asked });
     await until(() => ended.has(asked.id));
@@ -110,5 +113,5 @@ export async function openEngine(overrides: Partial<EngineOptions>) {
   };
   const run = async (prompt: readonly number[], maxTokens: number): Promise<number[]> =>
     idsOf({ tokens: await continueWith(prompt, maxTokens) });
-  return { facts, refusal, said, batches, run, continueWith, submit, send, untilTokens, child };
+  return { facts, refusal, said, batches, run, continueWith, submit, send, untilTokens, hasEnded, most, child };
 }
