@@ -74,7 +74,7 @@ export class Runner {
 
   /**
    * Copies the first keys and values of a row to another row. Only if `session.copiesRows`.
-   * @returns false if the runtime has no memory for the copy: the other row has not changed then
+   * @returns false if the runtime failed: the content of the other row is then undefined
    */
   copyRow({ row, length }: Match, to: number): boolean {
     const began = this.#now();

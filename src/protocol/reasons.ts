@@ -95,17 +95,19 @@ export type ReasonCode = keyof ReasonDetails;
 
 /**
  * Why the engine uses less of `--gpu-graph` than asked: the device does not record runs (`no_capture`), or
- * not those of this model (`window`, `softcap`, `host_nodes`); the cache of the model grows in each run
- * (`growing_cache`); the check of the device failed (`computes_wrong`); the device is out of memory
- * (`memory`).
+ * not those of this model (`window`, `host_nodes`); the device copies tensors only within a run
+ * (`no_copies`); the cache of the model grows in each run (`growing_cache`); a step gave wrong numbers
+ * (`computes_wrong`) or failed (`fails`) in the check of the device; the rows do not fit into the memory of
+ * the device or of the cache (`memory`).
  */
 export type GpuGraphLimit =
   | 'growing_cache'
   | 'no_capture'
+  | 'no_copies'
   | 'window'
-  | 'softcap'
   | 'host_nodes'
   | 'computes_wrong'
+  | 'fails'
   | 'memory';
 
 /** A reason, or with a type argument the reason of one code. */

@@ -52,11 +52,12 @@ const FACTS: EngineFacts = {
 const LIMITS = {
   growing_cache: 'each run makes a longer cache',
   no_capture: 'the device does not record runs',
+  no_copies: 'the device copies only within a run',
   window: 'recorded runs ignore the sliding window',
-  softcap: 'the attention of the model has a softcap',
   host_nodes: 'the host computes a part of the model',
   computes_wrong: 'its results differ from those of plain runs',
-  memory: 'the device is out of memory',
+  fails: 'a step fails',
+  memory: 'the memory is too small for all rows',
 } satisfies Record<GpuGraphLimit, string>;
 
 test.each(Object.entries(LIMITS) as [GpuGraphLimit, string][])(

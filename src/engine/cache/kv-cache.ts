@@ -62,8 +62,8 @@ export interface KvCacheOptions {
   /** Default: a row holds no bytes. */
   readonly memory?: RowMemory;
   /**
-   * Copies the keys and values of the first ids of a row to another row; false if that failed. Absent: the
-   * memory of the device cannot be copied.
+   * Copies the keys and values of the first ids of a row to another row; false if that failed: the content of
+   * the other row is then undefined. Absent: the memory of the device cannot be copied.
    */
   readonly copyRow?: (from: Match, to: number) => boolean;
   /**
@@ -285,11 +285,15 @@ export class KvCache {
   /**
    * Makes the ids of a row the first ids of another one.
    * @param before rows that were used later are not evicted for the memory of the copy
-   * @returns false if there is no memory for the copy: the row has not changed then
+   * @returns false if there is no memory for the copy: the row has not changed then; also if the copy failed:
+   * the row is then empty
    */
   #copy(from: Match, to: number, before?: number): boolean {
     if (!this.budget.take(to, from.length, from.row, before)) return false;
-    if (this.#options.copyRow?.(from, to) !== true) return false;
+    if (this.#options.copyRow?.(from, to) !== true) {
+      this.truncate(to, 0);
+      return false;
+    }
     this.#ids.copy(from, to);
     return true;
   }

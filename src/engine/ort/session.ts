@@ -303,8 +303,7 @@ export class Session {
 
   /**
    * Replaces the content of a row by the first `tokens` tokens of another row.
-   * @throws OrtError if the memory is not available: the row then keeps its content. Error without
-   * `copiesRows`.
+   * @throws OrtError: the content of the other row is then undefined. Error without `copiesRows`.
    */
   copyRow(from: number, to: number, tokens: number): void {
     if (!this.copiesRows) throw new Error('The KV cache is in memory that cannot be copied');

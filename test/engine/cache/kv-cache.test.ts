@@ -205,6 +205,19 @@ describe('the prefix of another row', () => {
       expect(start(cache, ids)).toMatchObject({ slot: 1, cachedTokens: 0 });
     }
   });
+
+  it('fails, and leaves an empty slot: the copy can have overwritten a part of its ids', () => {
+    const long = idsOf(1, 150);
+    for (const works of [true, false]) {
+      const cache = copying({ copyRow: () => works });
+      start(cache, [0]);
+      cache.commit(0, long.slice(0, 120));
+      start(cache, [0]);
+      cache.commit(1, long.slice(0, 40));
+      cache.release(1);
+      expect(start(cache, long)).toMatchObject({ slot: 1, cachedTokens: works ? 120 : 0 });
+    }
+  });
 });
 
 describe('the ids of ended sequences', () => {

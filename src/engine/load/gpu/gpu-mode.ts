@@ -5,12 +5,16 @@
 import { findIgnored } from '../../../onnx/ignored-attributes.ts';
 import { ignoredBy, isCpu, kindOf } from '../../../protocol/devices.ts';
 import type { EngineFacts, GpuGraph } from '../../../protocol/loading.ts';
-import type { GpuGraphLimit } from '../../../protocol/reasons.ts';
+import type { GpuGraphLimit, ReasonCode } from '../../../protocol/reasons.ts';
 import type { Device } from '../../devices/device.ts';
 import { OrtError } from '../../ort/api.ts';
+import { isOutOfMemory } from '../../ort/error-causes.ts';
 import type { ModelFile } from '../../ort/model-file.ts';
 import type { Signature } from '../../ort/signature.ts';
 import { LoadError } from '../load-error.ts';
+
+/** Reasons that a smaller cache can remove. */
+const MEMORY_REASONS: readonly ReasonCode[] = ['does_not_fit', 'cache_too_small'];
 
 /** The mode to open a model with. */
 export interface GpuMode {
@@ -78,7 +82,10 @@ export function checkGpuMode(mode: GpuGraph, device: Device, { model, declared, 
 function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
   if (error instanceof GpuModeRefusal) return error;
   if (mode === 'off') return undefined;
-  if (error instanceof LoadError && error.reason.code === 'does_not_fit') return new GpuModeRefusal('memory', 'off');
+  // Without steps the rows share their memory and take it as they are used.
+  if (error instanceof LoadError && MEMORY_REASONS.includes(error.reason.code))
+    return new GpuModeRefusal('memory', 'off');
+  if (error instanceof OrtError && isOutOfMemory(error.message)) return new GpuModeRefusal('memory', 'off');
   // The runtime names the feature: "This session cannot use the graph capture feature as requested by the
   // user".
   if (error instanceof OrtError && /graph capture/i.test(error.message))

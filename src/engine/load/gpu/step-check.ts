@@ -3,6 +3,8 @@
  * replayed, against those of plain runs of one row. Overwrites the first rows of the KV cache.
  */
 import type { GpuGraph } from '../../../protocol/loading.ts';
+import { OrtError } from '../../ort/api.ts';
+import { isOutOfMemory } from '../../ort/error-causes.ts';
 import type { DecodeSteps, StepRow } from '../../ort/gpu/decode-steps.ts';
 import type { Session } from '../../ort/session.ts';
 import type { TopLogits } from '../../sampling/top-logits.ts';
@@ -14,19 +16,23 @@ const MAX_ROWS = 4;
 /** Tokens of the shortest row; the other rows are longer. */
 const LEAST_TOKENS = 5;
 
+/** Relative difference between the sum of a device and that of float64. */
+const MAX_SUM_DIFFERENCE = 1e-4;
+
 /** A row, and the logits of a plain run. */
 interface ExpectedRow extends StepRow {
   readonly logits: Float32Array;
 }
 
 /**
- * Compares steps with runs. Does nothing for a session without steps.
- * @throws GpuModeRefusal if logits differ by more than rounding, or if the best logits are not those of the
- * step
+ * Compares steps with runs. Does nothing in the mode `off`.
+ * @throws GpuModeRefusal if the session has no steps, if a step fails, if logits differ by more than
+ * rounding, or if the best logits are not those of the step. OrtError if a run fails.
  */
 export function checkSteps(session: Session, context: number, mode: GpuGraph): void {
   const { steps, slots } = session;
-  if (!steps) return;
+  if (mode === 'off') return;
+  if (!steps) throw new GpuModeRefusal('no_copies', 'off');
   const count = Math.min(slots, MAX_ROWS);
   const rows = Array.from({ length: count }, (_, row) => expectedRow(session, row, context));
   // Each row alone, and all rows together.
@@ -56,7 +62,7 @@ function expectedRow(session: Session, row: number, context: number): ExpectedRo
 /** A step with other ids comes first: it is recorded, and the logits must be those of its replay. */
 function checkStep(steps: DecodeSteps, rows: readonly ExpectedRow[], mode: GpuGraph): void {
   const others = rows.map((row) => ({ ...row, id: row.id === 0 ? 1 : 0 }));
-  for (const step of [others, rows]) steps.run(step, () => 1);
+  for (const step of [others, rows]) runStep(steps, step, mode);
   for (const { row, logits: expected } of rows) {
     const { top, all } = steps.result(row);
     const logits = all();
@@ -65,8 +71,22 @@ function checkStep(steps: DecodeSteps, rows: readonly ExpectedRow[], mode: GpuGr
   }
 }
 
-/** True if the list has the largest logits, in order, with their ids. */
-function isTopOf({ values, ids }: TopLogits, logits: Float32Array): boolean {
+function runStep(steps: DecodeSteps, rows: readonly StepRow[], mode: GpuGraph): void {
+  try {
+    steps.run(rows, () => 1);
+  } catch (error) {
+    if (error instanceof OrtError && isOutOfMemory(error.message)) throw error;
+    throw new GpuModeRefusal('fails', simplerThan(mode));
+  }
+}
+
+/** True if the list has the largest logits, in order, with their ids, and the sum over all logits. */
+function isTopOf({ values, ids, sum }: TopLogits, logits: Float32Array): boolean {
   const sorted = logits.toSorted((a, b) => b - a);
-  return values.every((value, index) => value === sorted[index] && value === logits[ids[index] ?? -1]);
+  const [largest = 0] = sorted;
+  const expected = sorted.reduce((total, value) => total + Math.exp(value - largest), 0);
+  return (
+    Math.abs(sum - expected) <= MAX_SUM_DIFFERENCE * expected &&
+    values.every((value, index) => value === sorted[index] && value === logits[ids[index] ?? -1])
+  );
 }

@@ -38,7 +38,7 @@ export interface CacheMemory {
   end(rows: Rows, binding: Pointer, tokens: number | undefined): void;
   /**
    * Replaces the content of a row by the first `tokens` tokens of another row. Only if `copiesRows`.
-   * @throws OrtError if the memory is not available. The row then keeps its content.
+   * @throws OrtError: the content of the row is then undefined.
    */
   copy(from: number, to: number, tokens: number): void;
   /** Drops the content of a row. */

@@ -164,9 +164,9 @@ export class DecodeSteps {
     this.#parts.transfer.close();
   }
 
-  /** The inputs of a step, without the length of the longest row if the runtime reads it on the host. */
+  /** The inputs of a step that change, without a length of the longest row that a recorded step keeps. */
   get #inputs(): readonly FixedTensor[] {
-    const others = [this.#positions, this.#parts.capture?.longestIn === 'device' ? this.#longest : undefined];
+    const others = [this.#positions, this.#parts.capture?.longestIn === 'host' ? undefined : this.#longest];
     return [this.#ids, this.#last, ...others.filter((one) => one !== undefined)];
   }
 
@@ -230,7 +230,7 @@ export class DecodeSteps {
   #bind(binding: Pointer, count: number): void {
     const { api } = this.#parts;
     if (this.#parts.capture) this.#bindInputs(binding, count, 'device');
-    if (this.#parts.capture?.longestIn !== 'device')
+    if (this.#parts.capture?.longestIn === 'host')
       api.bindInput(binding, this.#longest.form.name, this.#longest.first().host.value);
     if (this.#keep) api.bindInput(binding, this.#keep.name, this.#keep.value);
     const outputs = [this.#logits, ...(this.#top ? Object.values(this.#top) : [])];

@@ -29,12 +29,17 @@ export function openSteps({ env, device, mode, signature, cache, ...parts }: Ope
   const transfer = openTransfer({ api, env, device: device.name });
   if (!transfer) return undefined;
   const { capture } = device;
-  return new DecodeSteps({
-    ...parts,
-    hostInfo: tensors.own(hostMemoryInfo(api), api.releaseMemoryInfo),
-    signature: { ...signature, lengths },
-    cache,
-    transfer,
-    ...(mode === 'captured' && capture && { capture }),
-  });
+  try {
+    return new DecodeSteps({
+      ...parts,
+      hostInfo: tensors.own(hostMemoryInfo(api), api.releaseMemoryInfo),
+      signature: { ...signature, lengths },
+      cache,
+      transfer,
+      ...(mode === 'captured' && capture && { capture }),
+    });
+  } catch (error) {
+    transfer.close();
+    throw error;
+  }
 }
