@@ -36,7 +36,7 @@ export const cuda: DeviceFamily = {
   at: (index): Device => ({
     name: deviceName('cuda', index),
     obstacle: (runtimeLibrary) => obstacleOf(index, runtimeLibrary),
-    capture: { longestIn: 'host' },
+    capture: { longestIn: 'host', releases: false },
     appendProvider: (api, sessionOptions, { free, grows, gpuGraph = 'off', options: more }) => {
       const options = api.createCudaOptions();
       try {

@@ -32,6 +32,11 @@ export interface Capture {
    * when it records the run: the number must then hold for all replays.
    */
   readonly longestIn: 'device' | 'host';
+  /**
+   * True if the provider releases the memory of a recorded run that is dropped. CUDA keeps it until the session
+   * is closed (source of ONNX Runtime 1.29, not tried).
+   */
+  readonly releases: boolean;
 }
 
 export interface Device {

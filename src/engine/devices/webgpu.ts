@@ -22,7 +22,7 @@ const OPTIONS: Readonly<Record<GpuGraph, Readonly<Record<string, string>>>> = {
 export const webgpu: DeviceFamily = single({
   name: 'webgpu',
   obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
-  capture: { longestIn: 'device' },
+  capture: { longestIn: 'device', releases: true },
   appendProvider: (api, sessionOptions, { gpuGraph = 'off', options: more }) => {
     const entries = Object.entries({ ...OPTIONS[gpuGraph], ...more });
     const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];

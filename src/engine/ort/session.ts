@@ -12,7 +12,7 @@ import type { OrtApi } from './api.ts';
 import { cacheFor, type MadeCache } from './cache/cache-for.ts';
 import { type CacheGrowth, growthOf } from './cache/growth.ts';
 import type { CacheMemory, Rows } from './cache/memory.ts';
-import type { DecodeSteps } from './gpu/decode-steps.ts';
+import { type DecodeSteps, GRAPH_ID, NO_GRAPH } from './gpu/decode-steps.ts';
 import { openSteps } from './gpu/open-steps.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
@@ -27,10 +27,6 @@ import { configureThreads, threadsFor } from './threads.ts';
  */
 const LOG_WARNINGS = 2;
 const LOG_ERRORS = 3;
-
-/** Run option that selects a recorded run, and the value for a run that is not recorded. */
-const GRAPH_ID = 'gpu_graph_id';
-const NO_GRAPH = '-1';
 
 /**
  * Bounds the logits of a run that scores a prompt: their memory, and the number of positions, each of which

@@ -88,7 +88,6 @@ function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
   if (error instanceof OrtError && isOutOfMemory(error.message)) return new GpuModeRefusal('memory', 'off');
   // The runtime names the feature: "This session cannot use the graph capture feature as requested by the
   // user".
-  if (error instanceof OrtError && /graph capture/i.test(error.message))
-    return new GpuModeRefusal('host_nodes', 'eager');
+  if (error instanceof OrtError && /captur/i.test(error.message)) return new GpuModeRefusal('host_nodes', 'eager');
   return undefined;
 }

@@ -9,7 +9,6 @@ import { FLOAT32, INT32, INT64 } from '../../../onnx/types.ts';
 import type { Capture } from '../../devices/device.ts';
 import { type Pointer, viewMemory } from '../../ffi.ts';
 import type { TopLogits } from '../../sampling/top-logits.ts';
-import { sizeClass } from '../cache/growth.ts';
 import type { Arrangement, FixedCache } from '../cache/memory.ts';
 import type { LengthInputs, Signature } from '../signature.ts';
 import { FixedTensor, type Memories } from './fixed-tensor.ts';
@@ -17,8 +16,9 @@ import type { TensorPair, Transfer } from './transfer.ts';
 
 /** Recorded steps are kept up to this number; the least recently used one is dropped first. */
 export const MAX_RECORDED = 48;
-/** Run option that selects a recorded run. */
-const GRAPH_ID = 'gpu_graph_id';
+/** Run option that selects a recorded run, and the value for a run that is not recorded. */
+export const GRAPH_ID = 'gpu_graph_id';
+export const NO_GRAPH = '-1';
 
 export interface StepParts extends Memories {
   readonly session: Pointer;
@@ -59,6 +59,8 @@ interface Step {
   readonly runOptions: Pointer;
   /** The number of the recorded run; absent = the step is not recorded. */
   readonly graph?: number;
+  /** True after the first run without an error. */
+  isProven?: boolean;
 }
 
 export class DecodeSteps {
@@ -68,12 +70,12 @@ export class DecodeSteps {
   readonly #longest: FixedTensor;
   readonly #positions: FixedTensor | undefined;
   /** The number of positions that get logits. */
-  readonly #keep: { readonly name: string; readonly value: Pointer } | undefined;
+  readonly #kept: { readonly name: string; readonly value: Pointer } | undefined;
   readonly #logits: FixedTensor;
   readonly #top: Readonly<Record<'values' | 'ids' | 'sum', FixedTensor>> | undefined;
   /** All logits of the last step, as float32. */
   readonly #wide: Float32Array;
-  /** By rows and, if the host gives the length of the longest row, by a bound of it. Least recent first. */
+  /** By the key of their arrangement. Least recent first. */
   readonly #steps = new Map<string, Step>();
   #lastGraph = 0;
   /** The rows of the last step, by their places. */
@@ -91,7 +93,7 @@ export class DecodeSteps {
     this.#last = tensor(lengths.last, INT32, []);
     this.#longest = tensor(lengths.longest, INT32, [], 1);
     this.#positions = positions === undefined ? undefined : tensor(positions, INT64, [1]);
-    this.#keep = keep && { name: keep.name, value: this.#number(keep.shape, keep.negated ? -1n : 1n) };
+    this.#kept = keep && { name: keep.name, value: this.#number(keep.shape, keep.negated ? -1n : 1n) };
     this.#logits = tensor(logits.name, logits.type, [1, vocabSize]);
     this.#top = top && {
       values: tensor(top.logits, FLOAT32, [1, top.count]),
@@ -116,24 +118,23 @@ export class DecodeSteps {
    * recorded again when it is run again.
    */
   run(rows: readonly StepRow[], padLength: (row: number) => number): void {
-    const { api, session, cache, transfer, capture } = this.#parts;
+    const { cache } = this.#parts;
     const arrangement = cache.arrange(rows.map(({ row }) => row));
     const placed = arrangement.rows.map(
       (row) => rows.find((one) => one.row === row) ?? { row, id: PAD_ID, length: padLength(row) },
     );
     const longest = this.#boundOf(Math.max(...placed.map(({ length }) => length)));
-    const key = capture?.longestIn === 'host' ? `${arrangement.key} up to ${longest}` : arrangement.key;
-    const step = this.#stepFor(key, arrangement);
+    const step = this.#stepFor(arrangement);
     this.#write(placed, longest);
     const count = placed.length;
     try {
-      if (capture) transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
-      else this.#bindInputs(step.binding, count, 'host');
-      api.runWithBinding(session, step.runOptions, step.binding);
-      if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
+      this.#execute(step, count);
+      step.isProven = true;
     } catch (error) {
-      this.#drop(key);
-      throw error;
+      this.#drop(arrangement.key);
+      // A device can refuse to record what it computes. The step is then run without a recording.
+      if (step.graph === undefined || step.isProven) throw error;
+      this.#execute(this.#keep(arrangement, this.#make(arrangement, false)), count);
     }
     this.#rows = arrangement.rows;
     this.#isCopied = false;
@@ -172,11 +173,12 @@ export class DecodeSteps {
 
   /**
    * The length of the longest row for the runtime. A recorded step keeps a number that the host gave: it must
-   * be at least the length in all of its replays.
+   * be at least the length in all of its replays. Attention on CUDA reads the lengths of the rows on the
+   * device, and divides its work by the capacity: the bound does not change its time.
    */
   #boundOf(longest: number): number {
     const { capture, capacity } = this.#parts;
-    return capture?.longestIn === 'host' ? sizeClass(longest, capacity) : longest;
+    return capture?.longestIn === 'host' ? capacity : longest;
   }
 
   #write(rows: readonly StepRow[], longest: number): void {
@@ -199,17 +201,32 @@ export class DecodeSteps {
     return this.#wide;
   }
 
-  #stepFor(key: string, arrangement: Arrangement): Step {
-    const known = this.#steps.get(key);
-    const step = known ?? this.#make(arrangement);
+  #execute({ binding, runOptions }: Step, count: number): void {
+    const { api, session, transfer, capture } = this.#parts;
+    if (capture) transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
+    else this.#bindInputs(binding, count, 'host');
+    api.runWithBinding(session, runOptions, binding);
+    if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
+  }
+
+  #stepFor(arrangement: Arrangement): Step {
+    const { capture } = this.#parts;
+    return this.#keep(arrangement, this.#steps.get(arrangement.key) ?? this.#make(arrangement, capture !== undefined));
+  }
+
+  /** Keeps a step as the most recently used one. */
+  #keep({ key }: Arrangement, step: Step): Step {
     this.#steps.delete(key);
     this.#steps.set(key, step);
     const [oldest] = this.#steps.keys();
-    if (this.#steps.size > MAX_RECORDED && oldest !== undefined) this.#drop(oldest);
+    // A recording that the device does not release would only be made once more.
+    const releases = this.#parts.capture?.releases !== false;
+    if (releases && this.#steps.size > MAX_RECORDED && oldest !== undefined) this.#drop(oldest);
     return step;
   }
 
-  #make(arrangement: Arrangement): Step {
+  /** @param records false: a step that is run without a recording */
+  #make(arrangement: Arrangement, records: boolean): Step {
     const { api, cache, capture } = this.#parts;
     const binding = cache.bind(arrangement);
     let runOptions: Pointer | undefined;
@@ -217,9 +234,10 @@ export class DecodeSteps {
       this.#bind(binding, arrangement.rows.length);
       runOptions = api.createRunOptions();
       if (!capture) return { binding, runOptions };
-      this.#lastGraph += 1;
-      api.addRunConfigEntry(runOptions, GRAPH_ID, String(this.#lastGraph));
-      return { binding, runOptions, graph: this.#lastGraph };
+      if (records) this.#lastGraph += 1;
+      const graph = records ? { graph: this.#lastGraph } : {};
+      api.addRunConfigEntry(runOptions, GRAPH_ID, records ? String(this.#lastGraph) : NO_GRAPH);
+      return { binding, runOptions, ...graph };
     } catch (error) {
       api.releaseIoBinding(binding);
       if (runOptions !== undefined) api.releaseRunOptions(runOptions);
@@ -232,7 +250,7 @@ export class DecodeSteps {
     if (this.#parts.capture) this.#bindInputs(binding, count, 'device');
     if (this.#parts.capture?.longestIn === 'host')
       api.bindInput(binding, this.#longest.form.name, this.#longest.first().host.value);
-    if (this.#keep) api.bindInput(binding, this.#keep.name, this.#keep.value);
+    if (this.#kept) api.bindInput(binding, this.#kept.name, this.#kept.value);
     const outputs = [this.#logits, ...(this.#top ? Object.values(this.#top) : [])];
     for (const output of outputs) api.bindOutput(binding, output.form.name, output.first(count).device.value);
   }
