@@ -33,8 +33,8 @@ export interface Capture {
    */
   readonly longestIn: 'device' | 'host';
   /**
-   * True if the provider releases the memory of a recorded run that is dropped. CUDA keeps it until the session
-   * is closed (source of ONNX Runtime 1.29, not tried).
+   * True if the provider releases the memory of a recorded run that is dropped. CUDA keeps it until the
+   * session is closed (source of ONNX Runtime 1.29, not tried).
    */
   readonly releases: boolean;
 }

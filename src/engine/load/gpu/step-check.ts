@@ -61,7 +61,10 @@ function fill(session: Session, row: number, ids: readonly number[]): void {
   if (ids.length > 0) appended(session, row, { ids, length: ids.length });
 }
 
-/** Appends ids to a row in a plain run. Returns the logits after the last one. @param length tokens after the run */
+/**
+ * Appends ids to a row in a plain run. Returns the logits after the last one.
+ * @param length tokens in the row after the run
+ */
 function appended(
   session: Session,
   row: number,

@@ -133,7 +133,7 @@ export function transferByDriver(index: number, driver: string = CUDA_DRIVER): T
       for (const { host, device } of pairs)
         check('cuMemcpyDtoH_v2', cuda.cuMemcpyDtoH_v2(host.pointer, device.pointer, device.bytes));
     },
-    // After an error of the GPU the driver refuses each call; the rest of the session is released all the same.
+    // After an error of the GPU the driver refuses each call. The session is released all the same.
     close: () => void cuda.cuDevicePrimaryCtxRelease_v2(gpu),
   };
 }
