@@ -8,7 +8,7 @@ import type { EngineFacts, GpuGraph } from '../../../protocol/loading.ts';
 import type { GpuGraphLimit, ReasonCode } from '../../../protocol/reasons.ts';
 import type { Device } from '../../devices/device.ts';
 import { OrtError } from '../../ort/api.ts';
-import { isOutOfMemory } from '../../ort/error-causes.ts';
+import { isOutOfMemory, refusesCapture } from '../../ort/error-causes.ts';
 import type { ModelFile } from '../../ort/model-file.ts';
 import type { Signature } from '../../ort/signature.ts';
 import { LoadError } from '../load-error.ts';
@@ -86,9 +86,6 @@ function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
   if (error instanceof LoadError && MEMORY_REASONS.includes(error.reason.code))
     return new GpuModeRefusal('memory', 'off');
   if (error instanceof OrtError && isOutOfMemory(error.message)) return new GpuModeRefusal('memory', 'off');
-  // The runtime names the feature: "This session cannot use the graph capture feature as requested by the
-  // user".
-  if (error instanceof OrtError && /graph capture/i.test(error.message))
-    return new GpuModeRefusal('host_nodes', 'eager');
+  if (error instanceof OrtError && refusesCapture(error.message)) return new GpuModeRefusal('host_nodes', 'eager');
   return undefined;
 }

@@ -19,6 +19,13 @@ const LEAST_TOKENS = 5;
 /** Relative difference between the sum of a device and that of float64. */
 const MAX_SUM_DIFFERENCE = 1e-4;
 
+/** The part of a session that is checked. */
+export interface CheckedSession
+  extends Pick<Session, 'slots' | 'idLimit' | 'ids' | 'run' | 'logitsAt' | 'forget' | 'releaseRow'> {
+  readonly steps: CheckedSteps | undefined;
+}
+export type CheckedSteps = Pick<DecodeSteps, 'run' | 'result'>;
+
 /** A row, and the logits of a plain run. */
 interface ExpectedRow extends StepRow {
   readonly logits: Float32Array;
@@ -29,7 +36,7 @@ interface ExpectedRow extends StepRow {
  * @throws GpuModeRefusal if the session has no steps, if a step fails, if logits differ by more than
  * rounding, or if the best logits are not those of the step. OrtError if a run fails.
  */
-export function checkSteps(session: Session, context: number, mode: GpuGraph): void {
+export function checkSteps(session: CheckedSession, context: number, mode: GpuGraph): void {
   const { steps, slots } = session;
   if (mode === 'off') return;
   if (!steps) throw new GpuModeRefusal('no_copies', 'off');
@@ -44,7 +51,7 @@ export function checkSteps(session: Session, context: number, mode: GpuGraph): v
 }
 
 /** Fills a row by plain runs. The last id of the row is the one that a step appends again. */
-function expectedRow(session: Session, row: number, context: number): ExpectedRow {
+function expectedRow(session: CheckedSession, row: number, context: number): ExpectedRow {
   const ids = promptOf(session.idLimit, Math.min(LEAST_TOKENS + row, context)).map(
     (id) => (id + row) % session.idLimit,
   );
@@ -60,7 +67,7 @@ function expectedRow(session: Session, row: number, context: number): ExpectedRo
 }
 
 /** A step with other ids comes first: it is recorded, and the logits must be those of its replay. */
-function checkStep(steps: DecodeSteps, rows: readonly ExpectedRow[], mode: GpuGraph): void {
+function checkStep(steps: CheckedSteps, rows: readonly ExpectedRow[], mode: GpuGraph): void {
   const others = rows.map((row) => ({ ...row, id: row.id === 0 ? 1 : 0 }));
   for (const step of [others, rows]) runStep(steps, step, mode);
   for (const { row, logits: expected } of rows) {
@@ -71,7 +78,7 @@ function checkStep(steps: DecodeSteps, rows: readonly ExpectedRow[], mode: GpuGr
   }
 }
 
-function runStep(steps: DecodeSteps, rows: readonly StepRow[], mode: GpuGraph): void {
+function runStep(steps: CheckedSteps, rows: readonly StepRow[], mode: GpuGraph): void {
   try {
     steps.run(rows, () => 1);
   } catch (error) {
