@@ -1,11 +1,9 @@
-/**
- * The error of a model that cannot be opened. Its reason is a code, which can cross the process boundary.
- * Pure.
- */
+/** The error of a model that cannot be opened. Its reason is a code, which can cross the process boundary. */
 
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Reason, Refusal } from '../../protocol/reasons.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
+import { OrtError } from '../ort/api.ts';
 
 export class LoadError extends Error {
   override readonly name = 'LoadError';
@@ -20,6 +18,18 @@ export class LoadError extends Error {
     this.device = device;
   }
 }
+
+/** A fault of the model, which is the same on every device. */
+export class ModelFault extends Error {
+  override readonly name = 'ModelFault';
+}
+
+/** `OrtErrorCode`s of a file that is not a model, a broken file or a broken graph. */
+const MODEL_FAULT_CODES = [3, 7, 10];
+
+/** True if an error is a fault of the model, also if the runtime reports it. */
+export const isModelFault = (error: Error): boolean =>
+  error instanceof ModelFault || (error instanceof OrtError && MODEL_FAULT_CODES.includes(error.code));
 
 /** The reason of any error, for the worker. An error without a code becomes `runtime` with its message. */
 export function refusalOf(error: unknown): Refusal {

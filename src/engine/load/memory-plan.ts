@@ -42,6 +42,8 @@ export interface Needs {
   /** Memory of one row of the KV cache, as a function of its number of tokens. */
   readonly rowBytes: (tokens: number) => number;
   readonly growth: CacheGrowth;
+  /** Rows are moved through tensors of one row, which several slots need. Default: false. */
+  readonly movesRows?: boolean;
   /** Size of the logits, as a function of the number of slots. */
   readonly logits: (slots: number) => number;
   /**
@@ -129,12 +131,13 @@ function sizeAtOnce(needs: Needs, { slots: wanted, context, cacheMemory }: Reque
   const row = needs.rowBytes(context);
   if (typeof cacheMemory !== 'number') {
     const slots = wanted === 'auto' ? autoSlots(needs, context) : wanted;
-    return { slots, context, cache: slots * row };
+    return { slots, context, cache: allocatedRows(needs, slots) * row };
   }
   const slots = wanted === 'auto' ? Math.max(1, Math.min(MAX_AUTO_SLOTS, Math.floor(cacheMemory / row))) : wanted;
-  const leastMemory = toMib(slots * leastCache(needs, context));
-  const fits = contextIn(cacheMemory / slots, needs, { context, cacheMemory, leastMemory });
-  return { slots, context: fits, cache: slots * needs.rowBytes(fits) };
+  const rows = allocatedRows(needs, slots);
+  const leastMemory = toMib(rows * leastCache(needs, context));
+  const fits = contextIn(cacheMemory / rows, needs, { context, cacheMemory, leastMemory });
+  return { slots, context: fits, cache: rows * needs.rowBytes(fits) };
 }
 
 /**
@@ -176,7 +179,11 @@ function autoSlots(needs: Needs, context: number): number {
 }
 
 const fitsAtOnce = (needs: Needs, slots: number, context: number): boolean =>
-  fixedOf(needs, slots) + slots * needs.rowBytes(context) <= (needs.free ?? Number.POSITIVE_INFINITY);
+  fixedOf(needs, slots) + allocatedRows(needs, slots) * needs.rowBytes(context) <=
+  (needs.free ?? Number.POSITIVE_INFINITY);
+
+/** Rows of a cache that is allocated at once. */
+const allocatedRows = ({ movesRows = false }: Needs, slots: number): number => slots + (movesRows && slots > 1 ? 1 : 0);
 
 type Suggestion = Pick<Reason<'does_not_fit'>, 'suggestion'>;
 

@@ -2,6 +2,7 @@
  * The memory that a model needs on a device, as a function of slots and context: from its signature and the
  * sizes of its files. Pure.
  */
+import { FLOAT32 } from '../../onnx/types.ts';
 import type { EngineOptions } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
 import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
@@ -23,8 +24,12 @@ export interface Target {
   readonly together?: boolean;
 }
 
-/** Logits on the host and on the device, and the two intermediate values of their selection. */
-const LOGITS_OF_STEPS = 4;
+/**
+ * Logits of the steps: on the device and their copy on the host, and in float32 the two intermediate values of
+ * their selection.
+ */
+const stepBytes = (type: number, slots: number, vocabSize: number): number =>
+  2 * (bytesOf(type, [slots, vocabSize]) + bytesOf(FLOAT32, [slots, vocabSize]));
 
 /** The inputs of a plan, except the free memory. */
 export function needsOf(
@@ -35,7 +40,9 @@ export function needsOf(
   const chunk = chunkOf(signature, options);
   const positions = signature.logits.positions ?? (signature.keep ? MAX_DRAFT + 1 : chunk);
   const rowBytes = rowSizeOf(signature, growth);
-  const places = (slots: number): number => positions + (together ? LOGITS_OF_STEPS : 1) * slots;
+  const { logits, vocabSize } = signature;
+  const logitsBytes = (slots: number): number =>
+    bytesOf(logits.type, [positions + slots, vocabSize]) + (together ? stepBytes(logits.type, slots, vocabSize) : 0);
   return {
     device: device.name,
     weights: weightBytes,
@@ -43,8 +50,9 @@ export function needsOf(
     opening,
     rowBytes,
     growth,
-    logits: (slots) => bytesOf(signature.logits.type, [places(slots), signature.vocabSize]),
-    work: device.workBytes + (together && !device.rowViews ? rowBytes(options.context) : 0),
+    logits: (slots) => logitsBytes(slots),
+    work: device.workBytes,
+    ...(together && !device.rowViews && { movesRows: true }),
   };
 }
 

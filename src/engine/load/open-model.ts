@@ -15,7 +15,7 @@ import { deviceNamed } from '../devices/registry.ts';
 import { withOptions } from '../devices/with-options.ts';
 import type { HeldMemory } from '../host/host-memory.ts';
 import { canMap } from '../host/mapped-memory.ts';
-import { loadOrt, OrtError } from '../ort/api.ts';
+import { loadOrt } from '../ort/api.ts';
 import { type GraphCandidate, modelOf, weightBytesOn } from '../ort/built-model.ts';
 import { type CacheGrowth, growthOf } from '../ort/cache/growth.ts';
 import { causeOf, isOutOfMemory } from '../ort/error-causes.ts';
@@ -28,7 +28,7 @@ import { type SharedWeights, sharedWeights } from '../prepared/share-weights.ts'
 import { openShared, WrongWeights } from '../prepared/shared-logits.ts';
 import { mappedWeights, ownWeights, reserveSaving, type WeightsMemory } from '../prepared/weights-memory.ts';
 import { checkGpuMode, type GpuMode, withGpuMode } from './gpu/gpu-mode.ts';
-import { LoadError } from './load-error.ts';
+import { isModelFault, LoadError, ModelFault } from './load-error.ts';
 import { needsOf, type Target } from './needs.ts';
 import { readWeights } from './read-ahead.ts';
 import { type PlanTarget, planReserved, type ReservedPlan } from './reserved-plan.ts';
@@ -36,14 +36,6 @@ import { type Loading, type Opened, type Publish, useSession } from './use-sessi
 
 /** Attempts to open saved weights. */
 const MAX_SHARED_ATTEMPTS = 2;
-
-/** A fault of the model, which is the same on every device. */
-class ModelFault extends Error {
-  override readonly name = 'ModelFault';
-}
-
-/** `OrtErrorCode`s of a file that is not a model, a broken file or a broken graph. */
-const MODEL_FAULT_CODES = [3, 7, 10];
 
 /**
  * Loads the runtime, opens the model on the first device that works, reserves the memory of all runs and runs
@@ -82,9 +74,6 @@ function failureOn(device: DeviceName, error: unknown): LoadError {
   const isKnown = !isCpu(device) || isOutOfMemory(failure.message);
   return new LoadError(isKnown ? causeOf(failure.message) : runtimeReason, device, failure);
 }
-
-const isModelFault = (failure: Error): boolean =>
-  failure instanceof ModelFault || (failure instanceof OrtError && MODEL_FAULT_CODES.includes(failure.code));
 
 /** A model that the engine has read for a device, and what is known before the runtime opens it. */
 interface ReadModel {

@@ -77,6 +77,7 @@ export function useSession<T>(session: Session, attempt: Attempt, use: (opened: 
       publish({ kind: 'weights', device: device.name, progress: { state: 'mapped', bytes: shared.mappedBytes } });
     }
     const weightBytes = weightBytesOn(CPU, candidate, options.context);
+    // After the longest run: CUDA reads a buffer in recorded runs that a longer run would allocate again.
     checkSteps(session, warm.context, gpuMode.mode);
     const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });
     const left = device.freeBytes();

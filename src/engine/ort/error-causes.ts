@@ -11,6 +11,12 @@ const OUT_OF_MEMORY =
 /** True if the message reports a lack of memory. */
 export const isOutOfMemory = (message: string): boolean => OUT_OF_MEMORY.test(message);
 
+/**
+ * True if the runtime refuses to record the runs of a model: "This session cannot use the graph capture
+ * feature as requested by the user". CUDA also reports "operation not permitted when stream is capturing".
+ */
+export const refusesCapture = (message: string): boolean => /graph capture|stream is capturing/i.test(message);
+
 /** Patterns of messages, each with the reason that it means. The first match counts. */
 const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => Reason])[] = [
   [

@@ -18,7 +18,7 @@ import { GRAPH, type GraphIo, MODEL, type TensorInfo } from '../../onnx/types.ts
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
-import { isOutOfMemory } from './error-causes.ts';
+import { isOutOfMemory, refusesCapture } from './error-causes.ts';
 import { readSignature } from './signature.ts';
 
 /** Bytes of one read: the fields before a tensor's data, or a dozen nodes. */
@@ -155,13 +155,18 @@ export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { 
       api.addSessionConfigEntry(sessionOptions, MAX_FOLDED_BYTES, String(Number.MAX_SAFE_INTEGER));
       return api.createSessionFromArray(env, edited.bytes, edited.bytes.length, sessionOptions);
     } catch (error) {
-      // After a lack of memory, a second attempt would fail too.
-      if (edited.isRequired || (error instanceof Error && isOutOfMemory(error.message))) throw error;
+      if (edited.isRequired || (error instanceof Error && failsAgain(error.message))) throw error;
       // Below, the runtime opens the unchanged file, or reports its fault.
     }
   }
   return api.createSession(env, path, sessionOptions);
 }
+
+/**
+ * True if the unchanged file would fail too: after a lack of memory, and after a refusal to record runs. After
+ * such a refusal, the provider of WebGPU crashes when its options are used again (1.30.0).
+ */
+const failsAgain = (message: string): boolean => isOutOfMemory(message) || refusesCapture(message);
 
 /** True if attention updates every cache tensor in place; false for a model that could not be read. */
 export function updatesInPlace({ edited }: ModelFile, names: TensorNames): boolean {

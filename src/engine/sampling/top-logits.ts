@@ -42,7 +42,7 @@ export interface Ranked {
  * A logit outside of the list can be larger than the last one by less than this: TopK of CUDA has taken
  * numbers for equal that are 1e-5 apart, and the graph selects in up to four rounds.
  */
-const EDGE_MARGIN = 1e-4;
+export const EDGE_MARGIN = 1e-4;
 /**
  * Larger than the relative error of the device's sum: 1e-5 at most in tests. A thread of a device adds up to
  * 512 float32 numbers one after the other, which is off by at most 3e-5.

@@ -28,7 +28,7 @@ interface Replaced {
   readonly unread: Unread;
 }
 
-/** What nothing reads any more. */
+/** The parts of a graph that no node reads any more. */
 interface Unread {
   /** Nodes and initializers. */
   readonly fields: ReadonlySet<Field>;
@@ -68,7 +68,7 @@ function shared(nodes: readonly Node[], at: number): string | undefined {
   return name !== '' && others.length === 0 ? name : undefined;
 }
 
-/** What nothing reads after each of these values has lost `readers` readers: dead code behind them. */
+/** The parts that no node reads after each of these values has lost `readers` readers. */
 function unreadWithout(graph: Graph, ends: readonly string[], readers: number): Unread {
   const left = new Map<string, number>();
   const unread = { fields: new Set<Field>(), values: new Set<string>() };

@@ -10,7 +10,7 @@ import { type Integers, integerAttributes, integersOf } from './constants.ts';
 /** The longest chain of nodes from the mask to a length. */
 const DEEPEST = 12;
 
-/** What a value is, as a function of the mask. */
+/** A value as a function of the mask. */
 type Derived =
   | { readonly is: 'mask' }
   /** The shape of the mask: rows, tokens in the longest row. */

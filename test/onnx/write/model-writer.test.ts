@@ -52,6 +52,22 @@ describe('a model', () => {
     expect(findIgnored(writer.finish(), [rule])).toEqual({ operator: 'Op', attribute: 'sought', value });
   });
 
+  it('renames the first output of its last node, and no other name', () => {
+    const writer = new ModelWriter();
+    expect(() => writer.renameLast('logits')).toThrow('There is no node whose output can get the name logits');
+    const first = writer.node('First', ['x']);
+    writer.node('Last', [first], { outputs: ['a', 'b'] });
+    writer.renameLast('logits');
+    // The name is taken, and a node behind it cannot be renamed any more.
+    expect(writer.fresh('logits')).toBe('logits_1');
+    writer.node('Behind', ['logits', 'b']);
+    expect(parsed(writer).nodes.map(({ operator, inputs, outputs }) => [operator, inputs, outputs])).toEqual([
+      ['First', ['x'], ['First']],
+      ['Last', ['First'], ['logits', 'b']],
+      ['Behind', ['logits', 'b'], ['Behind']],
+    ]);
+  });
+
   it('never has one name for two values', () => {
     const writer = new ModelWriter();
     writer.input('x_1', { type: 1, shape: [] });

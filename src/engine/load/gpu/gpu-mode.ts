@@ -7,11 +7,10 @@ import { ignoredBy, isCpu, kindOf } from '../../../protocol/devices.ts';
 import type { EngineFacts, GpuGraph } from '../../../protocol/loading.ts';
 import type { GpuGraphLimit, ReasonCode } from '../../../protocol/reasons.ts';
 import type { Device } from '../../devices/device.ts';
-import { OrtError } from '../../ort/api.ts';
-import { isOutOfMemory } from '../../ort/error-causes.ts';
+import { isOutOfMemory, refusesCapture } from '../../ort/error-causes.ts';
 import type { ModelFile } from '../../ort/model-file.ts';
 import type { Signature } from '../../ort/signature.ts';
-import { LoadError } from '../load-error.ts';
+import { isModelFault, LoadError } from '../load-error.ts';
 
 /** Reasons that a smaller cache can remove. */
 const MEMORY_REASONS: readonly ReasonCode[] = ['does_not_fit', 'cache_too_small'];
@@ -36,6 +35,9 @@ export class GpuModeRefusal extends Error {
   }
 }
 
+/** From the simplest mode to the fastest. */
+const ORDER: readonly GpuGraph[] = ['off', 'eager', 'captured'];
+
 /** The next simpler mode. */
 export const simplerThan = (mode: GpuGraph): GpuGraph => (mode === 'captured' ? 'eager' : 'off');
 
@@ -47,7 +49,7 @@ export function withGpuMode<T>(asked: GpuGraph, device: Device, open: (mode: Gpu
       return open(mode);
     } catch (error) {
       const refusal = refusalOf(error, mode.mode);
-      if (!refusal) throw error;
+      if (!refusal || ORDER.indexOf(refusal.next) >= ORDER.indexOf(mode.mode)) throw error;
       mode = { mode: refusal.next, limit: refusal.limit };
     }
   }
@@ -78,16 +80,22 @@ export function checkGpuMode(mode: GpuGraph, device: Device, { model, declared, 
     throw new GpuModeRefusal('window', 'eager');
 }
 
-/** The refusal that an error is, if a simpler mode may help. */
+/**
+ * The refusal that an error is, if a simpler mode may help: every failure of the runtime or of a driver that
+ * is no fault of the model. The last mode, `off`, decides if the device can be used.
+ */
 function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
-  if (error instanceof GpuModeRefusal) return error;
   if (mode === 'off') return undefined;
+  if (error instanceof GpuModeRefusal) return error;
+  if (error instanceof LoadError) return refusalOfReason(error.reason.code, mode);
+  if (!(error instanceof Error) || isModelFault(error)) return undefined;
   // Without steps the rows share their memory and take it as they are used.
-  if (error instanceof LoadError && MEMORY_REASONS.includes(error.reason.code))
-    return new GpuModeRefusal('memory', 'off');
-  if (error instanceof OrtError && isOutOfMemory(error.message)) return new GpuModeRefusal('memory', 'off');
-  // The runtime names the feature: "This session cannot use the graph capture feature as requested by the
-  // user".
-  if (error instanceof OrtError && /captur/i.test(error.message)) return new GpuModeRefusal('host_nodes', 'eager');
-  return undefined;
+  if (isOutOfMemory(error.message)) return new GpuModeRefusal('memory', 'off');
+  const limit = mode === 'captured' && refusesCapture(error.message) ? 'host_nodes' : 'fails';
+  return new GpuModeRefusal(limit, simplerThan(mode));
+}
+
+function refusalOfReason(code: ReasonCode, mode: GpuGraph): GpuModeRefusal | undefined {
+  if (MEMORY_REASONS.includes(code)) return new GpuModeRefusal('memory', 'off');
+  return code === 'computes_wrong' ? new GpuModeRefusal('computes_wrong', simplerThan(mode)) : undefined;
 }

@@ -78,6 +78,8 @@ export class DecodeSteps {
   /** By the key of their arrangement. Least recent first. */
   readonly #steps = new Map<string, Step>();
   #lastGraph = 0;
+  /** True if a recording can be released before the session. */
+  readonly #releasesGraphs: boolean;
   /** The rows of the last step, by their places. */
   #rows: readonly number[] = [];
   #isCopied = false;
@@ -89,6 +91,7 @@ export class DecodeSteps {
     const tensor = (name: string, type: number, row: readonly number[], rows = slots): FixedTensor =>
       new FixedTensor(parts, { name, type, rows, row });
     this.#parts = parts;
+    this.#releasesGraphs = parts.capture?.releases === true && parts.api.offers('releaseCapturedGraph');
     this.#ids = tensor(ids, INT64, [1]);
     this.#last = tensor(lengths.last, INT32, []);
     this.#longest = tensor(lengths.longest, INT32, [], 1);
@@ -219,9 +222,9 @@ export class DecodeSteps {
     this.#steps.delete(key);
     this.#steps.set(key, step);
     const [oldest] = this.#steps.keys();
-    // A recording that the device does not release would only be made once more.
-    const releases = this.#parts.capture?.releases !== false;
-    if (releases && this.#steps.size > MAX_RECORDED && oldest !== undefined) this.#drop(oldest);
+    // A recording that cannot be released would only be made once more.
+    const mayDrop = this.#releasesGraphs || this.#parts.capture === undefined;
+    if (mayDrop && this.#steps.size > MAX_RECORDED && oldest !== undefined) this.#drop(oldest);
     return step;
   }
 
@@ -277,6 +280,7 @@ export class DecodeSteps {
     return memory.value;
   }
 
+  /** Never throws: after an error of the device, its calls fail too. */
   #drop(key: string): void {
     const step = this.#steps.get(key);
     if (!step) return;
@@ -284,6 +288,11 @@ export class DecodeSteps {
     this.#steps.delete(key);
     api.releaseIoBinding(step.binding);
     api.releaseRunOptions(step.runOptions);
-    if (step.graph !== undefined && api.offers('releaseCapturedGraph')) api.releaseCapturedGraph(session, step.graph);
+    if (step.graph === undefined || !this.#releasesGraphs) return;
+    try {
+      api.releaseCapturedGraph(session, step.graph);
+    } catch {
+      // The recording is released with the session.
+    }
   }
 }

@@ -1,0 +1,55 @@
+/** All test models that WebGPU in software computes, and how it decodes them if captured steps are asked for. */
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import type { EngineFacts, EngineOptions, GpuGraph } from '../../../src/protocol/loading.ts';
+import { candidateOf } from '../../support/checkpoints/candidate.ts';
+import { differenceFrom } from '../../support/checkpoints/continuations.ts';
+import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
+import { CHECKPOINTS, CONTEXT, checkpointNamed } from '../../support/checkpoints/models.ts';
+import { optionsFor, REFERENCE } from '../reference.ts';
+import { openEngine } from './engine-process.ts';
+
+type Facts = NonNullable<EngineFacts['gpuGraph']>;
+
+/** Models that are not captured. */
+const LIMITED: Readonly<Record<string, Facts>> = {};
+
+/** Half floats and a softcap of the operator: the device refuses them. Mixtures: no device but the CPU has them. */
+const isRefused = (name: string): boolean =>
+  name.startsWith('softcap/') || CHECKPOINTS.some((one) => one.name === name && /moe|gpt-oss/.test(name));
+
+export const MODELS: readonly (readonly [name: string, facts: Facts])[] = [
+  ...REFERENCE.filter(({ half }) => !half).map(({ name }) => name),
+  ...CHECKPOINTS.map(({ name }) => name),
+]
+  .filter((name) => !isRefused(name))
+  .map((name) => [name, LIMITED[name] ?? { mode: 'captured' }]);
+
+/** Continues all prompts of a model at once. @returns the facts about the steps */
+export async function expectReferenceIds(name: string, gpuGraph: GpuGraph, root: string): Promise<Facts | undefined> {
+  const reference = REFERENCE.find((one) => one.name === name);
+  if (reference) {
+    const { continuations } = reference;
+    const engine = await openEngine({ ...optionsFor(reference, 'webgpu'), slots: continuations.length, gpuGraph });
+    expect(engine.refusal).toBeUndefined();
+    const outputs = await Promise.all(continuations.map(({ prompt, ids }) => engine.run(prompt, ids.length)));
+    expect(outputs).toEqual(continuations.map(({ ids }) => ids));
+    return engine.facts?.gpuGraph;
+  }
+  const folder = join(root, name);
+  const model = checkpointNamed(name);
+  writeCheckpoint(folder, model);
+  const { continuations } = model;
+  const options: Partial<EngineOptions> = {
+    candidates: [await candidateOf(folder, 'webgpu', CONTEXT)],
+    context: CONTEXT,
+    slots: continuations.length,
+    gpuGraph,
+  };
+  const engine = await openEngine(options);
+  expect(engine.refusal).toBeUndefined();
+  const outputs = await Promise.all(continuations.map(({ prompt, ids }) => engine.continueWith(prompt, ids.length, 0)));
+  for (const [index, tokens] of outputs.entries())
+    expect(differenceFrom(continuations[index]!, tokens)).toBeUndefined();
+  return engine.facts?.gpuGraph;
+}
