@@ -25,8 +25,8 @@ export interface Target {
 }
 
 /**
- * Logits of the steps: on the device and their copy on the host, and in float32 the two intermediate values of
- * their selection.
+ * Logits of the steps: on the device and their copy on the host, and in float32 the two intermediate values
+ * of their selection.
  */
 const stepBytes = (type: number, slots: number, vocabSize: number): number =>
   2 * (bytesOf(type, [slots, vocabSize]) + bytesOf(FLOAT32, [slots, vocabSize]));

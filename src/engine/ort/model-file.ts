@@ -18,7 +18,7 @@ import { GRAPH, type GraphIo, MODEL, type TensorInfo } from '../../onnx/types.ts
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
-import { isOutOfMemory, refusesCapture } from './error-causes.ts';
+import { isOutOfMemory } from './error-causes.ts';
 import { readSignature } from './signature.ts';
 
 /** Bytes of one read: the fields before a tensor's data, or a dozen nodes. */
@@ -50,6 +50,15 @@ interface EditedModel extends GraphIo {
    * changed to half floats), or does not exist (the graph of a checkpoint).
    */
   readonly isRequired: boolean;
+}
+
+/** A model to open. */
+interface OpenedFile extends ModelFile {
+  /**
+   * The unchanged file is not tried. After a failure, the provider of WebGPU crashes when its options are used
+   * again (1.30.0). Default: false.
+   */
+  readonly opensOnce?: boolean;
 }
 
 /** The edits of a graph, and the files of the model. */
@@ -148,25 +157,25 @@ export function declaredBy(bytes: Uint8Array, original?: Graph): GraphIo {
  * @returns the session; the caller releases it.
  * @throws OrtError with the runtime's message about the file.
  */
-export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { path, edited }: ModelFile): Pointer {
+export function openModel(
+  api: OrtApi,
+  env: Pointer,
+  sessionOptions: Pointer,
+  { path, edited, opensOnce = false }: OpenedFile,
+): Pointer {
   if (edited) {
     try {
       api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, edited.folder);
       api.addSessionConfigEntry(sessionOptions, MAX_FOLDED_BYTES, String(Number.MAX_SAFE_INTEGER));
       return api.createSessionFromArray(env, edited.bytes, edited.bytes.length, sessionOptions);
     } catch (error) {
-      if (edited.isRequired || (error instanceof Error && failsAgain(error.message))) throw error;
+      // After a lack of memory, a second attempt would fail too.
+      if (edited.isRequired || opensOnce || (error instanceof Error && isOutOfMemory(error.message))) throw error;
       // Below, the runtime opens the unchanged file, or reports its fault.
     }
   }
   return api.createSession(env, path, sessionOptions);
 }
-
-/**
- * True if the unchanged file would fail too: after a lack of memory, and after a refusal to record runs. After
- * such a refusal, the provider of WebGPU crashes when its options are used again (1.30.0).
- */
-const failsAgain = (message: string): boolean => isOutOfMemory(message) || refusesCapture(message);
 
 /** True if attention updates every cache tensor in place; false for a model that could not be read. */
 export function updatesInPlace({ edited }: ModelFile, names: TensorNames): boolean {

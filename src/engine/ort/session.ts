@@ -137,7 +137,10 @@ export class Session {
     this.#mode = options.gpuGraph ?? 'off';
     const use = { free: device.freeBytes(), grows: !inPlace, gpuGraph: this.#mode };
     device.appendProvider(api, sessionOptions, use);
-    const session = tensors.own(openModel(api, env, sessionOptions, model), api.releaseSession);
+    const session = tensors.own(
+      openModel(api, env, sessionOptions, { ...model, opensOnce: device.ownMemory }),
+      api.releaseSession,
+    );
     this.#session = session;
     this.signature = readSignature(readSessionIo(api, session), options.names);
     this.idLimit = Math.min(this.signature.vocabSize, model.edited?.embeddingRows ?? Number.POSITIVE_INFINITY);

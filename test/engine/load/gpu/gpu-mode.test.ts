@@ -13,7 +13,7 @@ import {
   gpuModeFacts,
   withGpuMode,
 } from '../../../../src/engine/load/gpu/gpu-mode.ts';
-import { LoadError } from '../../../../src/engine/load/load-error.ts';
+import { LoadError, ModelFault } from '../../../../src/engine/load/load-error.ts';
 import { OrtError } from '../../../../src/engine/ort/api.ts';
 import { type ModelFile, readModel, updatesInPlace } from '../../../../src/engine/ort/model-file.ts';
 import { readSignature } from '../../../../src/engine/ort/signature.ts';
@@ -77,6 +77,11 @@ describe('the mode of a GPU', () => {
     expect(triedWith([error])).toEqual({ tried: ['captured', mode], result: { mode, limit } });
   });
 
+  it('is never as high again: an error that repeats ends the attempts', () => {
+    const refusal = new GpuModeRefusal('host_nodes', 'eager');
+    expect(() => triedWith([refusal, refusal])).toThrow(refusal);
+  });
+
   it('is off in the end, with the last reason', () => {
     const errors = [new GpuModeRefusal('window', 'eager'), doesNotFit];
     expect(triedWith(errors)).toEqual({
@@ -85,8 +90,14 @@ describe('the mode of a GPU', () => {
     });
   });
 
-  it('does not hide other errors, nor those without steps', () => {
-    for (const error of [new Error('other'), new OrtError('createSession', 3, 'no such file')])
+  it('is simpler after any other failure of the runtime or of a driver', () => {
+    const failure = new OrtError('runWithBinding', 1, 'CUDA failure 719: unspecified launch failure');
+    for (const error of [failure, new Error('The NVIDIA driver refused cuCtxSetCurrent (CUDA error 201)')])
+      expect(triedWith([error])).toEqual({ tried: ['captured', 'eager'], result: { mode: 'eager', limit: 'fails' } });
+  });
+
+  it('does not hide faults of the model, nor errors without steps', () => {
+    for (const error of [new ModelFault('no logits'), new OrtError('createSession', 3, 'no such file')])
       expect(() => triedWith([error])).toThrow(error);
     for (const error of [doesNotFit, tooSmall]) expect(() => triedWith([error], 'off')).toThrow(error);
     expect(() => triedWith([new GpuModeRefusal('computes_wrong', 'off'), doesNotFit])).toThrow(doesNotFit);
