@@ -11,8 +11,17 @@ import { openEngine } from './engine-process.ts';
 
 type Facts = NonNullable<EngineFacts['gpuGraph']>;
 
-/** Models that are not captured. */
-const LIMITED: Readonly<Record<string, Facts>> = {};
+const ON_HOST: Facts = { mode: 'eager', reason: 'host_nodes' };
+const WINDOW: Facts = { mode: 'eager', reason: 'window' };
+const GROWING: Facts = { mode: 'off', reason: 'growing_cache' };
+
+/** Models that are not captured. The host computes a part of the first three. */
+const LIMITED: Readonly<Record<string, Facts>> = {
+  ...{ 'asked/model.onnx': ON_HOST, 'integer/model.onnx': ON_HOST, 'gemma-2': ON_HOST },
+  ...{ mistral: WINDOW, 'qwen2-window': WINDOW, phi3: WINDOW, 'smollm3-interval': WINDOW },
+  ...{ 'gemma-3': WINDOW, 'gemma-3-types': WINDOW },
+  ...Object.fromEntries(REFERENCE.filter(({ grows }) => grows).map(({ name }) => [name, GROWING])),
+};
 
 /** Half floats and a softcap of the operator: the device refuses them. Mixtures: no device but the CPU has them. */
 const isRefused = (name: string): boolean =>
