@@ -55,8 +55,8 @@ interface EditedModel extends GraphIo {
 /** A model to open. */
 interface OpenedFile extends ModelFile {
   /**
-   * The unchanged file is not tried. After a failure, the provider of WebGPU crashes when its options are used
-   * again (1.30.0). Default: false.
+   * The unchanged file is not tried. After a failure, the provider of WebGPU crashes when its options are
+   * used again (1.30.0). Default: false.
    */
   readonly opensOnce?: boolean;
 }
