@@ -38,6 +38,8 @@ interface Keys {
   readonly dropped: number;
   readonly afterFault: number;
   readonly recordedAgain: number;
+  readonly unrecorded: number;
+  readonly recordedLess: number;
   readonly left: readonly string[];
 }
 
@@ -93,6 +95,11 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
     it('again after their release, and right each time', () => {
       expect(outcome.worst).toBeLessThan(1e-5);
       expect(outcome.repeated).toBeLessThan(1e-5);
+    });
+
+    it('unless a step fails while it is recorded: it runs without a recording', () => {
+      expect(outcome.unrecorded).toBeLessThan(1e-5);
+      expect(outcome.recordedLess).toBe(1);
     });
 
     it('again after a run that failed, which drops its step', () => {
