@@ -23,6 +23,8 @@ interface Kind {
   readonly vocabulary: number;
   /** Longest prompt and longest output. */
   readonly longest: number;
+  /** Sequences that begin together. */
+  readonly together: number;
   /** The model has a vocabulary of texts. */
   readonly grammars?: boolean;
 }
@@ -55,14 +57,23 @@ function rulesOf(index: number, random: (limit: number) => number, kind: Kind): 
   return rules[index % rules.length]?.() ?? {};
 }
 
-/** Different prompts and lengths. Two sequences begin; each other one joins at a token of an earlier one. */
+/** Tokens of a prompt that is read in one chunk. */
+const SHORT = 4;
+
+/**
+ * Different prompts and lengths. `together` sequences with short prompts and long outputs begin; each other one
+ * joins at a token of an earlier one.
+ */
 export function joiningRequests(seed: number, count: number, kind: Kind): Joining[] {
   const random = generator(seed);
   return Array.from({ length: count }, (_, index) => {
-    const prompt = Array.from({ length: 2 + random(kind.longest - 1) }, () => random(kind.vocabulary));
-    const ask = { prompt, maxTokens: 2 + random(kind.longest - 1), ...rulesOf(index, random, kind) };
-    if (index < 2) return { ask };
-    return { ask, after: { index: Math.max(0, index - 1 - random(6)), tokens: 1 + random(3) } };
+    const begins = index < kind.together;
+    const length = 2 + random(begins ? SHORT : kind.longest - 1);
+    const prompt = Array.from({ length }, () => random(kind.vocabulary));
+    const maxTokens = begins ? kind.longest : 2 + random(kind.longest - 1);
+    const ask = { prompt, maxTokens, ...rulesOf(index, random, kind) };
+    if (begins) return { ask };
+    return { ask, after: { index: Math.max(0, index - 2 - random(6)), tokens: 1 + random(2) } };
   });
 }
 

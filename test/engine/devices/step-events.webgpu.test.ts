@@ -2,29 +2,47 @@
  * Events beside the captured steps of other sequences on WebGPU in software: a cancellation, a pause, outputs
  * of one prompt, a reused prefix, a long prompt, scores and drafts. The ids are those of the CPU.
  */
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceName } from '../../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../../src/protocol/loading.ts';
 import type { SequenceRequest } from '../../../src/protocol/messages.ts';
+import { candidateOf } from '../../support/checkpoints/candidate.ts';
+import { writeCheckpoint } from '../../support/checkpoints/folder.ts';
+import { CONTEXT, checkpointNamed } from '../../support/checkpoints/models.ts';
 import { softwareVulkan } from '../../support/vulkan.ts';
 import { haikuVocabulary, literal } from '../grammars.ts';
-import { Bench, modelFile, prompt, request } from '../harness.ts';
+import { Bench, prompt as longPrompt, modelFile, request } from '../harness.ts';
 import { idsOf, type Outcome, openEngine, stopEngines, TIMEOUT_MS } from './engine-process.ts';
 
-const options = (device: DeviceName): Partial<EngineOptions> => ({
+const SHAPE: Partial<EngineOptions> = { context: 160, prefillChunk: 8, gpuGraph: 'captured' };
+/** A small checkpoint, whose steps are fast in software. */
+const name = 'llama-linear';
+const VOCABULARY = 250;
+const root = realpathSync(mkdtempSync(join(tmpdir(), 'step-events-')));
+afterAll(() => rmSync(root, { recursive: true }));
+
+async function checkpoint(device: DeviceName): Promise<Partial<EngineOptions>> {
+  const folder = join(root, name);
+  writeCheckpoint(folder, checkpointNamed(name));
+  return { ...SHAPE, candidates: [await candidateOf(folder, device, CONTEXT)] };
+}
+
+/** The embedded model, which has a vocabulary of texts. */
+const haiku = (device: DeviceName): Partial<EngineOptions> => ({
+  ...SHAPE,
   candidates: [{ device, modelFile, weightFiles: [modelFile] }],
-  context: 160,
-  prefillChunk: 8,
-  gpuGraph: 'captured',
 });
+const prompt = (length: number, salt = 0): number[] => longPrompt(length, salt).map((id) => id % VOCABULARY);
 
 describe.runIf(softwareVulkan)('beside captured steps', { timeout: TIMEOUT_MS }, () => {
   let cpu: Bench;
   let engine: Awaited<ReturnType<typeof openEngine>>;
   beforeAll(async () => {
-    cpu = new Bench(options('cpu'));
-    engine = await openEngine(options('webgpu'));
-    cpu.engine.setVocabulary(haikuVocabulary);
+    cpu = new Bench(await checkpoint('cpu'));
+    engine = await openEngine(await checkpoint('webgpu'));
     expect(engine.facts?.gpuGraph).toEqual({ mode: 'captured' });
   }, TIMEOUT_MS);
   afterAll(() => {
@@ -36,10 +54,13 @@ describe.runIf(softwareVulkan)('beside captured steps', { timeout: TIMEOUT_MS },
   const decoding = (count: number, maxTokens = 24): SequenceRequest[] =>
     Array.from({ length: count }, (_, index) => request({ prompt: prompt(5 + index, index), maxTokens }));
   /** The ids of the CPU for the same requests. */
-  const expected = async (requests: readonly SequenceRequest[]): Promise<number[][]> =>
-    (await Promise.all(requests.map((one) => cpu.submit(one)))).map(({ ids }) => ids);
-  const check = async (requests: readonly SequenceRequest[], outcomes: readonly Outcome[]): Promise<void> =>
-    expect(outcomes.map(idsOf)).toEqual(await expected(requests));
+  const expected = async (requests: readonly SequenceRequest[], bench = cpu): Promise<number[][]> =>
+    (await Promise.all(requests.map((one) => bench.submit(one)))).map(({ ids }) => ids);
+  const check = async (
+    requests: readonly SequenceRequest[],
+    outcomes: readonly Outcome[],
+    bench = cpu,
+  ): Promise<void> => expect(outcomes.map(idsOf)).toEqual(await expected(requests, bench));
 
   it('a sequence is cancelled: the others go on, and the next one gets its slot', async () => {
     const requests = decoding(4);
@@ -125,7 +146,9 @@ describe.runIf(softwareVulkan)('beside captured steps', { timeout: TIMEOUT_MS },
   });
 
   it('a draft is verified in one run, before and after steps with other sequences', async () => {
-    const drafting = await openEngine({ ...options('webgpu'), speculation: 'on' });
+    const bench = new Bench(haiku('cpu'));
+    bench.engine.setVocabulary(haikuVocabulary);
+    const drafting = await openEngine({ ...haiku('webgpu'), speculation: 'on' });
     drafting.send({ kind: 'vocabulary', data: haikuVocabulary });
     const forced = request({ grammar: literal('{"frog":true,"pond":false}'), maxTokens: 40 });
     const alone = await drafting.submit(forced);
@@ -133,6 +156,7 @@ describe.runIf(softwareVulkan)('beside captured steps', { timeout: TIMEOUT_MS },
     const requests = [...decoding(3, 12), { ...forced, id: request().id }];
     const outcomes = await Promise.all(requests.map((one) => drafting.submit(one)));
     const again = { ...forced, id: request().id };
-    await check([forced, ...requests, again], [alone, ...outcomes, await drafting.submit(again)]);
+    await check([forced, ...requests, again], [alone, ...outcomes, await drafting.submit(again)], bench);
+    bench.engine.close();
   });
 });
