@@ -17,9 +17,15 @@ describe('a template without end is stopped', () => {
   it.each([
     ['loops in loops', loop(loop(loop('x')))],
     ['empty loops', loop(loop('{% set x = 1 %}'))],
-    ['repeated sorts', loop('{% set x = range(4000) | list | sort %}')],
   ])('by the time or step limit: %s', (_, source) => {
     expect(() => render(source)).toThrow(/rendering takes (longer than 1000 ms|more than 5000000 steps)/);
+  });
+
+  it('by the time limit, or on a fast machine by the limit on lists: repeated sorts', () => {
+    const sorts = loop('{% set x = range(4000) | list | sort %}');
+    expect(() => render(sorts)).toThrow(
+      /rendering takes longer than 1000 ms|all strings and lists together are longer/,
+    );
   });
 
   it.each([
