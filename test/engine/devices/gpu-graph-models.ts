@@ -34,6 +34,15 @@ export const MODELS: readonly (readonly [name: string, facts: Facts])[] = [
   .filter((name) => !isRefused(name))
   .map((name) => [name, LIMITED[name] ?? { mode: 'captured' }]);
 
+/**
+ * One of each kind: exports with and without positions, and a growing cache; checkpoints with a window, a cap and
+ * padded heads.
+ */
+export const SHOWN: readonly string[] = [
+  ...['asked/model.onnx', 'qk-norm-position-ids/model.onnx', 'combined/model.onnx', 'split/model.onnx'],
+  ...['llama-3', 'llama-head-20', 'llama-head-24', 'qwen2-window', 'gemma-2', 'smollm3', 'olmo-2'],
+];
+
 /** Continues all prompts of a model at once. @returns the facts about the steps */
 export async function expectReferenceIds(name: string, gpuGraph: GpuGraph, root: string): Promise<Facts | undefined> {
   const reference = REFERENCE.find((one) => one.name === name);

@@ -6,17 +6,11 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { softwareVulkan } from '../../support/vulkan.ts';
 import { modelFile } from '../harness.ts';
 import { openEngine, stopEngines, TIMEOUT_MS } from './engine-process.ts';
-import { expectReferenceIds, MODELS } from './gpu-graph-models.ts';
+import { expectReferenceIds, MODELS, SHOWN } from './gpu-graph-models.ts';
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'gpu-graph-')));
 afterAll(() => rmSync(root, { recursive: true }));
 afterEach(stopEngines);
-
-/** Exports with and without positions, and a growing cache; checkpoints with a window, a cap and padded heads. */
-const SHOWN = [
-  ...['asked/model.onnx', 'qk-norm-position-ids/model.onnx', 'combined/model.onnx', 'split/model.onnx'],
-  ...['llama-3', 'llama-head-20', 'llama-head-24', 'qwen2-window', 'gemma-2', 'smollm3', 'olmo-2'],
-];
 
 describe.runIf(softwareVulkan)('with captured steps, WebGPU', () => {
   it.each(MODELS.filter(([name]) => SHOWN.includes(name)))(
@@ -31,13 +25,13 @@ describe.runIf(softwareVulkan)('with captured steps, WebGPU', () => {
     timeout: TIMEOUT_MS,
   }, async () => {
     const candidates = [{ device: 'webgpu' as const, modelFile, weightFiles: [modelFile] }];
-    // Rows of 512 tokens of 2 KB.
+    // Rows of 512 tokens of 2 KB. The memory is that of the four slots, and of one row more.
     const open = (rows: number) =>
       openEngine({ candidates, slots: 4, context: 512, cacheMemory: rows * 2 ** 20, gpuGraph: 'captured' });
     const prompt = [0, 17, 42, 99];
     const [shorter, none] = [await open(3), await open(1)];
     expect(shorter.facts).toMatchObject({
-      ...{ gpuGraph: { mode: 'captured' }, context: 384 },
+      ...{ gpuGraph: { mode: 'captured' }, context: Math.floor((3 * 2 ** 20) / 5 / 2048) },
       cacheLimit: { cause: 'memory', context: 512 },
     });
     expect(none.facts).toMatchObject({ gpuGraph: { mode: 'off', reason: 'memory' } });
