@@ -5,9 +5,11 @@
  * node --expose-gc steps-on-device.mjs <candidate.json> eager|captured operations <count> <seed>
  * node --expose-gc steps-on-device.mjs <candidate.json> captured keys|captures <count>
  * node --expose-gc steps-on-device.mjs <candidate.json> eager|captured memory
+ * node --expose-gc steps-on-device.mjs <candidate.json> captured check
  */
 import { readFileSync } from 'node:fs';
 import { deviceNamed } from '../../dist/engine/devices/registry.js';
+import { checkSteps } from '../../dist/engine/load/gpu/step-check.js';
 import { loadOrt, OrtError } from '../../dist/engine/ort/api.js';
 import { modelOf } from '../../dist/engine/ort/built-model.js';
 import { CacheInBatch } from '../../dist/engine/ort/cache/in-batch.js';
@@ -279,5 +281,20 @@ function memory() {
   }
 }
 
-const scenarios = { operations, keys, captures, memory };
+/** The recorded steps after the check of the load, and after steps over each number of rows. */
+function check() {
+  const session = open(mode);
+  session.reserve(CAPACITIES);
+  checkSteps(session, CAPACITY, mode);
+  const recorded = [session.steps.recorded];
+  for (let count = 1; count <= SLOTS; count++) {
+    const rows = Array.from({ length: count }, (_, index) => ({ row: SLOTS - 1 - index, id: 3, length: 1 }));
+    session.steps.run(rows, () => 1);
+    recorded.push(session.steps.recorded);
+  }
+  session.close();
+  return { recorded, left: [...held.values()] };
+}
+
+const scenarios = { operations, keys, captures, memory, check };
 process.stdout.write(JSON.stringify(scenarios[scenario](Number(count))));

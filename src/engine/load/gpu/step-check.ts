@@ -4,6 +4,7 @@
  */
 import type { GpuGraph } from '../../../protocol/loading.ts';
 import { OrtError } from '../../ort/api.ts';
+import { placesFor } from '../../ort/cache/memory.ts';
 import { isOutOfMemory } from '../../ort/error-causes.ts';
 import type { DecodeSteps, StepRow } from '../../ort/gpu/decode-steps.ts';
 import type { Session } from '../../ort/session.ts';
@@ -11,8 +12,8 @@ import { EDGE_MARGIN, type TopLogits } from '../../sampling/top-logits.ts';
 import { MAX_DEVICE_DIFFERENCE, promptOf, relativeDifference } from '../numeric-check.ts';
 import { GpuModeRefusal, simplerThan } from './gpu-mode.ts';
 
-/** Rows of the checked steps. */
-const MAX_ROWS = 4;
+/** Rows whose logits are compared. */
+const MAX_COMPARED = 4;
 /** Tokens of the shortest row; the other rows are longer. */
 const LEAST_TOKENS = 5;
 
@@ -26,6 +27,9 @@ export interface CheckedSession
 }
 export type CheckedSteps = Pick<DecodeSteps, 'run' | 'result' | 'recorded'>;
 
+/** A row that is not compared. The step writes its first token. */
+const OTHER = { id: 0, length: 1 };
+
 /** A row, and the logits of a plain run. */
 interface ExpectedRow extends StepRow {
   /** All ids of the row. */
@@ -34,7 +38,9 @@ interface ExpectedRow extends StepRow {
 }
 
 /**
- * Compares steps with runs. Does nothing in the mode `off`.
+ * Compares steps with runs: each of the first rows alone, and then steps of 2, 4, 8 … rows up to all of them.
+ * So each number of rows is recorded before the first request, and the memory of the largest step is used
+ * before the memory of the device is measured. Does nothing in the mode `off`.
  * @throws GpuModeRefusal if the session has no steps, if a step fails, if logits differ by more than
  * rounding, or if the best logits are not those of the step. OrtError if a run fails.
  */
@@ -42,15 +48,24 @@ export function checkSteps(session: CheckedSession, context: number, mode: GpuGr
   const { steps, slots } = session;
   if (mode === 'off') return;
   if (!steps) throw new GpuModeRefusal('no_copies', 'off');
-  const count = Math.min(slots, MAX_ROWS);
-  const rows = Array.from({ length: count }, (_, row) => expectedRow(session, row, context));
-  // Each row alone, and all rows together.
-  for (const group of [...rows.map((row) => [row]), rows]) checkStep(session, steps, group, mode);
+  const compared = Array.from({ length: Math.min(slots, MAX_COMPARED) }, (_, row) =>
+    expectedRow(session, row, context),
+  );
+  const all = Array.from({ length: slots }, (_, row) => compared[row] ?? { ...OTHER, row });
+  for (const row of compared) checkStep(session, steps, [row], mode);
+  for (const count of countsUpTo(slots)) checkStep(session, steps, all.slice(0, count), mode);
   if (mode === 'captured' && steps.recorded === 0) throw new GpuModeRefusal('fails', 'eager');
-  for (const { row } of rows) {
+  for (const { row } of all) {
     session.forget(row);
     session.releaseRow(row, 0);
   }
+}
+
+/** The numbers of rows of steps over several rows. */
+function countsUpTo(slots: number): number[] {
+  const counts: number[] = [];
+  for (let rows = 2; rows / 2 < slots; rows *= 2) counts.push(placesFor(rows, slots));
+  return counts;
 }
 
 /** Fills a row by plain runs. The last id of the row is the one that a step appends again. */
@@ -87,12 +102,18 @@ function appended(
  * A step with other ids comes first: it is recorded, and the logits must be those of its replay. Plain runs
  * come in between: a recorded run must not depend on memory that they use.
  */
-function checkStep(session: CheckedSession, steps: CheckedSteps, rows: readonly ExpectedRow[], mode: GpuGraph): void {
-  const others = rows.map((row) => ({ ...row, id: row.id === 0 ? 1 : 0 }));
-  runStep(steps, others, mode);
-  for (const { row, ids } of rows) fill(session, row, ids.slice(0, -1));
+function checkStep(
+  session: CheckedSession,
+  steps: CheckedSteps,
+  rows: readonly (ExpectedRow | StepRow)[],
+  mode: GpuGraph,
+): void {
+  const compared = rows.filter((row) => 'logits' in row);
+  const withOtherIds = rows.map((row) => ({ ...row, id: row.id === 0 ? 1 : 0 }));
+  runStep(steps, withOtherIds, mode);
+  for (const { row, ids } of compared) fill(session, row, ids.slice(0, -1));
   runStep(steps, rows, mode);
-  for (const { row, logits: expected } of rows) {
+  for (const { row, logits: expected } of compared) {
     const { top, all } = steps.result(row);
     const logits = all();
     const isWrong = !(relativeDifference(logits, expected) <= MAX_DEVICE_DIFFERENCE);

@@ -84,14 +84,19 @@ function spoiled(spoil: Steps['spoil'], mode: 'captured' | 'eager' = 'captured')
 }
 
 describe('right steps', () => {
-  it('are accepted: each row alone and all together, each twice', () => {
+  it('are accepted: four rows alone, and 2, 4 … rows together up to all of them, each twice', () => {
     for (const mode of ['captured', 'eager'] as const) {
       const steps = new Steps();
       expect(check(steps, mode)).toBeUndefined();
-      expect(steps.sizes).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 4, 4]);
-      const alone = new Steps();
-      expect(check(alone, mode, 1)).toBeUndefined();
-      expect(alone.sizes).toEqual([1, 1, 1, 1]);
+      expect(steps.sizes).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 4, 4, 6, 6]);
+      const sizesOf = (slots: number): number[] => {
+        const few = new Steps();
+        expect(check(few, mode, slots)).toBeUndefined();
+        return few.sizes;
+      };
+      expect(sizesOf(1)).toEqual([1, 1]);
+      expect(sizesOf(2)).toEqual([1, 1, 1, 1, 2, 2]);
+      expect(sizesOf(3)).toEqual([1, 1, 1, 1, 1, 1, 2, 2, 3, 3]);
     }
   });
 
@@ -126,7 +131,7 @@ describe('wrong steps', () => {
     let previous: Result | undefined;
     const exchanged: Steps['spoil'] = (result, row, step) => {
       const own = { ...result };
-      if (step === 10 && row === 3 && previous) Object.assign(result, previous);
+      if (step === 12 && row === 3 && previous) Object.assign(result, previous);
       previous = own;
     };
     expect(spoiled(exchanged)).toEqual(wrong);
@@ -158,7 +163,11 @@ describe('wrong steps', () => {
     ['the sum is too small', (top) => Object.assign(top, { sum: top.sum * 0.99 })],
     ['the sum is no number', (top) => Object.assign(top, { sum: Number.NaN })],
   ])('are refused if %s', (_, change) => {
-    expect(spoiled(({ top }, row, step) => void (step === 10 && row === 2 && change(top)))).toEqual(wrong);
+    expect(spoiled(({ top }, row, step) => void (step === 12 && row === 2 && change(top)))).toEqual(wrong);
+  });
+
+  it('are refused if only the step of all rows is wrong', () => {
+    expect(spoiled(({ logits }, row, step) => void (step === 14 && row === 1 && logits.fill(0)))).toEqual(wrong);
   });
 
   it('are refused if a logit is no number', () => {

@@ -78,6 +78,12 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
     expect([isOpen, left]).toEqual([true, []]);
   });
 
+  it('are recorded by the check of the load, so that no request waits for a recording', async () => {
+    const outcome = await runSteps<{ recorded: number[]; left: string[] }>(folder, TINY, ['captured', 'check']);
+    // One row, one row apart, 2, 4 and 6 rows.
+    expect(outcome).toEqual({ recorded: Array.from({ length: 7 }, () => 5), left: [] });
+  });
+
   describe('are recorded', () => {
     let outcome: Keys;
     beforeAll(async () => {
