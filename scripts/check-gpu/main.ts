@@ -96,7 +96,10 @@ class Models {
 function makeHere({ make = '', folder = '', rehearse }: CommandLine): void {
   const [shape, format] = make.split(',');
   const [name, form] = [SHAPE_NAMES.find((one) => one === shape), FORMATS.find((one) => one === format)];
-  if (!name || !form) throw new Error(`--make ${make} must be one of ${SHAPE_NAMES.join(', ')}, a comma and one of ${FORMATS.join(', ')}`);
+  if (!name || !form)
+    throw new Error(
+      `--make ${make} must be one of ${SHAPE_NAMES.join(', ')}, a comma and one of ${FORMATS.join(', ')}`,
+    );
   const { shapes } = SCALES[rehearse ? 'tiny' : 'full'];
   const made = makeModel(folder, modelName(name, form), { shape: shapes[name], format: form });
   process.stdout.write(JSON.stringify(made));

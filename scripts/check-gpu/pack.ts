@@ -150,7 +150,8 @@ function copyRuntime(stage: string, { providers, architecture }: PackOptions): v
     const found =
       names.find((one) => one === name) ??
       names.find((one) => /^\.[\d.]+$/.test(one.startsWith(name) ? one.slice(name.length) : ''));
-    if (found === undefined) throw new Error(`--providers ${providers} has no ${name}: name a folder with the CUDA build of ONNX Runtime`);
+    if (found === undefined)
+      throw new Error(`--providers ${providers} has no ${name}: name a folder with the CUDA build of ONNX Runtime`);
     const bytes = readFileSync(join(providers, found));
     if (architecture !== undefined && name.includes('cuda') && keepArchitecture(bytes, architecture).kept === 0)
       throw new Error(
