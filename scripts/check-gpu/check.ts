@@ -1,4 +1,4 @@
-/** What all parts of a check share: the settings, the page, the results for the goals. */
+/** The settings, the page and the results that all parts of a check share. */
 import { readFileSync } from 'node:fs';
 import type { DeviceName } from '../../src/protocol/devices.ts';
 import { proportionalIn } from '../../src/protocol/host/process-memory.ts';

@@ -13,7 +13,7 @@ import {
   type Where,
 } from './correctness.ts';
 
-/** An engine that takes longer for one of these small models hangs. A renderer in software takes its time. */
+/** An engine that takes longer for one of these small models hangs. A renderer in software is slower. */
 const HANGS_MS = { full: 60_000, tiny: 60_000, software: 300_000 } as const;
 /** Estimated time of the first model. */
 const FIRST_MS = 8000;

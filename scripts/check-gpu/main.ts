@@ -1,7 +1,7 @@
 /**
- * `npm run check:gpu`: everything that is to be known about the engine on a GPU, within some minutes: right ids,
- * speed, memory, options, SIGKILL, and PyTorch beside it. Writes tables after every part; exits with 1 if a
- * result is wrong. `--help` says how to run it on a machine that has nothing but a driver.
+ * `npm run check:gpu` checks and measures the engine on a GPU within the time of `--minutes`: ids, SIGKILL,
+ * speed, memory, options, and the speed of PyTorch. Writes tables after every part; exits with 1 if a result is
+ * wrong. `--help` says how to run it on a machine without npm.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -66,7 +66,7 @@ class Models {
     for (const child of this.#children) child.kill('SIGKILL');
   }
 
-  /** Resolves when the model exists. @throws Error with the end of the process's stderr */
+  /** Resolves when the model exists. @throws Error if the process fails, which writes the reason to stderr */
   readonly make = (shape: ShapeName, format: Format): Promise<Made> => {
     const name = modelName(shape, format);
     const made = this.#made.get(name) ?? this.#start(shape, format);
@@ -96,7 +96,10 @@ class Models {
 function makeHere({ make = '', folder = '', rehearse }: CommandLine): void {
   const [shape, format] = make.split(',');
   const [name, form] = [SHAPE_NAMES.find((one) => one === shape), FORMATS.find((one) => one === format)];
-  if (!name || !form) throw new Error(`--make ${make} is no model`);
+  if (!name || !form)
+    throw new Error(
+      `--make ${make} must be one of ${SHAPE_NAMES.join(', ')}, a comma and one of ${FORMATS.join(', ')}`,
+    );
   const { shapes } = SCALES[rehearse ? 'tiny' : 'full'];
   const made = makeModel(folder, modelName(name, form), { shape: shapes[name], format: form });
   process.stdout.write(JSON.stringify(made));

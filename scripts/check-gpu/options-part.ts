@@ -87,7 +87,7 @@ export async function checkOptions(
     page.put({
       title: `Options on ${device}`,
       text: [
-        `The shape ${shape} in mode ${mode}, tokens/s. The option that wins by more than the spread of a round is the one to choose.`,
+        `The shape ${shape} in mode ${mode}, tokens/s. Choose an option only if its gain exceeds the spread of the rounds.`,
       ],
       head: ['weights', 'options', 'prefill', ...counts.map(rowsText), 'MB on the card'],
       rows,

@@ -67,7 +67,7 @@ export function partsOf(bytes: Uint8Array, most: number): Uint8Array[] {
 /** Makes the folders of the pack, and returns the lines that say how to use them. */
 export async function pack({ providers, architecture }: PackOptions): Promise<string[]> {
   if (process.platform !== 'linux' || process.arch !== 'x64')
-    throw new Error('--pack makes a pack for Linux x64, on Linux x64');
+    throw new Error(`--pack needs Linux x64, not ${process.platform} ${process.arch}: run it on such a machine`);
   const stage = mkdtempSync(join(tmpdir(), 'check-gpu-'));
   try {
     await bundleInto(join(stage, 'build', 'check-gpu'));
@@ -150,10 +150,13 @@ function copyRuntime(stage: string, { providers, architecture }: PackOptions): v
     const found =
       names.find((one) => one === name) ??
       names.find((one) => /^\.[\d.]+$/.test(one.startsWith(name) ? one.slice(name.length) : ''));
-    if (found === undefined) throw new Error(`${providers} has no ${name}`);
+    if (found === undefined)
+      throw new Error(`--providers ${providers} has no ${name}: name a folder with the CUDA build of ONNX Runtime`);
     const bytes = readFileSync(join(providers, found));
     if (architecture !== undefined && name.includes('cuda') && keepArchitecture(bytes, architecture).kept === 0)
-      throw new Error(`${found} has no code for compute capability ${architecture / 10}`);
+      throw new Error(
+        `--architecture ${architecture}: ${found} has no code for compute capability ${architecture / 10}; leave the option out to keep all code`,
+      );
     writeFileSync(join(folder, name), bytes);
   }
 }

@@ -2,8 +2,8 @@
  * Models with random weights, made in seconds. All tensors of a model are ranges of one file of random bytes;
  * each range begins at another place, so that the engine and the runtime take them for different tensors and
  * a device gets its own copy of each. A file is little larger than the largest tensor: 1 GB for 16 GB of half
- * floats. An official reader refuses such a file, because tensors overlap: the description of the decoder is
- * made here, by the way of the worker.
+ * floats. Readers of checkpoints refuse such a file, because tensors overlap. This module therefore makes the
+ * description of the decoder that the worker would read from a checkpoint.
  */
 import { closeSync, mkdirSync, openSync, realpathSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

@@ -210,7 +210,7 @@ function putTables({ page, scale }: Check, device: string, rows: string[][], mem
   page.put({
     title: `Speed on ${device}`,
     text: [
-      `Random weights${scale.name === 'full' ? '' : ' of tiny shapes: a rehearsal, whose figures mean nothing'}. Tokens/s; all rows decode together, context ${scale.prompt} to ${scale.prompt + scale.decoded} and the number of rows; prefill of ${scale.prefill} tokens; median of ${scale.rounds} rounds. Bandwidth: bytes of weights that a token reads times tokens/s of 1 row, as a part of the bandwidth of the card.`,
+      `Random weights${scale.name === 'full' ? '' : ' of tiny shapes: a rehearsal, whose figures mean nothing'}. Tokens/s of all rows together; context ${scale.prompt} to ${scale.prompt + scale.decoded} and the number of rows; prefill of ${scale.prefill} tokens; median of ${scale.rounds} rounds. Bandwidth: bytes of weights that a token reads times tokens/s of 1 row, as a part of the bandwidth of the card.`,
     ],
     head: ['weights', 'mode', 'prefill', ...scale.rows.map(rowsText), 'bandwidth', 'open, s'],
     rows,

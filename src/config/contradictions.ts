@@ -39,7 +39,7 @@ export function contradictions(settings: Compared): string[] {
 export function modelContradictions({ device, gpuGraph }: ModelSettings): string[] {
   if (gpuGraph === 'off' || deviceOf(device) !== CPU) return [];
   return [
-    `--gpu-graph: ${gpuGraph} needs a GPU, and --device cpu has none; remove --gpu-graph, or choose another --device`,
+    `--gpu-graph: ${gpuGraph} needs a GPU; --device cpu allows off only; set --gpu-graph off, or choose another --device`,
   ];
 }
 

@@ -131,9 +131,9 @@ const GPU_GRAPH_LIMITS: Readonly<Record<GpuGraphLimit, string>> = {
   no_copies: 'the device copies only within a run',
   window: 'recorded runs ignore the sliding window',
   host_nodes: 'the host computes a part of the model',
-  computes_wrong: 'its results differ from those of plain runs',
-  fails: 'a step fails',
-  memory: 'the memory is too small for all rows',
+  computes_wrong: 'the check of its steps found wrong logits',
+  fails: 'the runtime or the driver failed',
+  memory: 'too little memory for all rows; lower --slots',
 };
 
 /**

@@ -96,9 +96,9 @@ export type ReasonCode = keyof ReasonDetails;
 /**
  * Why the engine uses less of `--gpu-graph` than asked: the device does not record runs (`no_capture`), or
  * not those of this model (`window`, `host_nodes`); the device copies tensors only within a run
- * (`no_copies`); the cache of the model grows in each run (`growing_cache`); a step gave wrong numbers
- * (`computes_wrong`) or failed (`fails`) in the check of the device; the rows do not fit into the memory of
- * the device or of the cache (`memory`).
+ * (`no_copies`); the cache of the model grows in each run (`growing_cache`); the check of the steps found
+ * wrong logits (`computes_wrong`); the runtime or the driver failed (`fails`); the rows do not fit into the
+ * memory of the device or of the cache (`memory`).
  */
 export type GpuGraphLimit =
   | 'growing_cache'

@@ -186,7 +186,7 @@ describe('--gpu-graph', () => {
   });
 
   test.each(['eager', 'captured'])('%s contradicts the CPU by name', (mode) => {
-    const message = `--gpu-graph: ${mode} needs a GPU, and --device cpu has none; remove --gpu-graph, or choose another --device`;
+    const message = `--gpu-graph: ${mode} needs a GPU; --device cpu allows off only; set --gpu-graph off, or choose another --device`;
     expect(refusal(['--device', 'cpu', '--gpu-graph', mode])).toBe(message);
     expect(refusal([], { RBEES_DEVICE: 'cpu', RBEES_GPU_GRAPH: mode })).toBe(message);
     for (const device of ['auto', 'webgpu', 'cuda', 'cuda:1'])

@@ -55,9 +55,9 @@ const LIMITS = {
   no_copies: 'the device copies only within a run',
   window: 'recorded runs ignore the sliding window',
   host_nodes: 'the host computes a part of the model',
-  computes_wrong: 'its results differ from those of plain runs',
-  fails: 'a step fails',
-  memory: 'the memory is too small for all rows',
+  computes_wrong: 'the check of its steps found wrong logits',
+  fails: 'the runtime or the driver failed',
+  memory: 'too little memory for all rows; lower --slots',
 } satisfies Record<GpuGraphLimit, string>;
 
 test.each(Object.entries(LIMITS) as [GpuGraphLimit, string][])(

@@ -285,8 +285,8 @@ export class KvCache {
   /**
    * Makes the ids of a row the first ids of another one.
    * @param before rows that were used later are not evicted for the memory of the copy
-   * @returns false if there is no memory for the copy: the row has not changed then; also if the copy failed:
-   * the row is then empty
+   * @returns false if there is no memory for the copy (the row has not changed), or if the copy failed (the
+   * row is then empty)
    */
   #copy(from: Match, to: number, before?: number): boolean {
     if (!this.budget.take(to, from.length, from.row, before)) return false;

@@ -5,7 +5,7 @@ import type { Device } from './device.ts';
 const OF_SESSION = /^(?:ep|session)\./;
 
 /**
- * The device, whose sessions get these options in place of its own.
+ * A device whose sessions get these options in place of those of `device`.
  * @param options values by name; names that begin with `ep.` or `session.` are entries of the
  *   configuration of the session, the others are options of the execution provider.
  */

@@ -20,7 +20,10 @@ export interface Target {
   readonly copied?: number;
   readonly opening?: number;
   readonly growth: CacheGrowth;
-  /** Rows decode together on a device without addresses inside a buffer: one more row, and the results. */
+  /**
+   * Rows decode in steps: memory for the results, and for one more row on a device without addresses inside a
+   * buffer. Default: false.
+   */
   readonly together?: boolean;
 }
 

@@ -105,7 +105,7 @@ const since = <const D>(version: number, declaration: D): D & { readonly version
   version,
 });
 
-/** Calls that a library may lack; `offers` of the API tells. They return a status too. */
+/** Calls that a library may lack: `offers` of the API reports it. They return a status too. */
 export const NEWER_CALLS = {
   /**
    * Copies tensors: environment, sources, destinations, stream (0n: none), number. Returns when the sources

@@ -34,7 +34,7 @@ export interface ModelFile {
   readonly edited?: EditedModel;
 }
 
-/** The graph with its weights as external data, edited: its logits, and its lengths instead of a mask. */
+/** The edited graph, with its weights as external data. */
 interface EditedModel extends GraphIo {
   readonly bytes: Uint8Array;
   /** The folder to which the weight file names are relative. */
@@ -55,8 +55,8 @@ interface EditedModel extends GraphIo {
 /** A model to open. */
 interface OpenedFile extends ModelFile {
   /**
-   * The unchanged file is not tried. After a failure, the provider of WebGPU crashes when its options are
-   * used again (1.30.0). Default: false.
+   * True if the unchanged file is not tried after the edited graph: after a failure, the provider of WebGPU
+   * crashes when its options are used again (1.30.0). Default: false.
    */
   readonly opensOnce?: boolean;
 }

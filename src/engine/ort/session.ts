@@ -129,7 +129,7 @@ export class Session {
     const env = tensors.own(api.createEnv(level, 'engine'), api.releaseEnv);
     const sessionOptions = tensors.own(api.createSessionOptions(), api.releaseSessionOptions);
     configureThreads(api, sessionOptions, options.threads ?? threadsFor('auto', sizeOf(model.path)).count);
-    // The runtime would keep a memory pattern for each shape, and the mask has a new shape in every step.
+    // The runtime would keep a memory pattern for each shape, and a mask has a new shape in every step.
     // Runs are not slower without patterns.
     api.disableMemPattern(sessionOptions);
     options.configure?.(api, sessionOptions);
@@ -266,7 +266,7 @@ export class Session {
    * @returns number of positions written for each row; the last position belongs to the last token. It is the
    * smaller of `keep` and `tokens`. A model without an input for the number writes all `tokens`, or always 1.
    * @throws OrtError: the KV cache of the rows past their previous lengths is then undefined. RangeError if
-   * ids, mask or logits exceed their capacity, so that the runtime would read or write past their end.
+   * ids, lengths or logits exceed their capacity, so that the runtime would read or write past their end.
    */
   run({ rows, lengths, tokens, logitsAt, keep }: Run): number {
     const { signature } = this;
@@ -276,7 +276,7 @@ export class Session {
     if ((logitsAt + rows.count * positions) * signature.vocabSize > this.logits.length)
       throw new RangeError('The logits of the run exceed the reserved memory');
     if (rows.count * tokens > this.ids.length) throw new RangeError('The ids of the run exceed the reserved memory');
-    if (width > this.#capacity.capacity) throw new RangeError('The mask of the run exceeds the reserved memory');
+    if (width > this.#capacity.capacity) throw new RangeError('The lengths of the run exceed the reserved memory');
     if (rows.count > 1 && (!this.batchesRows || tokens > 1))
       throw new RangeError('A run of several rows has one token per row and a cache in one tensor');
     if (rows.first + rows.count > this.#capacity.slots) throw new RangeError('A row of the run only stores tokens');

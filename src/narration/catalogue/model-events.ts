@@ -140,7 +140,7 @@ export const MODEL_EVENTS = {
     actor: ENGINE,
     action: 'cache_reserve',
     level: 'INFO',
-    when: 'the cache is ready: its memory is taken as it is used, up to cache_bytes for all slots together; a device with all rows in one tensor (CUDA) allocates it at once',
+    when: 'the cache is ready: its memory is taken as it is used, up to cache_bytes for all slots together; a device with all rows in one tensor (CUDA, or WebGPU with --gpu-graph) allocates it at once',
     required: ['slots', 'chosen_by', 'context_length', 'cache_bytes', 'cache_update'],
     optional: ['available_bytes'],
     target: (f) => count(f.slots, 'slot'),

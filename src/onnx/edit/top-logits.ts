@@ -101,7 +101,7 @@ function definedBy(graph: Message): string[] {
  * @throws RangeError for a count below 1 or above 512.
  */
 export function addTopLogits(writer: ModelWriter, { name, type, vocabSize }: LogitsOutput, count: number): void {
-  if (count < 1 || count > MAX_COUNT) throw new RangeError(`${count} best logits: 1 to ${MAX_COUNT} are possible`);
+  if (count < 1 || count > MAX_COUNT) throw new RangeError(`count must be 1 to ${MAX_COUNT}, not ${count}`);
   const nodes = new TopNodes(writer, Math.min(count, vocabSize));
   const logits = type === FLOAT32 ? name : nodes.cast(name, FLOAT32, 'top/float_logits');
   let list: Candidates = { logits, length: vocabSize };
@@ -171,7 +171,7 @@ class TopNodes {
     this.#node('ReduceSum', [powers, axis], [TOP.sum]);
   }
 
-  /** The list with as many logits that no id has as make its parts equal. */
+  /** The list with padding after its last part, so that all parts have the same length. */
   #padded({ logits, ids, length }: Candidates): Candidates {
     const parts = Math.ceil(length / LONGEST_PART);
     const whole = parts * Math.ceil(length / parts);

@@ -78,7 +78,7 @@ describe.runIf(softwareVulkan)('captured steps on WebGPU', { timeout: TIMEOUT_MS
     const worker = await start(...CAPTURED, '--slots', '16', '--context', '512', '--cache-memory', '2');
     expect(await worker.line('gpu_graph.limited')).toMatchObject({
       gpu_graph: 'off',
-      reason: 'the memory is too small for all rows',
+      reason: 'too little memory for all rows; lower --slots',
     });
     expect(await worker.line('warmup.done')).not.toHaveProperty('gpu_graph');
     expect(lastOf(await worker.execute(longJob('small', TOKENS)))).toMatchObject({ type: 'end', tokens_out: 30 });

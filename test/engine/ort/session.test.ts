@@ -175,11 +175,11 @@ describe('an open session', () => {
   });
 });
 
-it('refuses a run that exceeds the memory of ids or mask', () => {
+it('refuses a run whose ids or lengths exceed the reserved memory', () => {
   const session = openSession(modelFile, { rows: 2, capacity: 32, chunk: 8, keep: 4 });
   const one = { first: 0, count: 1 };
   expect(() => session.run({ rows: one, lengths: [9], tokens: 9, logitsAt: 0, keep: 1 })).toThrow('ids');
   const two = { first: 0, count: 2 };
-  expect(() => session.run({ rows: two, lengths: [33, 2], tokens: 1, logitsAt: 4, keep: 1 })).toThrow('mask');
+  expect(() => session.run({ rows: two, lengths: [33, 2], tokens: 1, logitsAt: 4, keep: 1 })).toThrow('lengths');
   session.close();
 });

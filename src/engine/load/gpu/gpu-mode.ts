@@ -22,7 +22,7 @@ export interface GpuMode {
   readonly limit?: GpuGraphLimit;
 }
 
-/** A mode cannot be used; `next` can perhaps. */
+/** A mode cannot be used. `next` is the mode to try. */
 export class GpuModeRefusal extends Error {
   override readonly name = 'GpuModeRefusal';
   readonly limit: GpuGraphLimit;
@@ -81,8 +81,8 @@ export function checkGpuMode(mode: GpuGraph, device: Device, { model, declared, 
 }
 
 /**
- * The refusal that an error is, if a simpler mode may help: every failure of the runtime or of a driver that
- * is no fault of the model. The last mode, `off`, decides if the device can be used.
+ * The refusal of a mode for an error, if a simpler mode may help. Every failure of the runtime or of a driver
+ * counts, except a fault of the model. A failure in the last mode, `off`, is a failure of the device.
  */
 function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
   if (mode === 'off') return undefined;

@@ -17,9 +17,9 @@ interface CacheParts extends InPlaceParts {
   readonly growth: CacheGrowth;
 }
 
-/** The cache, and the same one if its tensors keep their addresses. */
 export interface MadeCache {
   readonly cache: CacheMemory;
+  /** The same cache, if its tensors keep their addresses. */
   readonly fixed?: FixedCache;
 }
 

@@ -1,9 +1,9 @@
 /**
  * The KV cache of a model whose attention updates it in place, on a device without addresses inside a buffer
- * (WebGPU), for rows that decode together: one tensor for all rows, made once. A step is over the first
- * places of this tensor, and a row can be moved to another place. Several tokens after earlier ones are
- * possible for one row alone: such a row is moved out into tensors of one row, and back in before it decodes
- * with others. The row in the first place needs no move, because this place alone is a tensor of one row.
+ * (WebGPU), for rows that decode together: one tensor for all rows, made once. A step computes the first
+ * places of this tensor, and a row can be moved to another place. A run of several tokens after earlier ones
+ * must have one row: this row is moved out into tensors of one row, and back in before it decodes with
+ * others. The row in the first place needs no move, because this place alone is a tensor of one row.
  */
 import type { Pointer } from '../../ffi.ts';
 import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';

@@ -114,9 +114,8 @@ export class DecodeSteps {
 
   /**
    * One step: appends an id to each of some rows.
-   * @param rows the rows
-   * @param padLength tokens in any other row after a pad id behind its content. The step may contain such
-   * rows.
+   * @param rows the rows that decode
+   * @param padLength tokens in another row after a pad id behind its content: the step may contain other rows
    * @throws OrtError: the content of the rows past their previous lengths is then undefined. The step is
    * recorded again when it is run again.
    */
@@ -162,13 +161,13 @@ export class DecodeSteps {
     };
   }
 
-  /** Drops all steps, and ends the transfer. Must be called before the session is released. */
+  /** Drops all steps, and closes the transfer. Must be called before the session is released. */
   release(): void {
     for (const key of [...this.#steps.keys()]) this.#drop(key);
     this.#parts.transfer.close();
   }
 
-  /** The inputs of a step that change, without a length of the longest row that a recorded step keeps. */
+  /** The inputs that change from step to step: not the length of the longest row if a recording keeps it. */
   get #inputs(): readonly FixedTensor[] {
     const others = [this.#positions, this.#parts.capture?.longestIn === 'host' ? undefined : this.#longest];
     return [this.#ids, this.#last, ...others.filter((one) => one !== undefined)];
@@ -222,7 +221,7 @@ export class DecodeSteps {
     this.#steps.delete(key);
     this.#steps.set(key, step);
     const [oldest] = this.#steps.keys();
-    // A recording that cannot be released would only be made once more.
+    // To drop a recording that cannot be released would free no memory.
     const mayDrop = this.#releasesGraphs || this.#parts.capture === undefined;
     if (mayDrop && this.#steps.size > MAX_RECORDED && oldest !== undefined) this.#drop(oldest);
     return step;
@@ -259,8 +258,8 @@ export class DecodeSteps {
   }
 
   /**
-   * Binds the inputs. From the host, the runtime copies them now to the memory that the first operators read,
-   * which can be that of the host too.
+   * Binds the inputs. The runtime copies inputs of the host in this call, to the memory that the first
+   * operators read: that of the device or of the host.
    */
   #bindInputs(binding: Pointer, count: number, from: keyof TensorPair): void {
     for (const input of this.#inputs)

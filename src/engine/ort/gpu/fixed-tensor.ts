@@ -1,6 +1,7 @@
 /**
- * A tensor in memory of a device that never moves, and its twin in memory of the host. A recorded run reads
- * and writes the device's memory at the same address in every replay; the host reads and writes the twin.
+ * A tensor in memory of a device that never moves, and its staging tensor in memory of the host. A recorded
+ * run reads and writes the device's memory at the same address in every replay. The host reads and writes the
+ * staging tensor.
  */
 import { type Pointer, viewMemory } from '../../ffi.ts';
 import type { OrtApi } from '../api.ts';
@@ -32,7 +33,7 @@ export interface TensorForm {
 
 export class FixedTensor {
   readonly form: TensorForm;
-  /** The bytes of the twin. */
+  /** The bytes of the staging tensor. */
   readonly bytes: ArrayBuffer;
   readonly #memories: Memories;
   readonly #device: TensorMemory;

@@ -3,7 +3,7 @@
  * same memory in each replay, and binding host memory to a run would copy it to another tensor.
  *
  * CUDA is called through its driver, because the runtime copies to CUDA only after its provider was
- * registered as a library of the environment. No GPU has run that part.
+ * registered as a library of the environment. No GPU has run the calls to the driver.
  */
 import { type DeviceName, indexOf, kindOf } from '../../../protocol/devices.ts';
 import { CUDA_DRIVER } from '../../devices/nvidia-driver.ts';
@@ -31,7 +31,7 @@ export interface Transfer {
    * @throws Error as `toDevice`
    */
   readonly toHost: (pairs: readonly TensorPair[]) => void;
-  /** Releases what the copies need besides the tensors. */
+  /** Releases the context of the driver, if the copies use one. Does not release the tensors. */
   readonly close: () => void;
 }
 
