@@ -3,6 +3,7 @@
  * replayed, against those of plain runs of one row. Overwrites the first rows of the KV cache.
  */
 import type { GpuGraph } from '../../../protocol/loading.ts';
+import { messageOf } from '../../../protocol/text/error-message.ts';
 import { OrtError } from '../../ort/api.ts';
 import { isOutOfMemory } from '../../ort/error-causes.ts';
 import type { DecodeSteps, StepRow } from '../../ort/gpu/decode-steps.ts';
@@ -46,7 +47,7 @@ export function checkSteps(session: CheckedSession, context: number, mode: GpuGr
   const rows = Array.from({ length: count }, (_, row) => expectedRow(session, row, context));
   // Each row alone, and all rows together.
   for (const group of [...rows.map((row) => [row]), rows]) checkStep(session, steps, group, mode);
-  if (mode === 'captured' && steps.recorded === 0) throw new GpuModeRefusal('fails', 'eager');
+  if (mode === 'captured' && steps.recorded === 0) throw new GpuModeRefusal('fails', 'eager', 'no step was recorded');
   for (const { row } of rows) {
     session.forget(row);
     session.releaseRow(row, 0);
@@ -95,8 +96,12 @@ function checkStep(session: CheckedSession, steps: CheckedSteps, rows: readonly 
   for (const { row, logits: expected } of rows) {
     const { top, all } = steps.result(row);
     const logits = all();
-    const isWrong = !(relativeDifference(logits, expected) <= MAX_DEVICE_DIFFERENCE);
-    if (isWrong || (top && !isTopOf(top, logits))) throw new GpuModeRefusal('computes_wrong', simplerThan(mode));
+    const difference = relativeDifference(logits, expected);
+    const isRight = difference <= MAX_DEVICE_DIFFERENCE;
+    if (isRight && (!top || isTopOf(top, logits))) continue;
+    const problem = isRight ? 'the list of the best logits is wrong' : `logits differ by ${percentOf(difference)}`;
+    const where = `step over ${rows.length} of ${MAX_ROWS} rows, row ${row}`;
+    throw new GpuModeRefusal('computes_wrong', simplerThan(mode), `${where}: ${problem}`);
   }
 }
 
@@ -105,9 +110,11 @@ function runStep(steps: CheckedSteps, rows: readonly StepRow[], mode: GpuGraph):
     steps.run(rows, () => 1);
   } catch (error) {
     if (error instanceof OrtError && isOutOfMemory(error.message)) throw error;
-    throw new GpuModeRefusal('fails', simplerThan(mode));
+    throw new GpuModeRefusal('fails', simplerThan(mode), messageOf(error));
   }
 }
+
+const percentOf = (part: number): string => `${(100 * part).toPrecision(3)} %`;
 
 /**
  * True if the list has the largest logits with their ids, and the sum over all logits. A device can take two
