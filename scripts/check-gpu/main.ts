@@ -3,8 +3,6 @@
  * speed, memory, options, SIGKILL, and PyTorch beside it. Writes tables after every part; exits with 1 if a
  * result is wrong. `--help` says how to run it on a machine that has nothing but a driver.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -15,19 +13,19 @@ import type { DeviceProbe } from '../../src/protocol/probe.ts';
 import { softwareVulkan } from '../../test/support/vulkan.ts';
 import { deadlinesOf } from './budget.ts';
 import { bandwidthOf, cardDevices, cardOf, factsSection } from './card.ts';
-import { type Check, messageOf, modelName, Results, say } from './check.ts';
+import { type Check, messageOf, Results, say } from './check.ts';
 import { HELP, readCommandLine } from './command-line.ts';
 import { checkCorrectness } from './correctness-part.ts';
 import { probeMachine } from './engine-process.ts';
 import { goalsOf, goalsSection } from './goals.ts';
 import { checkKills } from './kill-part.ts';
+import { Models, makeHere } from './models.ts';
 import { checkOptions, optionFormats } from './options-part.ts';
 import { pack } from './pack.ts';
 import { Page } from './page.ts';
 import { checkPeer, peerVersions } from './peer-part.ts';
 import { findUsable } from './preflight.ts';
-import { type Made, makeModel } from './random-weights.ts';
-import { FORMATS, type Format, SCALES, SHAPE_NAMES, type ShapeName } from './shapes.ts';
+import { type Format, SCALES, type ShapeName } from './shapes.ts';
 import { checkSpeed, measuredModels, setupsOf } from './speed-part.ts';
 
 type CommandLine = ReturnType<typeof readCommandLine>;
@@ -48,59 +46,6 @@ const MOST_ENGINES = 6;
 const MOST_WAITING = 1 / 3;
 /** The shape with which options are compared. */
 const OPTIONS_SHAPE = '1 B';
-
-/** Makes models in processes of their own, each once. */
-class Models {
-  readonly #folder: string;
-  readonly #scale: string;
-  readonly #made = new Map<string, Promise<Made>>();
-  readonly #children = new Set<ChildProcess>();
-
-  constructor(folder: string, scale: string) {
-    this.#folder = folder;
-    this.#scale = scale;
-  }
-
-  /** Ends the processes that still make models. */
-  stop(): void {
-    for (const child of this.#children) child.kill('SIGKILL');
-  }
-
-  /** Resolves when the model exists. @throws Error with the end of the process's stderr */
-  readonly make = (shape: ShapeName, format: Format): Promise<Made> => {
-    const name = modelName(shape, format);
-    const made = this.#made.get(name) ?? this.#start(shape, format);
-    this.#made.set(name, made);
-    return made;
-  };
-
-  async #start(shape: ShapeName, format: Format): Promise<Made> {
-    const more = this.#scale === 'full' ? [] : ['--rehearse'];
-    const args = [process.argv[1] ?? '', '--make', `${shape},${format}`, '--folder', this.#folder, ...more];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    this.#children.add(child);
-    let text = '';
-    child.stdout.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-    });
-    const [code] = (await once(child, 'close')) as [number | null];
-    this.#children.delete(child);
-    if (code !== 0) throw new Error(`the model ${shape}, ${format} was not made`);
-    const made = JSON.parse(text) as Made;
-    say(`made ${shape}, ${format}: ${Math.round(made.writeMs)} ms, converted in ${Math.round(made.convertMs)} ms`);
-    return made;
-  }
-}
-
-/** The process that makes one model. */
-function makeHere({ make = '', folder = '', rehearse }: CommandLine): void {
-  const [shape, format] = make.split(',');
-  const [name, form] = [SHAPE_NAMES.find((one) => one === shape), FORMATS.find((one) => one === format)];
-  if (!name || !form) throw new Error(`--make ${make} is no model`);
-  const { shapes } = SCALES[rehearse ? 'tiny' : 'full'];
-  const made = makeModel(folder, modelName(name, form), { shape: shapes[name], format: form });
-  process.stdout.write(JSON.stringify(made));
-}
 
 /** The libraries to try, in this order: the one that is given, and that of the package. */
 function librariesOf({ 'runtime-library': given }: CommandLine): string[] {
