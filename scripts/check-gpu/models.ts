@@ -9,18 +9,24 @@ import { FORMATS, type Format, SCALES, SHAPE_NAMES, type ShapeName } from './sha
 /** Makes models in processes of their own, each once. */
 export class Models {
   readonly #folder: string;
-  readonly #scale: string;
+  readonly #isRehearsal: boolean;
   readonly #made = new Map<string, Promise<Made>>();
   readonly #children = new Set<ChildProcess>();
+  #isStopped = false;
 
-  constructor(folder: string, scale: string) {
+  constructor(folder: string, isRehearsal: boolean) {
     this.#folder = folder;
-    this.#scale = scale;
+    this.#isRehearsal = isRehearsal;
   }
 
-  /** Ends the processes that still make models. */
+  /** Ends the processes that still make models, and makes no more. */
   stop(): void {
+    this.#isStopped = true;
     for (const child of this.#children) child.kill('SIGKILL');
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** Resolves when the model exists. @throws Error with the end of the process's stderr */
@@ -32,7 +38,8 @@ export class Models {
   };
 
   async #start(shape: ShapeName, format: Format): Promise<Made> {
-    const more = this.#scale === 'full' ? [] : ['--rehearse'];
+    if (this.#isStopped) throw new Error(`the model ${shape}, ${format} is not made any more`);
+    const more = this.#isRehearsal ? ['--rehearse'] : [];
     const args = [process.argv[1] ?? '', '--make', `${shape},${format}`, '--folder', this.#folder, ...more];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#children.add(child);
