@@ -99,7 +99,7 @@ async function main(): Promise<number> {
   const models = new Models(folder, line.rehearse);
   const clean = (): void => {
     models.stop();
-    if (line.folder === undefined) rmSync(folder, { recursive: true, force: true });
+    if (line.folder === undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
   onSignal((signal) => {
     page.put({ title: 'Result', text: [`Cut off by ${signal}: the tables above are those until then.`] });

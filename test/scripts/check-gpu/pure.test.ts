@@ -10,6 +10,7 @@ import { HELP, readCommandLine } from '../../../scripts/check-gpu/command-line.t
 import { keepArchitecture } from '../../../scripts/check-gpu/fat-binary.ts';
 import { decodeRate, median, rate } from '../../../scripts/check-gpu/figures.ts';
 import { goalsOf, goalsSection } from '../../../scripts/check-gpu/goals.ts';
+import { Models } from '../../../scripts/check-gpu/models.ts';
 import { partsOf } from '../../../scripts/check-gpu/pack.ts';
 import { BEGIN, END, markdownOf, Page, table, withMarked } from '../../../scripts/check-gpu/page.ts';
 import { noteMode } from '../../../scripts/check-gpu/simpler-modes.ts';
@@ -56,6 +57,12 @@ describe('the time of a device', () => {
     expect([turnMs(100, [0.7, 0.3], 1), turnMs(600, [0.7, 0.3], 1)]).toEqual([100, 600]);
     expect([turnMs(1000, [1], 0), turnMs(-5, [0.7, 0.3], 1)]).toEqual([1000, 0]);
   });
+});
+
+test('no model is made after the end', async () => {
+  const models = new Models(tmpdir(), true);
+  models.stop();
+  await expect(models.make('8 B', 'q4')).rejects.toThrow('not made any more');
 });
 
 describe('work that cannot be ended', () => {
