@@ -78,6 +78,7 @@ export interface Facts {
 /** The section with the facts. */
 export function factsSection({ probe, usable, refused, bandwidth, command, peer }: Facts): Section {
   const { nvidia, vulkan = [] } = probe;
+  const unused = probe.devices.filter(({ name }) => !usable.some(({ device }) => device === name));
   return {
     title: 'The machine',
     head: ['', ''],
@@ -85,7 +86,7 @@ export function factsSection({ probe, usable, refused, bandwidth, command, peer 
       ['date', new Date().toISOString().slice(0, 10)],
       ['command', `\`${command}\``],
       ['devices', usable.map(({ device }) => device).join(', ') || 'none'],
-      ['not usable', [...obstaclesOf(probe), ...refused].join('; ') || 'none'],
+      ['not usable', [...obstaclesOf({ devices: unused }), ...refused].join('; ') || 'none'],
       [
         'cards',
         nvidia?.gpus.map(({ name, totalBytes }) => `${name}, ${gigabytes(totalBytes)}`).join('; ') || 'no NVIDIA card',

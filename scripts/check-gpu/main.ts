@@ -116,8 +116,9 @@ async function main(): Promise<number> {
 
 /** Ends the process on a signal, after some last work. Engines end with this process. */
 function onSignal(before: (signal: NodeJS.Signals) => void): void {
+  // Also for a second signal, as timeout(1) sends it: it must not interrupt the work.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-    process.once(signal, () => {
+    process.on(signal, () => {
       before(signal);
       process.exit(128 + constants.signals[signal]);
     });
