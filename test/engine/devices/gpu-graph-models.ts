@@ -11,7 +11,10 @@ import { openEngine } from './engine-process.ts';
 
 type Facts = NonNullable<EngineFacts['gpuGraph']>;
 
-const ON_HOST: Facts = { mode: 'eager', reason: 'host_nodes' };
+/** The message of the runtime has two spaces. */
+const NOT_PARTITIONED =
+  'This session cannot use the graph capture feature as requested by the user  as all compute graph nodes have not been partitioned to the WebGpuExecutionProvider';
+const ON_HOST: Facts = { mode: 'eager', reason: 'host_nodes', detail: NOT_PARTITIONED };
 const WINDOW: Facts = { mode: 'eager', reason: 'window' };
 const GROWING: Facts = { mode: 'off', reason: 'growing_cache' };
 
