@@ -26,9 +26,8 @@ const LIMITED: Readonly<Record<string, Facts>> = {
   ...Object.fromEntries(REFERENCE.filter(({ grows }) => grows).map(({ name }) => [name, GROWING])),
 };
 
-/** Half floats and a softcap of the operator: the device refuses them. Mixtures: no device but the CPU has them. */
-const isRefused = (name: string): boolean =>
-  name.startsWith('softcap/') || CHECKPOINTS.some((one) => one.name === name && /moe|gpt-oss/.test(name));
+/** Mixtures: no device but the CPU has them. */
+const isRefused = (name: string): boolean => CHECKPOINTS.some((one) => one.name === name && /moe|gpt-oss/.test(name));
 
 export const MODELS: readonly (readonly [name: string, facts: Facts])[] = [
   ...REFERENCE.filter(({ half }) => !half).map(({ name }) => name),
