@@ -35,6 +35,16 @@ export function deadlinesOf<Name extends string>(
   return Object.fromEntries(deadlines) as Record<Name, Deadline>;
 }
 
+/**
+ * The time of one device of several, of the time that is left: the last one gets all of it, so that a device
+ * that takes too long takes time from the next ones, and one that ends early leaves it to them.
+ * @param shares of all devices, in order
+ */
+export function turnMs(leftMs: number, shares: readonly number[], index: number): number {
+  const rest = shares.slice(index).reduce((sum, share) => sum + share, 0);
+  return Math.max(0, (leftMs * (shares[index] ?? 0)) / rest);
+}
+
 /** The time of one piece of work in a part: at most so many milliseconds, and not longer than the part. */
 export function limited(part: Deadline, ms: number, clock: Clock = () => performance.now()): Deadline {
   const end = clock() + ms;
@@ -57,4 +67,22 @@ export class Skipped extends Error {
 /** @throws Skipped if work of so many milliseconds does not fit */
 export function requireTime(part: Deadline, neededMs: number): void {
   if (!part.fits(neededMs)) throw new Skipped(skippedFor(neededMs, part.leftMs()));
+}
+
+/**
+ * Waits for work that this process cannot end.
+ * @param what a sentence for the error
+ * @throws Skipped at the deadline; the error of the work
+ */
+export async function within<T>(part: Deadline, work: Promise<T>, what: string): Promise<T> {
+  const left = part.leftMs();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Skipped(`skipped: ${what} after ${seconds(left)}`)), left);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

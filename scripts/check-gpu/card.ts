@@ -59,6 +59,12 @@ export function cardDevices(probe: DeviceProbe): DeviceName[] {
 const gigabytes = (bytes: number | undefined): string =>
   bytes === undefined ? 'unknown' : `${(bytes / 1e9).toFixed(1)} GB`;
 
+/** Why devices cannot be used, or are no card, one sentence each. */
+export const obstaclesOf = ({ devices }: Pick<DeviceProbe, 'devices'>): string[] =>
+  devices.flatMap(({ name, obstacle, autoObstacle = obstacle }) =>
+    autoObstacle && kindOf(name) !== 'coreml' ? [`${name}: ${describeReason(autoObstacle)}`] : [],
+  );
+
 export interface Facts {
   readonly probe: DeviceProbe;
   readonly usable: readonly UsableDevice[];
@@ -72,9 +78,7 @@ export interface Facts {
 /** The section with the facts. */
 export function factsSection({ probe, usable, refused, bandwidth, command, peer }: Facts): Section {
   const { nvidia, vulkan = [] } = probe;
-  const obstacles = probe.devices.flatMap(({ name, obstacle }) =>
-    obstacle && kindOf(name) !== 'coreml' ? [`${name}: ${describeReason(obstacle)}`] : [],
-  );
+  const unused = probe.devices.filter(({ name }) => !usable.some(({ device }) => device === name));
   return {
     title: 'The machine',
     head: ['', ''],
@@ -82,7 +86,7 @@ export function factsSection({ probe, usable, refused, bandwidth, command, peer 
       ['date', new Date().toISOString().slice(0, 10)],
       ['command', `\`${command}\``],
       ['devices', usable.map(({ device }) => device).join(', ') || 'none'],
-      ['not usable', [...obstacles, ...refused].join('; ') || 'none'],
+      ['not usable', [...obstaclesOf({ devices: unused }), ...refused].join('; ') || 'none'],
       [
         'cards',
         nvidia?.gpus.map(({ name, totalBytes }) => `${name}, ${gigabytes(totalBytes)}`).join('; ') || 'no NVIDIA card',

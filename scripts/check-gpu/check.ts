@@ -40,6 +40,10 @@ export const nameOf = ({ device, shape, format, mode }: Setup): string => [devic
 /** Measured figures by setup, and the wrong results. */
 export class Results {
   readonly wrong: string[] = [];
+  /** Pairs of a model and a mode whose ids were to be compared with known ids, and those that were. */
+  readonly compared = { all: 0, done: 0 };
+  /** Rows of the section of modes that were not used, each once. */
+  readonly simpler = new Map<string, readonly string[]>();
   readonly #rates = new Map<string, number>();
   readonly #bytes = new Map<string, number>();
 

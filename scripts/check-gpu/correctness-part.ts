@@ -12,6 +12,7 @@ import {
   testModels,
   type Where,
 } from './correctness.ts';
+import { noteMode } from './simpler-modes.ts';
 
 /** An engine that takes longer for one of these small models hangs. A renderer in software is slower. */
 const HANGS_MS = { full: 60_000, tiny: 60_000, software: 300_000 } as const;
@@ -34,7 +35,8 @@ export async function checkCorrectness(check: Check, device: DeviceName, time: D
   if (embedded && scale.name !== 'software') models.push(embedded);
   else if (!embedded) results.wrong.push('models/haiku on the CPU');
   const cells = new Map(models.map(({ name }) => [name, new Map<Mode, string>()]));
-  const all = models.flatMap((model) => MODES.map((mode) => ({ model, mode })));
+  // The modes of most interest first: the time may not suffice for all.
+  const all = [...MODES].reverse().flatMap((mode) => models.map((model) => ({ model, mode })));
   const put = (): void =>
     page.put({
       title: `Correctness on ${device}`,
@@ -45,6 +47,7 @@ export async function checkCorrectness(check: Check, device: DeviceName, time: D
       rows: [...cells].map(([name, modes]) => [name, ...MODES.map((mode) => modes.get(mode) ?? 'not run')]),
     });
   let [spentMs, done] = [0, 0];
+  results.compared.all += all.length;
   await inParallel(check.parallel, all, async ({ model, mode }) => {
     const needed = done === 0 ? FIRST_MS : spentMs / done;
     if (!time.fits(needed)) {
@@ -57,7 +60,9 @@ export async function checkCorrectness(check: Check, device: DeviceName, time: D
     // At the end of the part, an engine is stopped that may have been right.
     const isCut = outcome.isStopped === true && !time.fits(1);
     const isRight = right === model.expected.length || outcome.isRefused === true || isCut;
-    const text = outcome.problem ?? `${right} of ${model.expected.length}`;
+    const note = noteMode(check, { device, mode, model: model.name }, outcome.facts);
+    const text = (outcome.problem ?? `${right} of ${model.expected.length}`) + note;
+    if (!isCut) results.compared.done += 1;
     if (!isRight) results.wrong.push(`${model.name} on ${device}, ${mode}: ${text}`);
     cells.get(model.name)?.set(mode, isRight ? text : `WRONG: ${text}`);
     [spentMs, done] = [spentMs + performance.now() - began, done + 1];

@@ -10,6 +10,7 @@ import { type Check, freeOnCard, isSound, messageOf, say } from './check.ts';
 import { type Case, continueAll, MODES, type Mode, optionsFor, rightOf } from './correctness.ts';
 import { EngineProcess } from './engine-process.ts';
 import { megabytes } from './figures.ts';
+import { noteMode } from './simpler-modes.ts';
 
 const ROWS = 8;
 /** Tokens of the prompt of a row, and ids below this number, which every model has. */
@@ -76,7 +77,8 @@ async function killOnce(
   const outcome = await continueAll(where, model);
   const right = rightOf(model, outcome);
   const isRight = right === model.expected.length;
-  const text = outcome.problem ?? `${right} of ${model.expected.length} right`;
+  const note = noteMode(check, { device, mode, model: model.name }, outcome.facts);
+  const text = (outcome.problem ?? `${right} of ${model.expected.length} right`) + note;
   const total = check.probe.nvidia?.gpus[0]?.totalBytes;
   const inUse = (free: number | undefined): number | undefined =>
     free === undefined || total === undefined ? undefined : total - free;

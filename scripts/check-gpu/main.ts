@@ -3,31 +3,29 @@
  * speed, memory, options, and the speed of PyTorch. Writes tables after every part; exits with 1 if a result is
  * wrong. `--help` says how to run it on a machine without npm.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { availableParallelism, constants, tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { libraryPath } from '../../src/model/runtime-library.ts';
 import { CPU, type DeviceName, devicesToTry, isCpu } from '../../src/protocol/devices.ts';
 import type { DeviceProbe } from '../../src/protocol/probe.ts';
 import { softwareVulkan } from '../../test/support/vulkan.ts';
-import { deadlinesOf } from './budget.ts';
-import { bandwidthOf, cardDevices, cardOf, factsSection } from './card.ts';
-import { type Check, messageOf, modelName, Results, say } from './check.ts';
+import { deadlinesOf, turnMs } from './budget.ts';
+import { bandwidthOf, cardDevices, cardOf, factsSection, obstaclesOf } from './card.ts';
+import { type Check, messageOf, Results, say } from './check.ts';
 import { HELP, readCommandLine } from './command-line.ts';
 import { checkCorrectness } from './correctness-part.ts';
 import { probeMachine } from './engine-process.ts';
 import { goalsOf, goalsSection } from './goals.ts';
 import { checkKills } from './kill-part.ts';
+import { Models, makeHere } from './models.ts';
 import { checkOptions, optionFormats } from './options-part.ts';
 import { pack } from './pack.ts';
 import { Page } from './page.ts';
 import { checkPeer, peerVersions } from './peer-part.ts';
 import { findUsable } from './preflight.ts';
-import { type Made, makeModel } from './random-weights.ts';
-import { FORMATS, type Format, SCALES, SHAPE_NAMES, type ShapeName } from './shapes.ts';
+import { type Format, SCALES, type ShapeName } from './shapes.ts';
 import { checkSpeed, measuredModels, setupsOf } from './speed-part.ts';
 
 type CommandLine = ReturnType<typeof readCommandLine>;
@@ -49,64 +47,13 @@ const MOST_WAITING = 1 / 3;
 /** The shape with which options are compared. */
 const OPTIONS_SHAPE = '1 B';
 
-/** Makes models in processes of their own, each once. */
-class Models {
-  readonly #folder: string;
-  readonly #scale: string;
-  readonly #made = new Map<string, Promise<Made>>();
-  readonly #children = new Set<ChildProcess>();
-
-  constructor(folder: string, scale: string) {
-    this.#folder = folder;
-    this.#scale = scale;
-  }
-
-  /** Ends the processes that still make models. */
-  stop(): void {
-    for (const child of this.#children) child.kill('SIGKILL');
-  }
-
-  /** Resolves when the model exists. @throws Error if the process fails, which writes the reason to stderr */
-  readonly make = (shape: ShapeName, format: Format): Promise<Made> => {
-    const name = modelName(shape, format);
-    const made = this.#made.get(name) ?? this.#start(shape, format);
-    this.#made.set(name, made);
-    return made;
-  };
-
-  async #start(shape: ShapeName, format: Format): Promise<Made> {
-    const more = this.#scale === 'full' ? [] : ['--rehearse'];
-    const args = [process.argv[1] ?? '', '--make', `${shape},${format}`, '--folder', this.#folder, ...more];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    this.#children.add(child);
-    let text = '';
-    child.stdout.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-    });
-    const [code] = (await once(child, 'close')) as [number | null];
-    this.#children.delete(child);
-    if (code !== 0) throw new Error(`the model ${shape}, ${format} was not made`);
-    const made = JSON.parse(text) as Made;
-    say(`made ${shape}, ${format}: ${Math.round(made.writeMs)} ms, converted in ${Math.round(made.convertMs)} ms`);
-    return made;
-  }
-}
-
-/** The process that makes one model. */
-function makeHere({ make = '', folder = '', rehearse }: CommandLine): void {
-  const [shape, format] = make.split(',');
-  const [name, form] = [SHAPE_NAMES.find((one) => one === shape), FORMATS.find((one) => one === format)];
-  if (!name || !form)
-    throw new Error(
-      `--make ${make} must be one of ${SHAPE_NAMES.join(', ')}, a comma and one of ${FORMATS.join(', ')}`,
-    );
-  const { shapes } = SCALES[rehearse ? 'tiny' : 'full'];
-  const made = makeModel(folder, modelName(name, form), { shape: shapes[name], format: form });
-  process.stdout.write(JSON.stringify(made));
-}
-
-/** The libraries to try, in this order: the one that is given, and that of the package. */
+/**
+ * The libraries to try, in this order: the one that is given, and that of the package.
+ * @throws Error for a path without a file: the check would run on another device than meant
+ */
 function librariesOf({ 'runtime-library': given }: CommandLine): string[] {
+  if (given !== undefined && basename(given) !== given && !existsSync(given))
+    throw new Error(`--runtime-library: ${given} does not exist`);
   const library = given !== undefined && existsSync(given) ? resolve(given) : given;
   if (library === undefined) return [libraryPath()];
   try {
@@ -122,7 +69,10 @@ function devicesOf({ device, rehearse }: CommandLine, probe: DeviceProbe): Devic
   if (device !== undefined) return device.split(',').flatMap((name) => devicesToTry(name).slice(0, 1));
   const found = cardDevices(probe);
   if (found.length > 0) return found;
-  if (!rehearse) throw new Error('This machine has no usable GPU. A rehearsal: npm run check:gpu -- --rehearse');
+  if (!rehearse)
+    throw new Error(
+      `This machine has no usable GPU: ${obstaclesOf(probe).join('; ') || 'no obstacle is known'}. A rehearsal: npm run check:gpu -- --rehearse`,
+    );
   return softwareVulkan ? ['webgpu', CPU] : [CPU];
 }
 
@@ -142,17 +92,47 @@ async function main(): Promise<number> {
     makeHere(line);
     return 0;
   }
+  const began = performance.now();
   const folder = line.folder ?? mkdtempSync(join(tmpdir(), 'check-gpu-'));
   mkdirSync(folder, { recursive: true });
+  const page = new Page(line.out);
+  const models = new Models(folder, line.rehearse);
+  const clean = (): void => {
+    models.stop();
+    if (line.folder === undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  };
+  onSignal((signal) => {
+    page.put({ title: 'Result', text: [`Cut off by ${signal}: the tables above are those until then.`] });
+    page.finish();
+    clean();
+  });
   try {
-    return await checkAll(line, folder);
+    return await checkAll(line, { page, models, folder, endMs: began + line.minutes * 60_000 - EDGE_MS });
   } finally {
-    if (line.folder === undefined) rmSync(folder, { recursive: true, force: true });
+    page.finish();
+    clean();
   }
 }
 
-async function checkAll(line: CommandLine, folder: string): Promise<number> {
-  const began = performance.now();
+/** Ends the process on a signal, after some last work. Engines end with this process. */
+function onSignal(before: (signal: NodeJS.Signals) => void): void {
+  // Also for a second signal, as timeout(1) sends it: it must not interrupt the work.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      before(signal);
+      process.exit(128 + constants.signals[signal]);
+    });
+}
+
+interface Whole {
+  readonly page: Page;
+  readonly models: Models;
+  readonly folder: string;
+  /** The end of all parts, on the clock of performance.now(). */
+  readonly endMs: number;
+}
+
+async function checkAll(line: CommandLine, { page, models, folder, endMs }: Whole): Promise<number> {
   const libraries = librariesOf(line);
   const [first = ''] = libraries;
   const bare = await probeMachine(first, []);
@@ -164,7 +144,6 @@ async function checkAll(line: CommandLine, folder: string): Promise<number> {
   const card = devices.map((device) => cardOf(device, probe)).find((one) => one !== undefined);
   const bandwidth = line.bandwidth === undefined ? card && bandwidthOf(card.name) : line.bandwidth * 1e9;
   const scale = SCALES[!line.rehearse ? 'full' : devices[0] === 'webgpu' && isInSoftware ? 'software' : 'tiny'];
-  const page = new Page(line.out);
   const results = new Results();
   const parallel = Math.max(1, Math.min(MOST_ENGINES, Math.floor(availableParallelism() / THREADS_OF_AN_ENGINE)));
   const check = { runtimeLibrary: first, env, scale, folder, page, probe, bandwidth, parallel, results };
@@ -173,18 +152,13 @@ async function checkAll(line: CommandLine, folder: string): Promise<number> {
   page.put(factsSection({ probe, usable, refused, bandwidth, command, peer }));
   if (usable.length === 0) throw new Error(`No device opens: ${refused.join('; ')}`);
   say(`${devices.join(', ')}; ${card?.name ?? 'no card'}; tables: ${line.out}`);
-  const models = new Models(folder, scale.name);
-  const whole = line.minutes * 60_000 - EDGE_MS - (performance.now() - began);
-  try {
-    for (const [index, { device, runtimeLibrary }] of usable.entries()) {
-      const rest = devices.length > 1 ? SECOND_SHARE / (devices.length - 1) : 0;
-      const share = index === 0 ? 1 - rest * (devices.length - 1) : rest;
-      const turn = { device, isFirst: index === 0, hasPeer: !line['no-peer'] };
-      await checkDevice({ ...check, runtimeLibrary }, turn, whole * share, models);
-      page.put(goalsSection(goalsOf(check, devices)));
-    }
-  } finally {
-    models.stop();
+  const others = devices.length - 1;
+  const turns = devices.map((_, index) => (index > 0 ? SECOND_SHARE / others : others > 0 ? 1 - SECOND_SHARE : 1));
+  for (const [index, { device, runtimeLibrary }] of usable.entries()) {
+    const turn = { device, isFirst: index === 0, hasPeer: !line['no-peer'] };
+    const totalMs = turnMs(endMs - performance.now(), turns, index);
+    await checkDevice({ ...check, runtimeLibrary }, turn, totalMs, models);
+    page.put(goalsSection(goalsOf(check, devices)));
   }
   return conclude(check, devices);
 }
@@ -222,7 +196,7 @@ async function checkDevice(check: Check, turn: Turn, totalMs: number, models: Mo
 /** Makes the models one after another, in the order of their use. A failure is reported where one is used. */
 async function makeAll(models: Models, wanted: readonly (readonly [ShapeName, Format])[]): Promise<void> {
   for (const [shape, format] of wanted)
-    await models.make(shape, format).catch((error: unknown) => say(messageOf(error)));
+    await models.make(shape, format).catch((error: unknown) => models.isStopped || say(messageOf(error)));
 }
 
 async function part<T>({ page, results }: Check, name: string, work: () => Promise<T>): Promise<T | undefined> {
@@ -237,10 +211,14 @@ async function part<T>({ page, results }: Check, name: string, work: () => Promi
 }
 
 function conclude({ page, results }: Check, devices: readonly DeviceName[]): number {
-  const { wrong } = results;
+  const { wrong, compared } = results;
+  const counted = `${compared.done} of ${compared.all} pairs of a model and a mode were compared with known ids.`;
   page.put({
     title: 'Result',
-    text: [wrong.length === 0 ? `All results on ${devices.join(', ')} are right.` : `WRONG: ${wrong.join('; ')}.`],
+    text: [
+      wrong.length === 0 ? `All results on ${devices.join(', ')} are right.` : `WRONG: ${wrong.join('; ')}.`,
+      counted,
+    ],
   });
   process.stdout.write(`${wrong.length} wrong\n${wrong.map((one) => `  ${one}\n`).join('')}`);
   return wrong.length === 0 ? 0 : 1;

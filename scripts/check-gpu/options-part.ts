@@ -1,11 +1,12 @@
 /** Part: options of the execution providers, each measured against the default in the same run. */
 import { type DeviceKind, kindOf } from '../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import { type Deadline, limited, requireTime } from './budget.ts';
+import { type Deadline, limited, requireTime, within } from './budget.ts';
 import { type Check, messageOf, type Setup, say } from './check.ts';
 import { megabytes, rate, rowsText } from './figures.ts';
 import type { Made } from './random-weights.ts';
 import type { Format, ShapeName } from './shapes.ts';
+import { noteMode } from './simpler-modes.ts';
 import { measureOnce } from './speed-part.ts';
 
 /** A choice to measure. */
@@ -63,9 +64,10 @@ export async function checkOptions(
     const began = performance.now();
     try {
       requireTime(time, needed);
-      await made(shape, format);
+      const piece = limited(time, 3 * needed);
+      await within(piece, made(shape, format), `the model ${shape}, ${format} is not ready`);
       const small = { ...check, scale: { ...scale, rows: counts } };
-      const { speed, facts, memory } = await measureOnce(small, setup, limited(time, 3 * needed), {
+      const { speed, facts, memory } = await measureOnce(small, setup, piece, {
         gpuOptions: options,
       });
       const cells = counts.map((count) => {
@@ -74,7 +76,7 @@ export async function checkOptions(
       });
       rows.push([
         format,
-        name,
+        name + noteMode(check, { device, mode, model: `${shape}, ${format}, ${name}` }, facts),
         speed.problem ?? rate(speed.prefill),
         ...cells,
         megabytes(memory.used ?? facts.deviceBytes),

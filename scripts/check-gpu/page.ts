@@ -2,7 +2,8 @@
  * The results as Markdown: sections with tables, which replace the text between two markers of a page or make
  * a file of their own. The page is written after every part, so that a run that is cut off leaves its tables.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 export const BEGIN = '<!-- check:gpu begin -->';
 export const END = '<!-- check:gpu end -->';
@@ -58,21 +59,69 @@ export function withMarked(page: string, text: string): string {
   return `${before}${BEGIN}\n\n${text.trim()}\n\n${END}${after}`;
 }
 
-/** Collects sections, and writes them to a file. */
+/** Text of a file; undefined if it does not exist. */
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Writes a file in one step, so that a full disk leaves the text before. A device or a link is written to. */
+function writeWhole(file: string, text: string): void {
+  if (lstatSync(file, { throwIfNoEntry: false })?.isFile() === false) {
+    writeFileSync(file, text);
+    return;
+  }
+  const beside = `${file}.${process.pid}.part`;
+  try {
+    writeFileSync(beside, text);
+    renameSync(beside, file);
+  } finally {
+    rmSync(beside, { force: true });
+  }
+}
+
+/** Collects sections, and writes them to a file. Tables that could not be written are printed at the end. */
 export class Page {
   readonly #file: string;
   readonly #sections = new Map<string, Section>();
+  /** Why the last text is not in the file. */
+  #problem: string | undefined;
 
-  /** @param file a page with markers, whose marked text is replaced, or any other file, which is replaced. */
-  constructor(file: string) {
+  readonly #report: (text: string) => void;
+
+  /**
+   * @param file a page with markers, whose marked text is replaced, or any other file, which is replaced.
+   * @param report gets a sentence when the file cannot be written
+   */
+  constructor(file: string, report: (text: string) => void = (text) => void process.stderr.write(text)) {
     this.#file = file;
+    this.#report = report;
   }
 
-  /** Adds a section, or replaces the one with this title, and writes the file. */
+  /** Adds a section, or replaces the one with this title, and writes the file. Never throws. */
   put(section: Section): void {
     this.#sections.set(section.title, section);
     const text = markdownOf([...this.#sections.values()]);
-    const page = existsSync(this.#file) ? readFileSync(this.#file, 'utf8') : '';
-    writeFileSync(this.#file, page.includes(BEGIN) ? withMarked(page, text) : text);
+    const before = this.#problem;
+    try {
+      mkdirSync(dirname(this.#file), { recursive: true });
+      const page = textOf(this.#file) ?? '';
+      writeWhole(this.#file, page.includes(BEGIN) ? withMarked(page, text) : text);
+      this.#problem = undefined;
+    } catch (error) {
+      this.#problem = error instanceof Error ? error.message : String(error);
+    }
+    if (this.#problem !== undefined && this.#problem !== before)
+      this.#report(`The tables are not written, and are printed at the end: ${this.#problem}\n`);
+  }
+
+  /** Prints the tables that are not in the file. */
+  finish(print: (text: string) => void = (text) => void process.stdout.write(text)): void {
+    if (this.#problem !== undefined) print(markdownOf([...this.#sections.values()]));
+    this.#problem = undefined;
   }
 }

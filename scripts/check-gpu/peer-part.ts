@@ -85,18 +85,36 @@ const requestOf = ({ scale }: Check, device: string, time: Deadline): string =>
     models: Object.fromEntries(SHAPE_NAMES.map((name) => [name, configOf(scale.shapes[name])])),
   });
 
-async function runPeer(python: string, request: string, time: Deadline, take: (line: Line) => void): Promise<void> {
+/** Runs peer.py, or ends it at the deadline. @param take gets its lines */
+export async function runPeer(
+  python: string,
+  request: string,
+  time: Deadline,
+  take: (line: Line) => void,
+): Promise<void> {
   const child = spawn(python, [SCRIPT], { stdio: ['pipe', 'pipe', 'pipe'] });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-500);
   });
-  const alarm = setTimeout(() => child.kill('SIGKILL'), time.leftMs());
+  const end = (): void => {
+    child.kill('SIGKILL');
+    // Processes that compile for PyTorch have these pipes too, and can outlive it.
+    lines.close();
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  const alarm = setTimeout(end, time.leftMs());
+  process.once('exit', end);
   const lines = createInterface({ input: child.stdout });
-  lines.on('line', (line) => take(JSON.parse(line) as Line));
+  lines.on('line', (line) => {
+    // PyTorch and its compilers print there, too.
+    if (line.startsWith('{"')) take(JSON.parse(line) as Line);
+  });
   const closed = Promise.all([once(child, 'close'), once(lines, 'close')]);
   child.stdin.on('error', () => undefined).end(request);
   const [[code]] = (await closed) as [[number | null], unknown];
   clearTimeout(alarm);
+  process.off('exit', end);
   if (code !== 0) take({ problem: `Python ended: ${code ?? 'at the deadline'} ${stderr.trim().split('\n').at(-1)}` });
 }

@@ -1,6 +1,6 @@
 /** Part: the speed and the memory of the random models. */
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import { type Deadline, limited, requireTime } from './budget.ts';
+import { type Deadline, limited, requireTime, within } from './budget.ts';
 import {
   type Check,
   freeOnCard,
@@ -17,6 +17,7 @@ import { EngineProcess } from './engine-process.ts';
 import { decodeRate, median, megabytes, rate, rowsText } from './figures.ts';
 import type { Made } from './random-weights.ts';
 import { type Format, readShare, type Scale, type ShapeName, weightsOf } from './shapes.ts';
+import { isSimpler, noteMode } from './simpler-modes.ts';
 
 /** Prompts are fresh, so that no cache helps. */
 function freshPrompts(): (length: number) => number[] {
@@ -169,22 +170,23 @@ export async function checkSpeed(
     const began = performance.now();
     try {
       requireTime(time, needed);
-      await made(shape, format);
       // No setup takes the time of all that follow.
       const fair = (2 * time.leftMs()) / (setups.length - index);
-      const measured = await measureOnce(check, setup, limited(time, Math.max(fair, 2 * needed)));
-      const { speed, openMs } = measured;
+      const piece = limited(time, Math.max(fair, 2 * needed));
+      await within(piece, made(shape, format), `the model ${model} is not ready`);
+      const measured = await measureOnce(check, setup, piece);
+      const { speed, openMs, facts } = measured;
+      const note = noteMode(check, { device: setup.device, mode, model }, facts);
       const readBytes = (measured.plan?.weights ?? 0) * readShare(scale.shapes[shape]);
       spent.set(model, performance.now() - began);
-      results.setBytes(setup, readBytes);
-      for (const [count, value] of speed.decode) if (typeof value === 'number') results.setRate(setup, count, value);
+      if (!isSimpler(facts)) setFigures(check, setup, { speed, readBytes });
       if (speed.isWrong) results.wrong.push(`${nameOf(setup)}: ${speed.problem}`);
       const one = speed.decode.get(1);
       const share = check.bandwidth && typeof one === 'number' ? (one * readBytes) / check.bandwidth : undefined;
       const cells = scale.rows.map((count) => cellOf(speed.decode.get(count)));
       const percent = share === undefined ? '–' : `${(share * 100).toFixed(1)} %`;
       const open = (openMs / 1000).toFixed(1);
-      rows.push([model, mode, rate(speed.prefill), ...cells, percent, speed.problem ?? open]);
+      rows.push([model, mode + note, rate(speed.prefill), ...cells, percent, speed.problem ?? open]);
       memory.push(memoryRow(setup, measured));
     } catch (error) {
       if (!isSound(error)) results.wrong.push(`${nameOf(setup)}: ${messageOf(error)}`);
@@ -193,6 +195,16 @@ export async function checkSpeed(
     say(`${nameOf(setup)}: ${rows.at(-1)?.slice(2).join(' ')}`);
     putTables(check, device, rows, memory);
   }
+}
+
+/** Keeps the figures for the goals. */
+function setFigures(
+  { results }: Check,
+  setup: Setup,
+  { speed, readBytes }: { readonly speed: Speed; readonly readBytes: number },
+): void {
+  results.setBytes(setup, readBytes);
+  for (const [count, value] of speed.decode) if (typeof value === 'number') results.setRate(setup, count, value);
 }
 
 const cellOf = (value: number | string | undefined): string => (typeof value === 'string' ? value : rate(value));

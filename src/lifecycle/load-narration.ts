@@ -142,12 +142,13 @@ const GPU_GRAPH_LIMITS: Readonly<Record<GpuGraphLimit, string>> = {
  */
 export function narrateGpuGraph({ device, gpuGraph }: EngineFacts, asked: GpuGraph): void {
   if (gpuGraph?.reason === undefined) return;
-  const { mode, reason } = gpuGraph;
+  const { mode, reason, detail } = gpuGraph;
   narrate('gpu_graph.limited', {
     device,
     gpu_graph: mode,
     gpu_graph_asked: asked,
     reason: GPU_GRAPH_LIMITS[reason],
+    gpu_graph_detail: detail,
   });
 }
 

@@ -14,5 +14,10 @@ export const SETTING_FIELDS = {
     'captured',
   ),
   gpu_graph_asked: text('Value of --gpu-graph', 'captured'),
+  gpu_graph_detail: longText(
+    'Message of the runtime, or of the check of the steps, about the reason; absent if the model is the reason',
+    'step over 4 rows, row 2: logits differ by 120 %',
+    300,
+  ),
   unknown_settings: integer('Number of such variables; at most 16 of them are reported', 1),
 } as const;

@@ -182,10 +182,10 @@ export interface EngineFacts {
   /** A sequence that runs alone is decoded with drafts. */
   readonly speculation: boolean;
   /**
-   * How the device decodes; absent = `off`. `reason`: why that is less than `EngineOptions.gpuGraph`; absent
-   * on the CPU.
+   * How the device decodes; absent = `off`. `reason`: why that is less than `EngineOptions.gpuGraph`, and
+   * `detail`: the message of the runtime or of the check about it. Absent on the CPU.
    */
-  readonly gpuGraph?: { readonly mode: GpuGraph; readonly reason?: GpuGraphLimit };
+  readonly gpuGraph?: { readonly mode: GpuGraph; readonly reason?: GpuGraphLimit; readonly detail?: string };
   /**
    * Difference between the logits of one position computed alone and computed in a run with the positions
    * before it: root mean square, relative to the logits. About 1e-6 if only the order of sums differs, 1e-2

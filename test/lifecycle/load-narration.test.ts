@@ -80,6 +80,14 @@ test.each(Object.entries(LIMITS) as [GpuGraphLimit, string][])(
   },
 );
 
+test('the message of the runtime about a limit is a field of its own', async () => {
+  const limited = { mode: 'eager', reason: 'fails', detail: 'CUDA failure 719' } as const;
+  const { narrations } = await capture(() => narrateGpuGraph({ ...FACTS, gpuGraph: limited }, 'captured'));
+  expect(narrations).toEqual([
+    expect.objectContaining({ reason: 'a step fails', gpu_graph_detail: 'CUDA failure 719' }),
+  ]);
+});
+
 test('nothing is reported if the GPU does as asked, or if the CPU is the only device', async () => {
   const { narrations } = await capture(() => {
     narrateGpuGraph(FACTS, 'off');

@@ -42,6 +42,7 @@ export const SETTINGS_EVENTS = {
     level: 'WARN',
     when: 'a GPU is used, and decodes with less than --gpu-graph asks for; the reason is the limit of the model or of the device',
     required: ['device', 'gpu_graph', 'gpu_graph_asked', 'reason'],
+    optional: ['gpu_graph_detail'],
     target: (f) => f.device,
     human: (f) => `Engine decodes with --gpu-graph ${f.gpu_graph}, not ${f.gpu_graph_asked}: ${f.reason}`,
     cute: () => '🎞️ This dance cannot be filmed today. The little bee simply dances it each time!',

@@ -11,7 +11,10 @@ import { openEngine } from './engine-process.ts';
 
 type Facts = NonNullable<EngineFacts['gpuGraph']>;
 
-const ON_HOST: Facts = { mode: 'eager', reason: 'host_nodes' };
+/** The message of the runtime has two spaces. */
+const NOT_PARTITIONED =
+  'This session cannot use the graph capture feature as requested by the user  as all compute graph nodes have not been partitioned to the WebGpuExecutionProvider';
+const ON_HOST: Facts = { mode: 'eager', reason: 'host_nodes', detail: NOT_PARTITIONED };
 const WINDOW: Facts = { mode: 'eager', reason: 'window' };
 const GROWING: Facts = { mode: 'off', reason: 'growing_cache' };
 
@@ -23,9 +26,8 @@ const LIMITED: Readonly<Record<string, Facts>> = {
   ...Object.fromEntries(REFERENCE.filter(({ grows }) => grows).map(({ name }) => [name, GROWING])),
 };
 
-/** Half floats and a softcap of the operator: the device refuses them. Mixtures: no device but the CPU has them. */
-const isRefused = (name: string): boolean =>
-  name.startsWith('softcap/') || CHECKPOINTS.some((one) => one.name === name && /moe|gpt-oss/.test(name));
+/** Mixtures: no device but the CPU has them. */
+const isRefused = (name: string): boolean => CHECKPOINTS.some((one) => one.name === name && /moe|gpt-oss/.test(name));
 
 export const MODELS: readonly (readonly [name: string, facts: Facts])[] = [
   ...REFERENCE.filter(({ half }) => !half).map(({ name }) => name),

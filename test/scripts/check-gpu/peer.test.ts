@@ -4,12 +4,13 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { pythonOf } from '../../../scripts/check-gpu/peer-part.ts';
+import { deadlinesOf } from '../../../scripts/check-gpu/budget.ts';
+import { pythonOf, runPeer } from '../../../scripts/check-gpu/peer-part.ts';
 
 const TORCH = `
 import contextlib
@@ -154,5 +155,28 @@ describe.runIf(pythonOf() !== undefined)('PyTorch beside the engine', () => {
     expect(await linesFor({ device: 'cuda', seconds: 1, models: {} })).toEqual([
       { problem: 'not installed: PyTorch has no CUDA' },
     ]);
+  });
+});
+
+describe.runIf(process.platform !== 'win32')('a Python', () => {
+  /** The lines of a program in place of Python, which gets so many milliseconds. */
+  async function linesOf(program: string, ms: number): Promise<object[]> {
+    const file = join(folder, 'python');
+    writeFileSync(file, `#!/bin/sh\n${program}\n`);
+    chmodSync(file, 0o700);
+    const lines: object[] = [];
+    await runPeer(file, '{}', deadlinesOf(ms, { all: 1 }).all, (line) => lines.push(line));
+    return lines;
+  }
+
+  test('that is ended at the deadline is not waited for, if its own processes have the pipe', async () => {
+    // The second process ends with its pipe, when it prints.
+    const lines = await linesOf('(while sleep 1; do echo x; echo x >&2; done) &\nwait', 300);
+    expect(lines).toEqual([{ problem: expect.stringContaining('at the deadline') }]);
+  });
+
+  test('that prints other lines, and fails, loses no line before', async () => {
+    const lines = await linesOf(`echo 'W0101 compiling'; echo '{"versions": "1"}'; echo broken >&2; exit 3`, 60_000);
+    expect(lines).toEqual([{ versions: '1' }, { problem: 'Python ended: 3 broken' }]);
   });
 });

@@ -1,17 +1,19 @@
 /** The parts of the check on a GPU that need no process: time, tables, markers, figures, goals, the pack. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { deadlinesOf, limited } from '../../../scripts/check-gpu/budget.ts';
-import { bandwidthOf, cardDevices } from '../../../scripts/check-gpu/card.ts';
+import { deadlinesOf, limited, Skipped, turnMs, within } from '../../../scripts/check-gpu/budget.ts';
+import { bandwidthOf, cardDevices, obstaclesOf } from '../../../scripts/check-gpu/card.ts';
 import { inParallel, Results, type Setup } from '../../../scripts/check-gpu/check.ts';
 import { HELP, readCommandLine } from '../../../scripts/check-gpu/command-line.ts';
 import { keepArchitecture } from '../../../scripts/check-gpu/fat-binary.ts';
 import { decodeRate, median, rate } from '../../../scripts/check-gpu/figures.ts';
 import { goalsOf, goalsSection } from '../../../scripts/check-gpu/goals.ts';
+import { Models } from '../../../scripts/check-gpu/models.ts';
 import { partsOf } from '../../../scripts/check-gpu/pack.ts';
 import { BEGIN, END, markdownOf, Page, table, withMarked } from '../../../scripts/check-gpu/page.ts';
+import { noteMode } from '../../../scripts/check-gpu/simpler-modes.ts';
 import type { DeviceProbe } from '../../../src/protocol/probe.ts';
 
 const folders: string[] = [];
@@ -45,6 +47,36 @@ describe('the time of a part', () => {
     expect([piece.leftMs(), piece.fits(301)]).toEqual([300, false]);
     now = 600;
     expect(limited(second, 300, clock).leftMs()).toBe(150);
+  });
+});
+
+describe('the time of a device', () => {
+  test('is its share of the time that is left, and all of it for the last device', () => {
+    expect(turnMs(1000, [0.7, 0.3], 0)).toBe(700);
+    // The first device took too long, or ended early.
+    expect([turnMs(100, [0.7, 0.3], 1), turnMs(600, [0.7, 0.3], 1)]).toEqual([100, 600]);
+    expect([turnMs(1000, [1], 0), turnMs(-5, [0.7, 0.3], 1)]).toEqual([1000, 0]);
+  });
+});
+
+test('no model is made after the end', async () => {
+  const models = new Models(tmpdir(), true);
+  models.stop();
+  await expect(models.make('8 B', 'q4')).rejects.toThrow('not made any more');
+});
+
+describe('work that cannot be ended', () => {
+  const part = (ms: number) => limited(deadlinesOf(1e6, { all: 1 }).all, ms);
+
+  test('is waited for until the deadline', async () => {
+    const never = new Promise<void>(() => undefined);
+    await expect(within(part(1), never, 'the model is not ready')).rejects.toThrow(Skipped);
+    await expect(within(part(1), never, 'the model is not ready')).rejects.toThrow('skipped: the model is not ready');
+  });
+
+  test('has its result and its error, also at the deadline', async () => {
+    expect(await within(part(0), Promise.resolve(1), '')).toBe(1);
+    await expect(within(part(1e5), Promise.reject(new Error('no disk')), '')).rejects.toThrow('no disk');
   });
 });
 
@@ -86,6 +118,38 @@ describe('the page', () => {
     page.put({ title: 'One', text: ['second'] });
     const text = readFileSync(file, 'utf8');
     expect(text).toBe(`# Page\n\n${BEGIN}\n\n### One\n\nsecond\n\n### Two\n\n${END}\n\nEnd\n`);
+  });
+
+  test('makes its folder, and leaves no other file there', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'page-'));
+    folders.push(folder);
+    const file = join(folder, 'new', 'page.md');
+    new Page(file).put({ title: 'One' });
+    expect(readFileSync(file, 'utf8')).toBe('### One\n');
+    expect(readdirSync(join(folder, 'new'))).toEqual(['page.md']);
+    // A link stays a link.
+    symlinkSync(file, join(folder, 'link.md'));
+    new Page(join(folder, 'link.md')).put({ title: 'Two' });
+    expect(readFileSync(file, 'utf8')).toBe('### Two\n');
+  });
+
+  test('that cannot be written is reported once and printed at the end, if it is not written until then', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'page-'));
+    folders.push(folder);
+    const file = join(folder, 'page.md');
+    const [reports, printed]: [string[], string[]] = [[], []];
+    const page = new Page(file, (text) => reports.push(text));
+    mkdirSync(file);
+    page.put({ title: 'One', text: ['first'] });
+    page.put({ title: 'Two' });
+    expect(reports).toEqual([expect.stringContaining('EISDIR')]);
+    page.finish((text) => printed.push(text));
+    expect(printed).toEqual(['### One\n\nfirst\n\n### Two\n']);
+    rmSync(file, { recursive: true });
+    page.put({ title: 'Three' });
+    page.finish((text) => printed.push(text));
+    expect(printed).toHaveLength(1);
+    expect(readFileSync(file, 'utf8')).toContain('### Three');
   });
 
   test('of the documentation has the markers', () => {
@@ -140,6 +204,38 @@ describe('the card', () => {
     expect(cardDevices(probe(false))).toEqual(['cuda-0', 'webgpu']);
     expect(cardDevices(probe(true))).toEqual(['cuda-0']);
   });
+});
+
+describe('an engine that decodes in a simpler mode than asked', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'page-'));
+  const file = join(folder, 'page.md');
+  const check = { page: new Page(file), results: new Results() };
+  const asked = { device: 'cuda-0', mode: 'captured', model: '135 M, fp16' } as const;
+  afterEach(() => folders.push(folder));
+
+  test('is marked, and its reason is in a table of its own, once', () => {
+    const limited = { mode: 'eager', reason: 'fails', detail: 'CUDA failure 719' } as const;
+    expect(noteMode(check, asked, { gpuGraph: { mode: 'captured' } })).toBe('');
+    expect(noteMode(check, asked, {})).toBe('');
+    expect(check.results.simpler.size).toBe(0);
+    for (let time = 0; time < 2; time += 1) expect(noteMode(check, asked, { gpuGraph: limited })).toBe(', as eager');
+    const text = readFileSync(file, 'utf8');
+    expect(text.match(/\| cuda-0 \| 135 M, fp16 \| captured \| eager \| fails \| CUDA failure 719 \|/g)).toHaveLength(
+      1,
+    );
+  });
+});
+
+test('a machine without a card is told what each device lacks', () => {
+  const probe = {
+    devices: [
+      { name: 'cuda-0', obstacle: { code: 'no_driver' }, autoObstacle: { code: 'no_driver' } },
+      { name: 'webgpu', autoObstacle: { code: 'software_renderer', name: 'SwiftShader' } },
+      { name: 'coreml', obstacle: { code: 'no_driver' } },
+      { name: 'cpu' },
+    ],
+  } as unknown as DeviceProbe;
+  expect(obstaclesOf(probe)).toEqual(['cuda-0: no NVIDIA driver', expect.stringMatching(/^webgpu: .*SwiftShader/)]);
 });
 
 describe('goals', () => {

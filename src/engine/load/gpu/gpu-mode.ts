@@ -6,6 +6,7 @@ import { findIgnored } from '../../../onnx/ignored-attributes.ts';
 import { ignoredBy, isCpu, kindOf } from '../../../protocol/devices.ts';
 import type { EngineFacts, GpuGraph } from '../../../protocol/loading.ts';
 import type { GpuGraphLimit, ReasonCode } from '../../../protocol/reasons.ts';
+import { shorten } from '../../../protocol/text/error-message.ts';
 import type { Device } from '../../devices/device.ts';
 import { isOutOfMemory, refusesCapture } from '../../ort/error-causes.ts';
 import type { ModelFile } from '../../ort/model-file.ts';
@@ -20,6 +21,8 @@ export interface GpuMode {
   readonly mode: GpuGraph;
   /** Why the mode is less than the asked one. */
   readonly limit?: GpuGraphLimit;
+  /** The message of the runtime or of the check behind the limit. */
+  readonly detail?: string;
 }
 
 /** A mode cannot be used. `next` is the mode to try. */
@@ -27,13 +30,19 @@ export class GpuModeRefusal extends Error {
   override readonly name = 'GpuModeRefusal';
   readonly limit: GpuGraphLimit;
   readonly next: GpuGraph;
+  readonly detail: string | undefined;
 
-  constructor(limit: GpuGraphLimit, next: GpuGraph) {
+  /** @param detail the message of the runtime or of the check; shortened to 300 characters */
+  constructor(limit: GpuGraphLimit, next: GpuGraph, detail?: string) {
     super(limit);
     this.limit = limit;
     this.next = next;
+    this.detail = detail === undefined ? undefined : shorten(detail, MAX_DETAIL);
   }
 }
+
+/** Maximum characters of a detail. */
+const MAX_DETAIL = 300;
 
 /** From the simplest mode to the fastest. */
 const ORDER: readonly GpuGraph[] = ['off', 'eager', 'captured'];
@@ -50,15 +59,17 @@ export function withGpuMode<T>(asked: GpuGraph, device: Device, open: (mode: Gpu
     } catch (error) {
       const refusal = refusalOf(error, mode.mode);
       if (!refusal || ORDER.indexOf(refusal.next) >= ORDER.indexOf(mode.mode)) throw error;
-      mode = { mode: refusal.next, limit: refusal.limit };
+      const { next, limit, detail } = refusal;
+      mode = { mode: next, limit, ...(detail !== undefined && { detail }) };
     }
   }
 }
 
 /** The facts about the mode; none if no other mode than `off` was asked for. */
-export function gpuModeFacts(asked: GpuGraph, device: Device, { mode, limit }: GpuMode): Pick<EngineFacts, 'gpuGraph'> {
+export function gpuModeFacts(asked: GpuGraph, device: Device, used: GpuMode): Pick<EngineFacts, 'gpuGraph'> {
   if (asked === 'off' || isCpu(device.name)) return {};
-  return { gpuGraph: { mode, ...(limit !== undefined && { reason: limit }) } };
+  const { limit, ...rest } = used;
+  return { gpuGraph: { ...rest, ...(limit !== undefined && { reason: limit }) } };
 }
 
 interface CheckedGraph {
@@ -90,9 +101,9 @@ function refusalOf(error: unknown, mode: GpuGraph): GpuModeRefusal | undefined {
   if (error instanceof LoadError) return refusalOfReason(error.reason.code, mode);
   if (!(error instanceof Error) || isModelFault(error)) return undefined;
   // Without steps the rows share their memory and take it as they are used.
-  if (isOutOfMemory(error.message)) return new GpuModeRefusal('memory', 'off');
+  if (isOutOfMemory(error.message)) return new GpuModeRefusal('memory', 'off', error.message);
   const limit = mode === 'captured' && refusesCapture(error.message) ? 'host_nodes' : 'fails';
-  return new GpuModeRefusal(limit, simplerThan(mode));
+  return new GpuModeRefusal(limit, simplerThan(mode), error.message);
 }
 
 function refusalOfReason(code: ReasonCode, mode: GpuGraph): GpuModeRefusal | undefined {

@@ -3,6 +3,7 @@
  * replayed, against those of plain runs of one row. Overwrites the first rows of the KV cache.
  */
 import type { GpuGraph } from '../../../protocol/loading.ts';
+import { messageOf } from '../../../protocol/text/error-message.ts';
 import { OrtError } from '../../ort/api.ts';
 import { placesFor } from '../../ort/cache/memory.ts';
 import { isOutOfMemory } from '../../ort/error-causes.ts';
@@ -54,7 +55,7 @@ export function checkSteps(session: CheckedSession, context: number, mode: GpuGr
   const all = Array.from({ length: slots }, (_, row) => compared[row] ?? { ...OTHER, row });
   for (const row of compared) checkStep(session, steps, [row], mode);
   for (const count of countsUpTo(slots)) checkStep(session, steps, all.slice(0, count), mode);
-  if (mode === 'captured' && steps.recorded === 0) throw new GpuModeRefusal('fails', 'eager');
+  if (mode === 'captured' && steps.recorded === 0) throw new GpuModeRefusal('fails', 'eager', 'no step was recorded');
   for (const { row } of all) {
     session.forget(row);
     session.releaseRow(row, 0);
@@ -116,8 +117,12 @@ function checkStep(
   for (const { row, logits: expected } of compared) {
     const { top, all } = steps.result(row);
     const logits = all();
-    const isWrong = !(relativeDifference(logits, expected) <= MAX_DEVICE_DIFFERENCE);
-    if (isWrong || (top && !isTopOf(top, logits))) throw new GpuModeRefusal('computes_wrong', simplerThan(mode));
+    const difference = relativeDifference(logits, expected);
+    const isRight = difference <= MAX_DEVICE_DIFFERENCE;
+    if (isRight && (!top || isTopOf(top, logits))) continue;
+    const problem = isRight ? 'the list of the best logits is wrong' : `logits differ by ${percentOf(difference)}`;
+    const where = `step over ${rows.length} rows, row ${row}`;
+    throw new GpuModeRefusal('computes_wrong', simplerThan(mode), `${where}: ${problem}`);
   }
 }
 
@@ -126,9 +131,11 @@ function runStep(steps: CheckedSteps, rows: readonly StepRow[], mode: GpuGraph):
     steps.run(rows, () => 1);
   } catch (error) {
     if (error instanceof OrtError && isOutOfMemory(error.message)) throw error;
-    throw new GpuModeRefusal('fails', simplerThan(mode));
+    throw new GpuModeRefusal('fails', simplerThan(mode), messageOf(error));
   }
 }
+
+const percentOf = (part: number): string => `${(100 * part).toPrecision(3)} %`;
 
 /**
  * True if the list has the largest logits with their ids, and the sum over all logits. A device can take two

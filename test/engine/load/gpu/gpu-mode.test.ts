@@ -74,7 +74,13 @@ describe('the mode of a GPU', () => {
       'host_nodes',
     ],
   ])('is simpler after %s', (_name, error, mode, limit) => {
-    expect(triedWith([error])).toEqual({ tried: ['captured', mode], result: { mode, limit } });
+    const detail = error instanceof OrtError ? { detail: error.message } : {};
+    expect(triedWith([error])).toEqual({ tried: ['captured', mode], result: { mode, limit, ...detail } });
+  });
+
+  it('keeps 300 characters of a message at most', () => {
+    const { result } = triedWith([new GpuModeRefusal('fails', 'eager', 'x'.repeat(1000))]);
+    expect(result.detail).toHaveLength(300);
   });
 
   it('is never as high again: an error that repeats ends the attempts', () => {
@@ -93,7 +99,10 @@ describe('the mode of a GPU', () => {
   it('is simpler after any other failure of the runtime or of a driver', () => {
     const failure = new OrtError('runWithBinding', 1, 'CUDA failure 719: unspecified launch failure');
     for (const error of [failure, new Error('The NVIDIA driver refused cuCtxSetCurrent (CUDA error 201)')])
-      expect(triedWith([error])).toEqual({ tried: ['captured', 'eager'], result: { mode: 'eager', limit: 'fails' } });
+      expect(triedWith([error])).toEqual({
+        tried: ['captured', 'eager'],
+        result: { mode: 'eager', limit: 'fails', detail: error.message },
+      });
   });
 
   it('does not hide faults of the model, nor errors without steps', () => {
@@ -106,6 +115,9 @@ describe('the mode of a GPU', () => {
   it('is reported if the device is a GPU and more than off was asked for', () => {
     expect(gpuModeFacts('captured', webgpu, { mode: 'eager', limit: 'window' })).toEqual({
       gpuGraph: { mode: 'eager', reason: 'window' },
+    });
+    expect(gpuModeFacts('captured', webgpu, { mode: 'eager', limit: 'fails', detail: 'full' })).toEqual({
+      gpuGraph: { mode: 'eager', reason: 'fails', detail: 'full' },
     });
     expect(gpuModeFacts('eager', webgpu, { mode: 'eager' })).toEqual({ gpuGraph: { mode: 'eager' } });
     expect(gpuModeFacts('off', webgpu, { mode: 'off' })).toEqual({});

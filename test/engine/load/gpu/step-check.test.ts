@@ -58,8 +58,13 @@ class Steps implements CheckedSteps {
   }
 }
 
-/** Checks the steps. @returns the refusal */
-function check(steps: CheckedSteps | undefined, mode: 'captured' | 'eager' | 'off' = 'captured', slots = SLOTS) {
+/** Checks the steps. @returns the refusal, and the next mode */
+function check(...args: Parameters<typeof refusalOf>) {
+  const refusal = refusalOf(...args);
+  return refusal && [refusal.limit, refusal.next];
+}
+
+function refusalOf(steps: CheckedSteps | undefined, mode: 'captured' | 'eager' | 'off' = 'captured', slots = SLOTS) {
   const { idLimit, ids } = session;
   const calls = {
     run: session.run.bind(session),
@@ -71,7 +76,7 @@ function check(steps: CheckedSteps | undefined, mode: 'captured' | 'eager' | 'of
     checkSteps({ steps, slots, idLimit, ids, ...calls }, 256, mode);
   } catch (error) {
     if (!(error instanceof GpuModeRefusal)) throw error;
-    return [error.limit, error.next];
+    return error;
   }
   return undefined;
 }
@@ -170,6 +175,16 @@ describe('wrong steps', () => {
     expect(spoiled(({ logits }, row, step) => void (step === 14 && row === 1 && logits.fill(0)))).toEqual(wrong);
   });
 
+  it('are described by the row, and by the difference or the list', () => {
+    const detail = (spoil: Steps['spoil']): string | undefined => {
+      const steps = new Steps();
+      steps.spoil = (result, row, step) => void (step === 12 && row === 2 && spoil(result, row, step));
+      return refusalOf(steps)?.detail;
+    };
+    expect(detail(({ logits }) => void logits.fill(0))).toBe('step over 4 rows, row 2: logits differ by 100 %');
+    expect(detail(({ top }) => void top.values.fill(0))).toMatch('row 2: the list of the best logits is wrong');
+  });
+
   it('are refused if a logit is no number', () => {
     expect(spoiled(({ logits }) => void logits.fill(Number.NaN, 3, 4))).toEqual(wrong);
   });
@@ -185,6 +200,7 @@ describe('steps that cannot run', () => {
       ['fails', 'eager'],
       ['fails', 'off'],
     ]);
+    expect(refusalOf(steps)?.detail).toContain('the device is lost');
     const full = new OrtError('runWithBinding', 1, 'failed to create GPU buffer');
     steps.before = () => {
       throw full;
