@@ -84,7 +84,7 @@ test('the message of the runtime about a limit is a field of its own', async () 
   const limited = { mode: 'eager', reason: 'fails', detail: 'CUDA failure 719' } as const;
   const { narrations } = await capture(() => narrateGpuGraph({ ...FACTS, gpuGraph: limited }, 'captured'));
   expect(narrations).toEqual([
-    expect.objectContaining({ reason: 'a step fails', gpu_graph_detail: 'CUDA failure 719' }),
+    expect.objectContaining({ reason: 'the runtime or the driver failed', gpu_graph_detail: 'CUDA failure 719' }),
   ]);
 });
 
