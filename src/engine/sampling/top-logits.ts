@@ -50,6 +50,8 @@ export const EDGE_MARGIN = 1e-4;
 const SUM_MARGIN = 2 ** -14;
 /** Larger than the relative error of the weights of `Candidates`, and of their sums. */
 const WEIGHT_MARGIN = 1e-5;
+/** e to the power of a smaller number has fewer digits than other numbers, or is 0. */
+const LEAST_EXPONENT = -700;
 
 /**
  * True if the best `count` logits can suffice for a draw. Rules that change logits need all of them, and so
@@ -168,8 +170,11 @@ function nucleusOf(ranked: Ranked, sampling: Sampling): number | undefined {
  */
 function restAt({ values, others, bound, rest }: Ranked, inverse: number): [low: number, high: number] {
   const [least, most] = rest;
-  if (others === 0 || most === 0) return [0, 0];
-  const edge = Math.exp(bound - (values[0] ?? 0));
+  if (others === 0) return [0, 0];
+  const exponent = bound - (values[0] ?? 0);
+  // The powers can have weight where the numbers have none.
+  if (exponent < LEAST_EXPONENT) return [0, others * Math.exp(exponent * inverse)];
+  const edge = Math.exp(exponent);
   const atEdge = (sum: number): number => (sum === 0 ? 0 : sum * edge ** (inverse - 1));
   const spread = (sum: number): number => others * (sum / others) ** inverse;
   return inverse >= 1 ? [spread(least), atEdge(most)] : [atEdge(least), spread(most)];

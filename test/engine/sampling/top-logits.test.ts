@@ -178,6 +178,19 @@ describe('a draw from the best logits', () => {
       expect(sampler.sampleTop(wrong({ sum }), greedy)).toBeUndefined();
   });
 
+  it('counts logits far below the largest one if a high temperature gives them weight', () => {
+    // At temperature 100, the 2 970 small logits have a weight of e^-8 each, and 3 % of the weight together.
+    const far = Float32Array.from({ length: 3000 }, (_, id) => (id % 100 === 0 ? 800 : Math.sin(id) / 100));
+    const top = topOf(far, new Inputs(4));
+    const sampler = samplerOf(3000);
+    for (let seed = 0; seed < 100; seed++) {
+      const sequence = () => drawing({ topP: 0.85, temperature: 100, seed });
+      const { id } = sampler.sample(far, sequence());
+      expect([undefined, id]).toContain(sampler.sampleTop(top, sequence())?.id);
+    }
+    expect(sampler.sampleTop(top, drawing({ topP: 0.85 }))).toBeDefined();
+  });
+
   it('does not decide between equal logits of which some may be unknown', () => {
     const steps = Float32Array.from({ length: 300 }, (_, id) => (id % 10 === 0 ? 2 : id % 10 < 4 ? 1 : 0));
     const top = topOf(steps, new Inputs(2));
