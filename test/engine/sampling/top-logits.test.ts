@@ -178,6 +178,34 @@ describe('a draw from the best logits', () => {
       expect(sampler.sampleTop(wrong({ sum }), greedy)).toBeUndefined();
   });
 
+  it('counts logits far below the largest one if a high temperature gives them weight', () => {
+    // At temperature 100, the 2 970 small logits have a weight of e^-8 each, and 3 % of the weight together.
+    const far = Float32Array.from({ length: 3000 }, (_, id) => (id % 100 === 0 ? 800 : Math.sin(id) / 100));
+    const top = topOf(far, new Inputs(4));
+    const sampler = samplerOf(3000);
+    for (let seed = 0; seed < 100; seed++) {
+      const sequence = () => drawing({ topP: 0.85, temperature: 100, seed });
+      const { id } = sampler.sample(far, sequence());
+      expect([undefined, id]).toContain(sampler.sampleTop(top, sequence())?.id);
+    }
+    expect(sampler.sampleTop(top, drawing({ topP: 0.85 }))).toBeDefined();
+  });
+
+  it('allows for the rounding of a sum over a large vocabulary', () => {
+    // A device has rounded the sum of 262 144 equal weights by 5.6e-5.
+    const size = 2 ** 18;
+    const logits = new Float32Array(size).fill(-6).fill(0, 0, 30);
+    const total = 30 + (size - 30) * Math.exp(-6);
+    const values = logits.slice(0, COUNT);
+    const ids = Int32Array.from(values.keys());
+    // The 21st id remains, but only just.
+    const topP = (20 * (1 + 2e-5)) / total;
+    const sampler = samplerOf(size);
+    const decides = (sum: number, p: number) => sampler.sampleTop({ values, ids, sum }, drawing({ topP: p }));
+    expect(decides(total * (1 - 1e-4), topP)).toBeUndefined();
+    expect(decides(total * (1 - 1e-4), topP * 1.02)).toEqual(sampler.sample(logits, drawing({ topP: topP * 1.02 })));
+  });
+
   it('does not decide between equal logits of which some may be unknown', () => {
     const steps = Float32Array.from({ length: 300 }, (_, id) => (id % 10 === 0 ? 2 : id % 10 < 4 ? 1 : 0));
     const top = topOf(steps, new Inputs(2));
