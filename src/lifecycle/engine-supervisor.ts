@@ -37,6 +37,19 @@ export interface SupervisorOptions {
   readonly giveUp: (kind: FailureKind, reason: string) => void;
 }
 
+/**
+ * The options of the engines after the first one: the same device, number of slots and memory of the cache,
+ * because the worker has published what they allow. A GPU decodes as in the first engine: a mode that shares
+ * the memory otherwise would have shorter rows.
+ * @param options those of the first engine
+ * @param facts of the first engine
+ */
+export function nextOptions(options: EngineOptions, facts: EngineFacts): EngineOptions {
+  const candidates = options.candidates.filter(({ device }) => device === facts.device);
+  const { slots, context, cacheBytes: cacheMemory, gpuGraph } = facts;
+  return { ...options, candidates, slots, context, cacheMemory, ...(gpuGraph && { gpuGraph: gpuGraph.mode }) };
+}
+
 /** Owns the engine process, from the first start to `close`. */
 export class EngineSupervisor {
   readonly client: EngineClient;
@@ -83,8 +96,7 @@ export class EngineSupervisor {
   }
 
   /**
-   * Starts the first engine. Later engines use the same device, number of slots and memory of the cache,
-   * because the worker has published what they allow.
+   * Starts the first engine. Later engines get the options of `nextOptions`.
    * @throws EngineRefusedError if the engine cannot open the model; EngineLostError if the process ends
    */
   async start(options: EngineOptions, onLoadEvent: (event: LoadEvent) => void): Promise<EngineFacts> {
@@ -94,9 +106,7 @@ export class EngineSupervisor {
     const facts = await this.client.start(options);
     this.#onLoadEvent = undefined;
     this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#stepMs);
-    const candidates = options.candidates.filter(({ device }) => device === facts.device);
-    const { slots, context, cacheBytes: cacheMemory } = facts;
-    this.#options = { ...options, candidates, slots, context, cacheMemory };
+    this.#options = nextOptions(options, facts);
     return facts;
   }
 
