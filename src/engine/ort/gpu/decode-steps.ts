@@ -137,7 +137,7 @@ export class DecodeSteps {
       this.#drop(arrangement.key);
       // A device can refuse to record what it computes. The step is then run without a recording.
       if (step.graph === undefined || step.isProven) throw error;
-      this.#execute(this.#keep(arrangement, this.#make(arrangement, false)), count);
+      this.#executeUnrecorded(arrangement);
     }
     this.#rows = arrangement.rows;
     this.#isCopied = false;
@@ -210,6 +210,17 @@ export class DecodeSteps {
     else this.#bindInputs(binding, count, 'host');
     api.runWithBinding(session, runOptions, binding);
     if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
+  }
+
+  /** Runs a step that the device did not record. If that fails too, the recording was not the cause. */
+  #executeUnrecorded(arrangement: Arrangement): void {
+    const step = this.#keep(arrangement, this.#make(arrangement, false));
+    try {
+      this.#execute(step, arrangement.rows.length);
+    } catch (error) {
+      this.#drop(arrangement.key);
+      throw error;
+    }
   }
 
   #stepFor(arrangement: Arrangement): Step {

@@ -40,6 +40,9 @@ interface Keys {
   readonly recordedAgain: number;
   readonly unrecorded: number;
   readonly recordedLess: number;
+  readonly secondFault: string;
+  readonly afterFaults: number;
+  readonly recordedLater: number;
   readonly left: readonly string[];
 }
 
@@ -66,6 +69,21 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
       expect(outcome.faults).toBeGreaterThan(5);
       // One row, one row apart, 2, 4 and 6 rows.
       expect(outcome.recorded).toBe(mode === 'captured' ? 5 : 0);
+      expect(outcome.left).toEqual([]);
+    },
+  );
+
+  // One slot never moves, and the places of three slots are no power of two.
+  it.each(MODES.flatMap((mode) => [1, 3].map((slots) => [mode, slots] as const)))(
+    'have these logits with few slots too: %s, %i slots',
+    async (mode, slots) => {
+      const outcome = await runSteps<Operations>(folder, TINY, [mode, 'operations', OPERATIONS, 3, slots]);
+      expect([outcome.worst, outcome.worstAt]).toEqual([expect.any(Number), undefined]);
+      expect(outcome.worst).toBeLessThan(1e-5);
+      expect(outcome.unsorted).toBe(0);
+      expect(outcome.faults).toBeGreaterThan(5);
+      // One row, and with three slots one row apart, 2 and 3 rows.
+      expect(outcome.recorded).toBe(mode === 'eager' ? 0 : slots === 1 ? 1 : 4);
       expect(outcome.left).toEqual([]);
     },
   );
@@ -100,6 +118,11 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
     it('unless a step fails while it is recorded: it runs without a recording', () => {
       expect(outcome.unrecorded).toBeLessThan(1e-5);
       expect(outcome.recordedLess).toBe(1);
+    });
+
+    it('when they run again, if they also fail without a recording', () => {
+      expect([outcome.secondFault, outcome.recordedLater]).toEqual(['forced', 1]);
+      expect(outcome.afterFaults).toBeLessThan(1e-5);
     });
 
     it('again after a run that failed, which drops its step', () => {
