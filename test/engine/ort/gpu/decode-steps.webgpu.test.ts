@@ -53,6 +53,12 @@ interface Memory {
   readonly left: readonly string[];
 }
 
+interface Leftovers {
+  /** True for logits that are finite. */
+  readonly broken: readonly boolean[];
+  readonly worst: number;
+}
+
 const MODES = ['eager', 'captured'] as const;
 
 describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () => {
@@ -94,6 +100,14 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
     expect(failures).toBeGreaterThan(2 * 2 * 2);
     expect(messages).toEqual(['failed to create GPU buffer']);
     expect([isOpen, left]).toEqual([true, []]);
+  });
+
+  it.each(MODES)('do not read the numbers that an earlier row has left behind a shorter one: %s', async (mode) => {
+    const spoil = { firstEmbedding: Number.NaN };
+    const scenario = [mode, 'leftovers'] as const;
+    const { broken, worst } = await runSteps<Leftovers>(folder, { ...TINY, tied: false, ...spoil }, scenario);
+    expect(broken).toEqual([false, false, false]);
+    expect(worst).toBeLessThan(1e-5);
   });
 
   describe('are recorded', () => {
