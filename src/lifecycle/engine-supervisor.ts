@@ -12,6 +12,7 @@ import type { Config } from '../config/config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import { narrateGpuGraph } from './load-narration.ts';
 import { type FailureKind, failureText, loadFailureKind, lossKind, lossText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
@@ -32,7 +33,7 @@ const SHORTAGE_DELAYS = { firstMs: 500, longestMs: 30_000 };
 export interface SupervisorOptions {
   /** The environment of an engine process. */
   readonly environment: NodeJS.ProcessEnv;
-  readonly config: Pick<Config, 'stepTimeout' | 'stallAfter' | 'onEngineLoss'>;
+  readonly config: Pick<Config, 'stepTimeout' | 'stallAfter' | 'onEngineLoss' | 'gpuGraph'>;
   /** Called when the engine cannot be restarted, with the kind of the last loss. */
   readonly giveUp: (kind: FailureKind, reason: string) => void;
 }
@@ -191,7 +192,8 @@ export class EngineSupervisor {
    */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {
-      await this.client.start(options, this.#restartMs);
+      const facts = await this.client.start(options, this.#restartMs);
+      narrateGpuGraph(facts, this.#settings.config.gpuGraph);
     } catch (error) {
       if (this.#closed) return undefined;
       if (error instanceof EngineLostError && error.loss) return error.loss;

@@ -1,12 +1,16 @@
-/** The options of an engine that replaces a lost one. */
-import { expect, test } from 'vitest';
+/** An engine that replaces a lost one: its options, and how its GPU decodes. */
+import type { ChildProcess } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { expect, test, vi } from 'vitest';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { planMemory } from '../../src/engine/load/memory-plan.ts';
 import { needsOf } from '../../src/engine/load/needs.ts';
 import { growthOf } from '../../src/engine/ort/cache/growth.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';
 import { readSignature } from '../../src/engine/ort/signature.ts';
-import { nextOptions } from '../../src/lifecycle/engine-supervisor.ts';
+import { EngineSupervisor, nextOptions } from '../../src/lifecycle/engine-supervisor.ts';
+import { WorkerState } from '../../src/lifecycle/state.ts';
+import { capture } from '../../src/narration/narrate.ts';
 import type { EngineFacts, EngineOptions, GpuGraph } from '../../src/protocol/loading.ts';
 import { modelFile, options } from '../engine/harness.ts';
 
@@ -47,4 +51,26 @@ test.each(['off', 'eager', 'captured'] as const)(
 test('an engine that reports no mode keeps the asked one', () => {
   const { gpuGraph: _, ...facts } = factsOf('off');
   expect(nextOptions(asked, facts).gpuGraph).toBe('captured');
+});
+
+test('an engine that decodes with less than the first one reports it', async () => {
+  const process = Object.assign(new EventEmitter(), { connected: true, pid: 1, send: () => true, kill: () => true });
+  const state = new WorkerState();
+  const supervisor = new EngineSupervisor(process as unknown as ChildProcess, state, {
+    environment: {},
+    config: { stepTimeout: 60, stallAfter: 60, onEngineLoss: 'resume', gpuGraph: 'captured' },
+    giveUp: (_, reason) => expect.fail(reason),
+  });
+  const first = supervisor.start(asked, () => undefined);
+  process.emit('message', { kind: 'opened', facts: factsOf('captured') });
+  await first;
+  // A lack of memory on a real GPU cannot be forced here.
+  const start = vi.spyOn(supervisor.client, 'start').mockResolvedValue(factsOf('off'));
+  const { narrations } = await capture(async () => {
+    process.emit('close', null, 'SIGKILL');
+    await vi.waitFor(() => expect(state.phase).toBe('ready'));
+  });
+  expect(start.mock.calls[0]?.[0]).toEqual(nextOptions(asked, factsOf('captured')));
+  expect(narrations.map(({ event }) => event)).toEqual(['engine.lost', 'gpu_graph.limited', 'engine.restarted']);
+  expect(narrations[1]).toMatchObject({ gpu_graph: 'off', gpu_graph_asked: 'captured', reason: 'a step fails' });
 });
