@@ -188,7 +188,7 @@ const fitsAtOnce = (needs: Needs, slots: number, context: number): boolean =>
 /** Rows of a cache that is allocated at once. */
 const allocatedRows = ({ movesRows = false }: Needs, slots: number): number => slots + (movesRows && slots > 1 ? 1 : 0);
 
-/** The slots whose cache takes no more memory than this number of rows, which can be a fraction; at least 1. */
+/** The slots whose cache takes at most the memory of these rows, which can be a fraction; at least 1. */
 const slotsIn = ({ movesRows = false }: Needs, rows: number): number =>
   Math.max(1, Math.floor(rows) - (movesRows ? 1 : 0));
 

@@ -129,15 +129,13 @@ export class DecodeSteps {
     const longest = this.#boundOf(Math.max(...placed.map(({ length }) => length)));
     const step = this.#stepFor(arrangement);
     this.#write(placed, longest);
-    const count = placed.length;
     try {
-      this.#execute(step, count);
+      this.#execute(step, arrangement);
       step.isProven = true;
     } catch (error) {
-      this.#drop(arrangement.key);
       // A device can refuse to record what it computes. The step is then run without a recording.
       if (step.graph === undefined || step.isProven) throw error;
-      this.#executeUnrecorded(arrangement);
+      this.#execute(this.#keep(arrangement, this.#make(arrangement, false)), arrangement);
     }
     this.#rows = arrangement.rows;
     this.#isCopied = false;
@@ -204,21 +202,16 @@ export class DecodeSteps {
     return this.#wide;
   }
 
-  #execute({ binding, runOptions }: Step, count: number): void {
+  /** Drops the step if it fails: it is recorded again then. @throws OrtError */
+  #execute({ binding, runOptions }: Step, { key, rows: { length: count } }: Arrangement): void {
     const { api, session, transfer, capture } = this.#parts;
-    if (capture) transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
-    else this.#bindInputs(binding, count, 'host');
-    api.runWithBinding(session, runOptions, binding);
-    if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
-  }
-
-  /** Runs a step that the device did not record. If that fails too, the recording was not the cause. */
-  #executeUnrecorded(arrangement: Arrangement): void {
-    const step = this.#keep(arrangement, this.#make(arrangement, false));
     try {
-      this.#execute(step, arrangement.rows.length);
+      if (capture) transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
+      else this.#bindInputs(binding, count, 'host');
+      api.runWithBinding(session, runOptions, binding);
+      if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
     } catch (error) {
-      this.#drop(arrangement.key);
+      this.#drop(key);
       throw error;
     }
   }
