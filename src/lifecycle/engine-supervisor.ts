@@ -12,6 +12,7 @@ import type { Config } from '../config/config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import { narrateGpuGraph } from './load-narration.ts';
 import { type FailureKind, failureText, loadFailureKind, lossKind, lossText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
@@ -32,9 +33,22 @@ const SHORTAGE_DELAYS = { firstMs: 500, longestMs: 30_000 };
 export interface SupervisorOptions {
   /** The environment of an engine process. */
   readonly environment: NodeJS.ProcessEnv;
-  readonly config: Pick<Config, 'stepTimeout' | 'stallAfter' | 'onEngineLoss'>;
+  readonly config: Pick<Config, 'stepTimeout' | 'stallAfter' | 'onEngineLoss' | 'gpuGraph'>;
   /** Called when the engine cannot be restarted, with the kind of the last loss. */
   readonly giveUp: (kind: FailureKind, reason: string) => void;
+}
+
+/**
+ * The options of the engines after the first one: the same device, number of slots and memory of the cache,
+ * because the worker has published what they allow. A GPU decodes as in the first engine: a mode that shares
+ * the memory otherwise would have shorter rows.
+ * @param options those of the first engine
+ * @param facts of the first engine
+ */
+export function nextOptions(options: EngineOptions, facts: EngineFacts): EngineOptions {
+  const candidates = options.candidates.filter(({ device }) => device === facts.device);
+  const { slots, context, cacheBytes: cacheMemory, gpuGraph } = facts;
+  return { ...options, candidates, slots, context, cacheMemory, ...(gpuGraph && { gpuGraph: gpuGraph.mode }) };
 }
 
 /** Owns the engine process, from the first start to `close`. */
@@ -83,8 +97,7 @@ export class EngineSupervisor {
   }
 
   /**
-   * Starts the first engine. Later engines use the same device, number of slots and memory of the cache,
-   * because the worker has published what they allow.
+   * Starts the first engine. Later engines get the options of `nextOptions`.
    * @throws EngineRefusedError if the engine cannot open the model; EngineLostError if the process ends
    */
   async start(options: EngineOptions, onLoadEvent: (event: LoadEvent) => void): Promise<EngineFacts> {
@@ -94,9 +107,7 @@ export class EngineSupervisor {
     const facts = await this.client.start(options);
     this.#onLoadEvent = undefined;
     this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#stepMs);
-    const candidates = options.candidates.filter(({ device }) => device === facts.device);
-    const { slots, context, cacheBytes: cacheMemory } = facts;
-    this.#options = { ...options, candidates, slots, context, cacheMemory };
+    this.#options = nextOptions(options, facts);
     return facts;
   }
 
@@ -181,7 +192,8 @@ export class EngineSupervisor {
    */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {
-      await this.client.start(options, this.#restartMs);
+      const facts = await this.client.start(options, this.#restartMs);
+      narrateGpuGraph(facts, this.#settings.config.gpuGraph);
     } catch (error) {
       if (this.#closed) return undefined;
       if (error instanceof EngineLostError && error.loss) return error.loss;

@@ -18,6 +18,8 @@ export interface RandomShape {
   /** Exceptions of each layer; the number of layers. */
   readonly layers?: readonly Pick<LayerSpec['attention'], 'window' | 'softcap'>[];
   readonly tied?: boolean;
+  /** Replaces the elements of the embedding of id 0; only float32. */
+  readonly firstEmbedding?: number;
   /** Norms of queries and keys: of each head, or of all heads together. */
   readonly normOver?: 'head' | 'width';
   /** As in Gemma 2: norms behind the blocks, GELU, factors of the embeddings and a cap of the logits. */
@@ -75,7 +77,11 @@ export function writeRandomDecoder(file: string, shape: RandomShape = {}): (devi
     head: tied ? { weight: embedding } : linear(VOCABULARY, hidden),
     ...(gemma && { logitSoftcap: 30 }),
   };
-  writeFileSync(file, Buffer.concat(parts));
+  const { firstEmbedding } = shape;
+  const bytes = Buffer.concat(parts);
+  if (firstEmbedding !== undefined)
+    for (let index = 0; index < hidden; index++) bytes.writeFloatLE(firstEmbedding, embedding.offset + 4 * index);
+  writeFileSync(file, bytes);
   return (device) => ({ device, modelFile: file, weightFiles: [file], decoder });
 }
 

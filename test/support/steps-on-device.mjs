@@ -2,9 +2,9 @@
  * Steps of decoding on WebGPU, with faults that are forced, and prints the outcome as JSON. Runs as a separate
  * process, because a process looks up its Vulkan driver when it starts.
  *
- * node --expose-gc steps-on-device.mjs <candidate.json> eager|captured operations <count> <seed>
+ * node --expose-gc steps-on-device.mjs <candidate.json> eager|captured operations <count> <seed> [<slots>]
  * node --expose-gc steps-on-device.mjs <candidate.json> captured keys|captures <count>
- * node --expose-gc steps-on-device.mjs <candidate.json> eager|captured memory
+ * node --expose-gc steps-on-device.mjs <candidate.json> eager|captured memory|leftovers
  * node --expose-gc steps-on-device.mjs <candidate.json> captured check
  */
 import { readFileSync } from 'node:fs';
@@ -16,9 +16,9 @@ import { CacheInBatch } from '../../dist/engine/ort/cache/in-batch.js';
 import { Session } from '../../dist/engine/ort/session.js';
 import { libraryPath } from '../../dist/model/runtime-library.js';
 
-const [file, mode, scenario, count = '0', seed = '1'] = process.argv.slice(2);
+const [file, mode, scenario, count = '0', seed = '1', slots = '6'] = process.argv.slice(2);
 const candidate = JSON.parse(readFileSync(file, 'utf8'));
-const [SLOTS, CAPACITY, CHUNK] = [6, 48, 8];
+const [SLOTS, CAPACITY, CHUNK] = [Number(slots), 48, 8];
 
 /** Objects of the runtime that are not released, by the name of the call that made them. */
 const held = new Map();
@@ -36,18 +36,34 @@ for (const [name, call] of Object.entries(api)) {
       return call(object);
     };
 }
-/** Calls of a run until one fails, and if that one has an effect first. */
-let [untilFault, isLate] = [Number.POSITIVE_INFINITY, false];
+/**
+ * Calls until one fails, and if that one has an effect first; the number of calls that fail, one after
+ * another.
+ */
+let [untilFault, isLate, failing] = [Number.POSITIVE_INFINITY, false, 1];
 let faults = 0;
-const { runWithBinding, createTensor } = api;
-api.runWithBinding = (...args) => {
-  untilFault -= 1;
-  if (untilFault >= 0) return runWithBinding(...args);
-  untilFault = Number.POSITIVE_INFINITY;
-  faults += 1;
-  if (isLate) runWithBinding(...args);
-  throw new OrtError('runWithBinding', 1, 'forced');
+/** Calls that can fail. Only the first two can fail after their effect: the others would leave an object. */
+for (const name of ['runWithBinding', 'copyTensors', 'bindInput', 'createIoBinding', 'createRunOptions']) {
+  const call = api[name];
+  const hasEffect = name === 'runWithBinding' || name === 'copyTensors';
+  api[name] = (...args) => {
+    if (!counts(name)) return call(...args);
+    untilFault -= 1;
+    if (untilFault >= 0) return call(...args);
+    failing -= 1;
+    untilFault = failing > 0 ? 0 : Number.POSITIVE_INFINITY;
+    faults += 1;
+    if (isLate && hasEffect) call(...args);
+    throw new OrtError(name, 1, 'forced');
+  };
+}
+const { createTensor } = api;
+/** Fails at the next runs of a session. */
+const failRuns = (number) => {
+  [untilFault, isLate, failing] = [0, false, number];
 };
+/** The keys are for runs, and the operations for all calls. */
+const counts = (name) => scenario === 'operations' || name === 'runWithBinding';
 let tensorsLeft = Number.POSITIVE_INFINITY;
 api.createTensor = (...args) => {
   tensorsLeft -= 1;
@@ -98,7 +114,8 @@ function operations(total) {
   };
   /** Runs an operation, perhaps with a fault before, and again after the fault. */
   const withFaults = (operation, afterFault = () => undefined) => {
-    if (random(5) === 0) [untilFault, isLate] = [random(4), random(2) === 0];
+    // Early faults are in the moves of rows, and late ones in the runs.
+    if (random(5) === 0) [untilFault, isLate, failing] = [random(random(2) === 0 ? 6 : 40), random(2) === 0, 1];
     try {
       operation();
     } catch (error) {
@@ -129,7 +146,8 @@ function operations(total) {
     outcome.recorded = Math.max(outcome.recorded, session.steps.recorded);
   };
   // Each step is recorded once without a fault: after a fault it would run without a recording.
-  for (const rows of [[0], [1], [0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4]]) stepOver(rows, 'at first', (run) => run());
+  for (const rows of [[0], [1], [0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4]])
+    if (Math.max(...rows) < SLOTS) stepOver(rows, 'at first', (run) => run());
   const kinds = {
     step: (at) => {
       const open = chosenRows(CAPACITY - 1);
@@ -149,7 +167,7 @@ function operations(total) {
     },
     copy: () => {
       const [from, to] = chosenRows(CAPACITY + 1);
-      if (lengths[from] === 0) return;
+      if (to === undefined || lengths[from] === 0) return;
       const tokens = 1 + random(lengths[from]);
       withFaults(() => session.copyRow(from, to, tokens));
       plain.copyRow(from, to, tokens);
@@ -209,7 +227,7 @@ function keys(total) {
   }
   // A step that fails is dropped, and recorded again when it runs again.
   const before = session.steps.recorded;
-  untilFault = 0;
+  failRuns(1);
   try {
     at(total, 5);
   } catch (error) {
@@ -221,9 +239,19 @@ function keys(total) {
   // The first one was released: it is recorded again.
   outcome.repeated = difference(at(0, 5), expected);
   // A step that fails while it is recorded runs without a recording, at the place of the oldest one.
-  untilFault = 0;
+  failRuns(1);
   outcome.unrecorded = difference(at(total + 1, 5), expected);
   outcome.recordedLess = before - session.steps.recorded;
+  // A step that also fails without a recording is recorded when it runs again.
+  failRuns(2);
+  try {
+    at(total + 2, 5);
+  } catch (error) {
+    outcome.secondFault = error.message;
+  }
+  const beforeRepetition = session.steps.recorded;
+  outcome.afterFaults = difference(at(total + 2, 5), expected);
+  outcome.recordedLater = session.steps.recorded - beforeRepetition;
   session.close();
   return { ...outcome, left: [...held.values()] };
 }
@@ -296,5 +324,30 @@ function check() {
   return { recorded, left: [...held.values()] };
 }
 
-const scenarios = { operations, keys, captures, memory, check };
+/** Rows after others whose numbers were not finite: the id 0 has an embedding of them. */
+function leftovers() {
+  const [session, plain] = [open(mode), open('off')];
+  for (const one of [session, plain]) one.reserve(CAPACITIES);
+  const allFinite = (logits) => logits.every(Number.isFinite);
+  const broken = [1, 2, 3].map((row) => allFinite(append(session, row, 0, [5, 6, 7, 8, 0, 0, 0, 0])));
+  for (const row of [1, 2, 3]) session.releaseRow(row, 0);
+  for (const one of [session, plain]) {
+    append(one, 0, 0, [9, 8, 7, 6, 5, 4, 3, 2]);
+    append(one, 1, 0, [5, 6]);
+    append(one, 2, 0, [7]);
+  }
+  // The first row is the longest, and the fourth one has no sequence.
+  const rows = [8, 2, 1].map((length, row) => ({ row, id: 9, length: length + 1 }));
+  const expected = rows.map(({ row, length }) => append(plain, row, length - 1, [9]));
+  let worst = 0;
+  for (const _ of ['recorded', 'replayed']) {
+    session.steps.run(rows, () => 1);
+    // NaN stays.
+    for (const { row } of rows) worst = Math.max(worst, difference(session.steps.result(row).all(), expected[row]));
+  }
+  for (const one of [session, plain]) one.close();
+  return { broken, worst };
+}
+
+const scenarios = { operations, keys, captures, memory, check, leftovers };
 process.stdout.write(JSON.stringify(scenarios[scenario](Number(count))));

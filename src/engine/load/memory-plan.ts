@@ -85,7 +85,10 @@ function sumOf(needs: Needs, { slots, context, cache }: CacheSize, requested: nu
   const { weights, copied = 0, opening = 0, growth, work, free, others } = needs;
   const parts = { weights, cache, logits: needs.logits(slots), work };
   const rows = slots + storedRows(growth);
-  const budget = budgetIn(growth, cache, needs.rowBytes(context));
+  const row = needs.rowBytes(context);
+  // Sequences do not use the row through which others are moved.
+  const moved = (allocatedRows(needs, slots) - slots) * row;
+  const budget = budgetIn(growth, cache - moved, row);
   const total = parts.weights + parts.cache + parts.logits + parts.work + opening;
   const reserved = others && { reserved: others.bytes, otherWorkers: others.workers };
   const shorter = context < requested && { requestedContext: requested };
@@ -133,7 +136,7 @@ function sizeAtOnce(needs: Needs, { slots: wanted, context, cacheMemory }: Reque
     const slots = wanted === 'auto' ? autoSlots(needs, context) : wanted;
     return { slots, context, cache: allocatedRows(needs, slots) * row };
   }
-  const slots = wanted === 'auto' ? Math.max(1, Math.min(MAX_AUTO_SLOTS, Math.floor(cacheMemory / row))) : wanted;
+  const slots = wanted === 'auto' ? Math.min(MAX_AUTO_SLOTS, slotsIn(needs, cacheMemory / row)) : wanted;
   const rows = allocatedRows(needs, slots);
   const leastMemory = toMib(rows * leastCache(needs, context));
   const fits = contextIn(cacheMemory / rows, needs, { context, cacheMemory, leastMemory });
@@ -172,8 +175,8 @@ const fixedOf = ({ weights, logits, work, opening = 0 }: Needs, slots: number): 
 /** At least one slot, even if it does not fit: the caller checks the plan. */
 function autoSlots(needs: Needs, context: number): number {
   if (needs.free === undefined) return SLOTS_IF_UNKNOWN;
-  const quarter = Math.floor(needs.free / AUTO_SHARE_AT_ONCE / needs.rowBytes(context));
-  let slots = Math.max(1, Math.min(MAX_AUTO_SLOTS, quarter));
+  const quarter = slotsIn(needs, needs.free / AUTO_SHARE_AT_ONCE / needs.rowBytes(context));
+  let slots = Math.min(MAX_AUTO_SLOTS, quarter);
   while (slots > 1 && !fitsAtOnce(needs, slots, context)) slots--;
   return slots;
 }
@@ -184,6 +187,10 @@ const fitsAtOnce = (needs: Needs, slots: number, context: number): boolean =>
 
 /** Rows of a cache that is allocated at once. */
 const allocatedRows = ({ movesRows = false }: Needs, slots: number): number => slots + (movesRows && slots > 1 ? 1 : 0);
+
+/** The slots whose cache takes at most the memory of these rows, which can be a fraction; at least 1. */
+const slotsIn = ({ movesRows = false }: Needs, rows: number): number =>
+  Math.max(1, Math.floor(rows) - (movesRows ? 1 : 0));
 
 type Suggestion = Pick<Reason<'does_not_fit'>, 'suggestion'>;
 

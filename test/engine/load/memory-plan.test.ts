@@ -155,6 +155,24 @@ describe('a cache that is allocated at once', () => {
     });
   });
 
+  it('has for auto the slots that leave the memory of a row through which others are moved', () => {
+    const moving: Needs = { ...atOnce(1e9), movesRows: true };
+    const slots = (cacheMemory: number) => planMemory(moving, { slots: 'auto', context: 1000, cacheMemory });
+    // One slot alone needs no such row.
+    expect(slots(19_000)).toMatchObject({ slots: 1, context: 1000, cache: 10_000 });
+    expect(slots(29_000)).toMatchObject({ slots: 1, context: 1000, cache: 10_000 });
+    expect(slots(39_000)).toMatchObject({ slots: 2, context: 1000, cache: 30_000 });
+    expect(slots(1e9)).toMatchObject({ slots: 16, context: 1000, cache: 170_000 });
+    const quarter = { ...moving, free: 4 * 3500 };
+    expect(planMemory(quarter, { slots: 'auto', context: 100 })).toMatchObject({ slots: 2, cache: 3000 });
+  });
+
+  it('shares the memory of the slots only, and not that of the row through which others are moved', () => {
+    const moving: Needs = { ...atOnce(1e9), movesRows: true };
+    expect(planMemory(moving, { slots: 3, context: 100 })).toMatchObject({ cache: 4000, budget: 3000 });
+    expect(planMemory(moving, { slots: 1, context: 100 })).toMatchObject({ cache: 1000, budget: 1000 });
+  });
+
   it('chooses four slots for auto if the free memory is unknown', () => {
     expect(planMemory(atOnce(undefined), { slots: 'auto', context: 1000 })).toMatchObject({ slots: 4, cache: 40_000 });
   });

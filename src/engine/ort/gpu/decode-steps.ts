@@ -128,15 +128,13 @@ export class DecodeSteps {
     const longest = this.#boundOf(Math.max(...placed.map(({ length }) => length)));
     const step = this.#stepFor(arrangement);
     this.#write(placed, longest);
-    const count = placed.length;
     try {
-      this.#execute(step, count);
+      this.#execute(step, arrangement);
       step.isProven = true;
     } catch (error) {
-      this.#drop(arrangement.key);
       // A device can refuse to record what it computes. The step is then run without a recording.
       if (step.graph === undefined || step.isProven) throw error;
-      this.#execute(this.#keep(arrangement, this.#make(arrangement, false)), count);
+      this.#execute(this.#keep(arrangement, this.#make(arrangement, false)), arrangement);
     }
     this.#rows = arrangement.rows;
     this.#isCopied = false;
@@ -203,12 +201,18 @@ export class DecodeSteps {
     return this.#wide;
   }
 
-  #execute({ binding, runOptions }: Step, count: number): void {
+  /** Drops the step if it fails: it is recorded again then. @throws OrtError */
+  #execute({ binding, runOptions }: Step, { key, rows: { length: count } }: Arrangement): void {
     const { api, session, transfer, capture } = this.#parts;
-    if (capture) transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
-    else this.#bindInputs(binding, count, 'host');
-    api.runWithBinding(session, runOptions, binding);
-    if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
+    try {
+      if (capture) transfer.toDevice(this.#inputs.map((input) => this.#part(input, count)));
+      else this.#bindInputs(binding, count, 'host');
+      api.runWithBinding(session, runOptions, binding);
+      if (this.#top) transfer.toHost(Object.values(this.#top).map((tensor) => tensor.first(count)));
+    } catch (error) {
+      this.#drop(key);
+      throw error;
+    }
   }
 
   #stepFor(arrangement: Arrangement): Step {

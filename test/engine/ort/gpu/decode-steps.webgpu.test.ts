@@ -40,6 +40,9 @@ interface Keys {
   readonly recordedAgain: number;
   readonly unrecorded: number;
   readonly recordedLess: number;
+  readonly secondFault: string;
+  readonly afterFaults: number;
+  readonly recordedLater: number;
   readonly left: readonly string[];
 }
 
@@ -48,6 +51,12 @@ interface Memory {
   readonly messages: readonly string[];
   readonly isOpen: boolean;
   readonly left: readonly string[];
+}
+
+interface Leftovers {
+  /** True for logits that are finite. */
+  readonly broken: readonly boolean[];
+  readonly worst: number;
 }
 
 const MODES = ['eager', 'captured'] as const;
@@ -70,6 +79,21 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
     },
   );
 
+  // One slot never moves, and the places of three slots are no power of two.
+  it.each(MODES.flatMap((mode) => [1, 3].map((slots) => [mode, slots] as const)))(
+    'have these logits with few slots too: %s, %i slots',
+    async (mode, slots) => {
+      const outcome = await runSteps<Operations>(folder, TINY, [mode, 'operations', OPERATIONS, 3, slots]);
+      expect([outcome.worst, outcome.worstAt]).toEqual([expect.any(Number), undefined]);
+      expect(outcome.worst).toBeLessThan(1e-5);
+      expect(outcome.unsorted).toBe(0);
+      expect(outcome.faults).toBeGreaterThan(5);
+      // One row, and with three slots one row apart, 2 and 3 rows.
+      expect(outcome.recorded).toBe(mode === 'eager' ? 0 : slots === 1 ? 1 : 4);
+      expect(outcome.left).toEqual([]);
+    },
+  );
+
   it.each(MODES)('release everything if there is no memory for them: %s', async (mode) => {
     const { failures, messages, isOpen, left } = await runSteps<Memory>(folder, TINY, [mode, 'memory']);
     // The cache of two layers, of all rows and of one row, and the inputs and results of the steps.
@@ -82,6 +106,14 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
     const outcome = await runSteps<{ recorded: number[]; left: string[] }>(folder, TINY, ['captured', 'check']);
     // One row, one row apart, 2, 4 and 6 rows.
     expect(outcome).toEqual({ recorded: Array.from({ length: 7 }, () => 5), left: [] });
+  });
+
+  it.each(MODES)('do not read the numbers that an earlier row has left behind a shorter one: %s', async (mode) => {
+    const spoil = { firstEmbedding: Number.NaN };
+    const scenario = [mode, 'leftovers'] as const;
+    const { broken, worst } = await runSteps<Leftovers>(folder, { ...TINY, tied: false, ...spoil }, scenario);
+    expect(broken).toEqual([false, false, false]);
+    expect(worst).toBeLessThan(1e-5);
   });
 
   describe('are recorded', () => {
@@ -106,6 +138,11 @@ describe.runIf(softwareVulkan)('steps on WebGPU', { timeout: TIMEOUT_MS }, () =>
     it('unless a step fails while it is recorded: it runs without a recording', () => {
       expect(outcome.unrecorded).toBeLessThan(1e-5);
       expect(outcome.recordedLess).toBe(1);
+    });
+
+    it('when they run again, if they also fail without a recording', () => {
+      expect([outcome.secondFault, outcome.recordedLater]).toEqual(['forced', 1]);
+      expect(outcome.afterFaults).toBeLessThan(1e-5);
     });
 
     it('again after a run that failed, which drops its step', () => {
