@@ -72,5 +72,9 @@ test('an engine that decodes with less than the first one reports it', async () 
   });
   expect(start.mock.calls[0]?.[0]).toEqual(nextOptions(asked, factsOf('captured')));
   expect(narrations.map(({ event }) => event)).toEqual(['engine.lost', 'gpu_graph.limited', 'engine.restarted']);
-  expect(narrations[1]).toMatchObject({ gpu_graph: 'off', gpu_graph_asked: 'captured', reason: 'the runtime or the driver failed' });
+  expect(narrations[1]).toMatchObject({
+    gpu_graph: 'off',
+    gpu_graph_asked: 'captured',
+    reason: 'the runtime or the driver failed',
+  });
 });
