@@ -3,6 +3,7 @@
  * chunk.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { enginePid } from '../../support/cli.ts';
 import { Listener, lastOf } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
 
@@ -46,9 +47,14 @@ describe('a long prompt', () => {
   });
 
   test('can be cancelled within it, and the next request gets the slot', async () => {
-    const stream = await Listener.open(worker, { job_id: 'stopped', prompt: `Then ${PROMPT}`, raw: true });
+    const engine = enginePid(worker);
+    const asked = { prompt: `Then ${PROMPT}`, raw: true, max_tokens: 200, min_tokens: 200 };
+    const stream = await Listener.open(worker, { job_id: 'stopped', ...asked });
     await stream.untilNarrated('prefill.progress');
+    // The engine is suspended until the worker has the cancel: a busy machine could compute all tokens before.
+    process.kill(engine, 'SIGSTOP');
     await worker.post('/cancel', { job_id: 'stopped' });
+    process.kill(engine, 'SIGCONT');
     const events = await stream.ended;
     expect(lastOf(events)).toMatchObject({ type: 'error', code: 'CANCELLED' });
     const next = await worker.execute({ job_id: 'next', prompt: 'The sea', max_tokens: 4, min_tokens: 4 });
