@@ -1,6 +1,6 @@
 /**
  * Checks the steps of decoding on a GPU before it serves: the logits of steps over several rows, recorded and
- * replayed, against those of plain runs of one row. Overwrites the first rows of the KV cache.
+ * replayed, against those of plain runs of one row. Overwrites the rows of the KV cache, and forgets them.
  */
 import type { GpuGraph } from '../../../protocol/loading.ts';
 import { messageOf } from '../../../protocol/text/error-message.ts';
